@@ -1,0 +1,27 @@
+# Two commands: `make study` runs the main job, `make test` checks everything.
+# Both set up .venv by themselves; all they need is Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+
+study: .venv/installed
+	$(BIN)/alphadx study quick
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+test-slow: .venv/installed
+	$(BIN)/pytest -m slow
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "alphadx needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.PHONY: study test test-slow install

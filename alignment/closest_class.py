@@ -1,0 +1,92 @@
+"""The closest class in decision space, linearised: paper 1, Lemma 1 and Eqs. 3 to 5."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from alignment.contracts import check_labels
+from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
+from alignment.similarity import scaled_norm
+
+
+def linearised_radii(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, "B"],
+    *,
+    candidates: int | None = None,
+    signed: bool = False,
+) -> Float[Tensor, "B C"]:
+    """ρ(x)_c = |logit(x)_y − logit(x)_c| / ‖∇logit(x)_y − ∇logit(x)_c‖₂ for every class c (Eq. 4).
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
+        x: inputs, `(B, *shape)`.
+        y: the class that is left, `(B,)` int64 in [0, C).
+        candidates: only the k classes with the largest logits besides `y`; None, or k = C − 1, is exact.
+            It costs one backward pass per candidate.
+        signed: leave out the absolute value, as the authors' program does: negative for a class that
+            already wins over `y`.
+
+    Returns:
+        Radii in the input's own L2 units, `(B, C)`: inf at `y` and at classes that are not candidates; the
+        largest finite number where two logits have the same gradient and so no boundary between them.
+
+    Raises:
+        ValueError: if labels lie outside [0, C) or `candidates` outside [1, C − 1].
+    """
+    with evaluating(classifier), differentiable():
+        variable = as_variable(x)
+        logits = logits_of(classifier, variable)
+        classes = logits.shape[1]
+        check_labels(y, len(x), classes)
+        if candidates is not None and not 1 <= candidates < classes:
+            raise ValueError(f"`candidates` should lie in [1, {classes - 1}]. Found {candidates}.")
+        ranked = _others_by_logit(logits.detach(), y)[:, : candidates or classes - 1]
+        radii = torch.full_like(logits, torch.inf, requires_grad=False)
+        for k in range(ranked.shape[1]):
+            margin = pick(logits, y) - pick(logits, ranked[:, k])
+            slope = scaled_norm(gradient_of(margin, variable, keep=k + 1 < ranked.shape[1]))
+            radius = margin.detach() if signed else margin.detach().abs()
+            radius = torch.where(slope > 0, radius / slope, torch.finfo(radius.dtype).max)
+            radii.scatter_(1, ranked[:, k : k + 1], radius.unsqueeze(1))
+    return radii
+
+
+def closest_class(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, "B"],
+    *,
+    candidates: int | None = None,
+    signed: bool = False,
+) -> Int[Tensor, "B"]:
+    """c̃(x) = argmin over c ≠ y of ρ(x)_c (Eq. 5); with the predicted class as `y` it is c*(x) of Theorem 1.
+
+    With two classes the other one is the answer, and no gradient is computed.
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
+        x: inputs, `(B, *shape)`.
+        y: the class that is left, `(B,)` int64 in [0, C).
+        candidates: only the k classes with the largest logits besides `y`; None is exact.
+        signed: the authors' form, in which a class that already wins comes first.
+
+    Returns:
+        The closest class per sample, `(B,)` int64. Of equally close classes the one with the smallest
+        number.
+
+    Raises:
+        ValueError: if labels lie outside [0, C) or `candidates` outside [1, C − 1].
+    """
+    with evaluating(classifier), torch.no_grad():
+        classes = logits_of(classifier, x[:1]).shape[1]
+    check_labels(y, len(x), classes)
+    if classes == 2:
+        return 1 - y
+    return linearised_radii(classifier, x, y, candidates=candidates, signed=signed).argmin(dim=1)
+
+
+def _others_by_logit(logits: Tensor, y: Tensor) -> Tensor:
+    """Classes other than `y`, largest logit first, `(B, C − 1)`."""
+    return logits.scatter(1, y.unsqueeze(1), -torch.inf).argsort(dim=1, descending=True)[:, :-1]

@@ -1,0 +1,110 @@
+"""Gradients of logits with respect to the input, taken without leaving a trace on the classifier."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module in evaluation mode; afterwards every submodule has the mode it had before."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Allow gradients, also inside `torch.no_grad` and `torch.inference_mode` (Lightning's default)."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def as_variable(x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B *shape"]:
+    """The same values as a leaf that asks for a gradient."""
+    return (x.clone() if x.is_inference() else x).detach().requires_grad_()
+
+
+def logits_of(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B C"]:
+    """Answer of a classifier in at least float32.
+
+    Raises:
+        ValueError: if the answer is not `(B, C)` with C ≥ 2.
+    """
+    logits = classifier(x)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(
+            f"`classifier` should answer logits of shape ({len(x)}, C) with C ≥ 2. Found {found}. "
+            "A binary network with one output is adapted by training.networks.OneLogit."
+        )
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def gradient_of(
+    scores: Float[Tensor, "B"],
+    x: Float[Tensor, "B *shape"],
+    *,
+    create_graph: bool = False,
+    keep: bool = False,
+) -> Float[Tensor, "B *shape"]:
+    """Gradient of each sample's score with respect to that sample's input.
+
+    Args:
+        scores: one number per sample, computed from `x`.
+        x: a variable (a tensor that asks for a gradient).
+        create_graph: whether the answer can be differentiated again.
+        keep: whether the graph is needed for a further gradient.
+
+    Raises:
+        ValueError: if the scores have no graph, as when a classifier detaches or rounds without a gradient.
+    """
+    if not scores.requires_grad:
+        raise ValueError(
+            "`classifier` should be differentiable with respect to its input. Found logits without a graph."
+        )
+    (gradient,) = torch.autograd.grad(
+        scores.sum(), x, create_graph=create_graph, retain_graph=keep or create_graph, materialize_grads=True
+    )
+    return gradient
+
+
+def pick(logits: Float[Tensor, "B C"], classes: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
+    """`logit(x)_c`, one class per sample."""
+    return logits.gather(1, classes.unsqueeze(1)).squeeze(1)
+
+
+def input_gradient(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    plus: Int[Tensor, "B"],
+    minus: Int[Tensor, "B"] | None = None,
+) -> Float[Tensor, "B *shape"]:
+    """∇ₓ( logit(x)_plus − logit(x)_minus ), or ∇ₓ logit(x)_plus; with (c̃, y) it is ∇ℓ of paper 1, Eq. 6.
+
+    The classifier is used in evaluation mode and left as it was found.
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`.
+        x: inputs, `(B, *shape)`.
+        plus: class whose logit is added, `(B,)` int64.
+        minus: class whose logit is subtracted, `(B,)` int64.
+
+    Returns:
+        The gradients, `(B, *shape)`, without a graph.
+
+    Raises:
+        ValueError: if the classifier is not differentiable or answers no logits.
+    """
+    with evaluating(classifier), differentiable():
+        variable = as_variable(x)
+        logits = logits_of(classifier, variable)
+        score = pick(logits, plus) if minus is None else pick(logits, plus) - pick(logits, minus)
+        return gradient_of(score, variable)

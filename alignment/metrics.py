@@ -1,0 +1,232 @@
+"""α_Δx (paper 1, Eq. 8) and α_x (Eq. 18), per sample and as metrics over a data set."""
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from alignment.closest_class import closest_class
+from alignment.contracts import check_choice, check_finite, check_same_shape
+from alignment.gradients import evaluating, input_gradient, logits_of
+from alignment.similarity import Similarity, cosine_similarity
+
+Residual = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A residual estimator: `(x, y, target) → Δ̂x`, of the shape of x."""
+
+Differentiated = Literal["closest_to_true", "closest_to_predicted", "true", "predicted"]
+"""What is differentiated, the columns of paper 1's Table S2, in its order.
+
+`logit_c̃ − logit_y`, `logit_c* − logit_m(x)`, `logit_y`, `logit_m(x)`.
+"""
+
+
+def alpha_dx(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, "B"],
+    residual: Residual | Tensor,
+    *,
+    target: Int[Tensor, "B"] | None = None,
+    of: Differentiated = "closest_to_true",
+    candidates: int | None = None,
+) -> Float[Tensor, "B"]:
+    """sim( Δ̂x(x, c̃), ∇ℓ(x) ), the alignment with the closest point of the closest class (Eq. 8), per sample.
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
+        x: inputs in the data's own range, `(B, *shape)`.
+        y: true classes, `(B,)` int64.
+        residual: an estimator `(x, y, target) → Δ̂x`, or the residuals themselves, `(B, *shape)`.
+        target: the class Δ̂x points to; None for c̃(x).
+        of: what is differentiated. The single logits enter with the sign they have in ℓ, so −∇logit_y, and
+            a positive value always means that the gradient points to the other class.
+        candidates: see `closest_class`.
+
+    Returns:
+        Cosines in [-1, 1], `(B,)`; 0 where the gradient or the residual is zero. `AlphaDx` leaves those out
+        of its mean and counts them.
+
+    Raises:
+        ValueError: if x, the logits or the residuals hold NaN, shapes differ, labels are out of range, or
+            residuals are given as a tensor for more than two classes without saying which class they
+            point to.
+    """
+    return _alignment_with_residual(classifier, x, y, residual, target, of, candidates).value
+
+
+def alpha_x(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, "B"] | None = None,
+    *,
+    of: Differentiated = "predicted",
+    candidates: int | None = None,
+) -> Float[Tensor, "B"]:
+    """|sim( x, ∇logit(x)_m(x) )|, the alignment with the image itself (Eq. 18, after Etmann et al. 2019).
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
+        x: inputs in the data's own range, `(B, *shape)`.
+        y: true classes, `(B,)` int64; needed by every form but "predicted".
+        of: what is differentiated, the columns of Table S2; the default is the paper's.
+        candidates: see `closest_class`.
+
+    Returns:
+        Cosines in [0, 1], `(B,)`; 0 where the gradient or the image is zero.
+
+    Raises:
+        ValueError: if x or the logits hold NaN, or `y` is missing where it is needed.
+    """
+    return _alignment_with_image(classifier, x, y, of, candidates).value
+
+
+def alpha_dx_other_classes(
+    classifier: nn.Module, x: Float[Tensor, "B *shape"], y: Int[Tensor, "B"], residual: Residual
+) -> Float[Tensor, "B"]:
+    """α_Δx averaged over every class c ≠ y in place of c̃(x): paper 1, Table 7, row "Other".
+
+    Args and errors are those of `alpha_dx`. Samples and classes without a direction count as 0.
+    """
+    classes = _checked_logits(classifier, x).shape[1]
+    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    for step in range(1, classes):
+        total += alpha_dx(classifier, x, y, residual, target=(y + step) % classes).double()
+    return (total / (classes - 1)).to(torch.promote_types(x.dtype, torch.float32))
+
+
+class _MeanOverValid(Metric):
+    """Mean of cosines over the samples that have a direction; the sum is kept in float64."""
+
+    is_differentiable = False
+    full_state_update = False
+    total: Tensor
+    valid: Tensor
+    invalid: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("valid", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("invalid", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def _add(self, similarity: Similarity) -> None:
+        self.total += similarity.value.double().sum()
+        self.valid += similarity.valid.sum()
+        self.invalid += (~similarity.valid).sum()
+
+    def compute(self) -> Tensor:
+        """Mean over valid samples; NaN when there is none, which `invalid` then explains."""
+        return self.total / self.valid
+
+
+class AlphaDx(_MeanOverValid):
+    """α_Δx over a data set (paper 1, Eq. 8). Sums correctly over batches and processes.
+
+    `valid` and `invalid` hold the number of samples with and without a direction.
+
+    Args:
+        residual: an estimator `(x, y, target) → Δ̂x`.
+        of: what is differentiated, see `alpha_dx`.
+        candidates: see `closest_class`.
+        kwargs: torchmetrics' own options.
+    """
+
+    def __init__(
+        self,
+        residual: Residual,
+        *,
+        of: Differentiated = "closest_to_true",
+        candidates: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.residual, self.of, self.candidates = residual, of, candidates
+
+    def update(self, classifier: nn.Module, x: Tensor, y: Tensor) -> None:
+        """Add a batch: inputs `(B, *shape)` and true classes `(B,)`."""
+        self._add(_alignment_with_residual(classifier, x, y, self.residual, None, self.of, self.candidates))
+
+
+class AlphaX(_MeanOverValid):
+    """α_x over a data set (paper 1, Eq. 18). Sums correctly over batches and processes.
+
+    Args:
+        of: what is differentiated, see `alpha_x`.
+        candidates: see `closest_class`.
+        kwargs: torchmetrics' own options.
+    """
+
+    def __init__(self, *, of: Differentiated = "predicted", candidates: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.of, self.candidates = of, candidates
+
+    def update(self, classifier: nn.Module, x: Tensor, y: Tensor | None = None) -> None:
+        """Add a batch: inputs `(B, *shape)` and, where `of` needs them, true classes `(B,)`."""
+        self._add(_alignment_with_image(classifier, x, y, self.of, self.candidates))
+
+
+def _alignment_with_residual(
+    classifier: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    residual: Residual | Tensor,
+    target: Tensor | None,
+    of: Differentiated,
+    candidates: int | None,
+) -> Similarity:
+    logits = _checked_logits(classifier, x)
+    if isinstance(residual, Tensor) and target is None and logits.shape[1] > 2:
+        raise ValueError(
+            f"`target` should name the class that `residual` points to when there are {logits.shape[1]} "
+            "classes and `residual` is a tensor. Found None."
+        )
+    if target is None:
+        target = closest_class(classifier, x, y, candidates=candidates)
+    if not isinstance(residual, Tensor):
+        residual = residual(x, y, target)
+    check_same_shape(residual, x, "residual", "x")
+    check_finite(residual, "residual")
+    gradient = _gradient(classifier, x, y, of, candidates, logits, target)
+    sign = -1 if of in ("true", "predicted") else 1
+    return cosine_similarity(residual, sign * gradient)
+
+
+def _alignment_with_image(
+    classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: int | None
+) -> Similarity:
+    logits = _checked_logits(classifier, x)
+    value, valid = cosine_similarity(x, _gradient(classifier, x, y, of, candidates, logits))
+    return Similarity(value.abs(), valid)
+
+
+def _gradient(
+    classifier: nn.Module,
+    x: Tensor,
+    y: Tensor | None,
+    of: Differentiated,
+    candidates: int | None,
+    logits: Tensor,
+    target: Tensor | None = None,
+) -> Tensor:
+    """The gradient that one of the four forms compares with a direction."""
+    check_choice(of, get_args(Differentiated), "of")
+    predicted = logits.argmax(dim=1)
+    left = predicted if of in ("predicted", "closest_to_predicted") else y
+    if left is None:
+        raise ValueError(f"`y` should be given when `of` is {of!r}. Found None.")
+    if of in ("predicted", "true"):
+        return input_gradient(classifier, x, left)
+    if of == "closest_to_predicted" or target is None:
+        target = closest_class(classifier, x, left, candidates=candidates)
+    return input_gradient(classifier, x, target, left)
+
+
+def _checked_logits(classifier: nn.Module, x: Tensor) -> Tensor:
+    check_finite(x, "x")
+    with evaluating(classifier), torch.no_grad():
+        logits = logits_of(classifier, x)
+    check_finite(logits, "classifier(x)")
+    return logits

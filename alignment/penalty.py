@@ -1,0 +1,54 @@
+"""The alignment penalty L_α: paper 1, Eq. 9."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from alignment.closest_class import closest_class
+from alignment.gradients import as_variable, gradient_of, logits_of, pick
+from alignment.metrics import Residual
+from alignment.similarity import cosine_similarity
+
+
+def alignment_penalty(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, "B"],
+    residual: Residual | Tensor,
+    *,
+    candidates: int | None = None,
+    logits: Float[Tensor, "B C"] | None = None,
+) -> Float[Tensor, ""]:
+    """−mean sim( Δ̂x, ∇ℓ(x) ) over the batch, with a graph to the weights (Eq. 9 without its λ_α).
+
+    The gradient of a gradient is taken: ∇ℓ carries a graph, while Δ̂x and c̃(x) are constants. The classifier
+    is used in the mode it is in, so that the logits can be shared with the classification loss. Samples
+    without a direction count neither in the sum nor in the number.
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`.
+        x: inputs, `(B, *shape)`.
+        y: true classes, `(B,)` int64.
+        residual: an estimator `(x, y, target) → Δ̂x`, or the residuals to c̃(x), `(B, *shape)`.
+        candidates: see `closest_class`.
+        logits: the classifier's answer to `x`, where it is already known; `x` must then have asked for a
+            gradient before it was computed. Saves one forward pass.
+
+    Returns:
+        A number in [-1, 1] with a graph.
+
+    Raises:
+        ValueError: if `logits` is given and `x` does not ask for a gradient.
+    """
+    if logits is None:
+        x = as_variable(x)
+        logits = logits_of(classifier, x)
+    elif not x.requires_grad:
+        raise ValueError("`x` should ask for a gradient when `logits` is given. Found requires_grad=False.")
+    target = 1 - y if logits.shape[1] == 2 else closest_class(classifier, x, y, candidates=candidates)
+    if not isinstance(residual, Tensor):
+        with torch.no_grad():
+            residual = residual(x.detach(), y, target)
+    slope = gradient_of(pick(logits, target) - pick(logits, y), x, create_graph=True)
+    value, valid = cosine_similarity(residual.detach(), slope)
+    return -value.sum() / valid.sum().clamp(min=1)

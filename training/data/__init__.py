@@ -1,0 +1,21 @@
+"""Data sets: each states its bounds, class names, shape and splits, and its exact residual where one is known."""
+
+from training.data.dataset import Batch, DataSet, Split, SplitName
+from training.data.digits import Digits
+from training.data.hdf5 import HDF5Images
+from training.data.mnist import MNIST, MNISTPair
+from training.data.spheres import Spheres
+from training.data.squares import Squares
+
+__all__ = [
+    "MNIST",
+    "Batch",
+    "DataSet",
+    "Digits",
+    "HDF5Images",
+    "MNISTPair",
+    "Spheres",
+    "Split",
+    "SplitName",
+    "Squares",
+]

@@ -1,0 +1,211 @@
+"""What a data set is: samples in splits, with everything an attack and a metric must know about them."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from generators import ExactResidual, NearestExample, ResidualEstimator
+from training.seeds import derived_seed
+
+SplitName = Literal["train", "validation", "test"]
+Bounds = tuple[float, float]
+
+
+class Batch(NamedTuple):
+    """Inputs in the data's own range, true classes, and each sample's index in its split."""
+
+    x: Float[Tensor, "B *shape"]
+    y: Int[Tensor, "B"]
+    indices: Int[Tensor, "B"]
+
+
+class Split(Dataset[Batch]):
+    """Samples held in memory; bytes stay bytes and are mapped to the bounds when they are asked for.
+
+    Args:
+        images: uint8, `(N, *shape)`, mapped from [0, 255] to `bounds`; or float32 already within them.
+        labels: `(N,)` in [0, classes).
+        bounds: lowest and highest legal value of an input.
+    """
+
+    def __init__(self, images: Shaped[Tensor, "N *shape"], labels: Shaped[Tensor, "N"], bounds: Bounds) -> None:
+        self.images, self.labels, self.bounds = images, labels.long(), bounds
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """A batch by indices; what a DataLoader asks for."""
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        images = self.images[index]
+        if images.dtype == torch.uint8:
+            low, high = self.bounds
+            images = images.float().div_(255).mul_(high - low).add_(low)
+        return Batch(images, self.labels[index], index)
+
+    def set_epoch(self, seed: int, epoch: int) -> None:
+        """Samples in memory are the same in every epoch."""
+
+    def order(self, seed: int, epoch: int) -> list[int]:
+        """The order in which an epoch visits the samples."""
+        generator = torch.Generator().manual_seed(derived_seed(seed, "order", epoch))
+        return torch.randperm(len(self), generator=generator).tolist()
+
+
+class EpochOrder(Sampler[int]):
+    """Visits a split in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
+
+    def __init__(self, split: Split, seed: int) -> None:
+        self.split, self.seed, self.epoch = split, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch."""
+        self.epoch = epoch
+        self.split.set_epoch(self.seed, epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.split.order(self.seed, self.epoch))
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+
+class DataSet(LightningDataModule):
+    """Base of all data sets. A subclass sets the attributes and answers its splits.
+
+    Attributes:
+        name: as it stands in tables.
+        bounds: lowest and highest legal value of an input; infinite where there is none.
+        classes: their names, in the order of the labels.
+        shape: of one input.
+        exact_residual: Δx where it is known, else None.
+
+    Args:
+        batch_size: samples per training step.
+        eval_batch_size: samples per batch where no step is taken.
+        seed: of the order of the training samples.
+        workers: processes that prepare batches.
+    """
+
+    name: str
+    bounds: Bounds = (-1.0, 1.0)
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    exact_residual: ExactResidual | None = None
+
+    def __init__(self, batch_size: int = 64, eval_batch_size: int = 512, seed: int = 0, workers: int = 0) -> None:
+        super().__init__()
+        for argument, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if value < 1:
+                raise ValueError(f"`{argument}` should be at least 1. Found {value}.")
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.seed, self.workers = seed, workers
+        self.split = cache(self._split)
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.classes)
+
+    def _split(self, name: SplitName) -> Split:
+        raise NotImplementedError
+
+    def residual(self, name: str) -> ResidualEstimator:
+        """A residual estimator for this data set by name.
+
+        Args:
+            name: "exact"; "nearest", the nearest training example of the target class; "nearest-even" and
+                "nearest-odd", the same with every other training example, so that one half can train and
+                the other measure; "auto", exact where it is known, else nearest.
+
+        Raises:
+            ValueError: for an unknown name, or "exact" where Δx is not known.
+        """
+        if name == "auto":
+            name = "nearest" if self.exact_residual is None else "exact"
+        if name == "exact":
+            if self.exact_residual is None:
+                raise ValueError(f"`residual` 'exact' is not known for {self.name}. Try 'nearest'.")
+            return self.exact_residual
+        parts = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-odd": slice(1, None, 2)}
+        if name not in parts:
+            raise ValueError(f"`residual` should be one of auto, exact, {', '.join(parts)}. Found {name!r}.")
+        split = self.split("train")
+        examples = split.__getitems__(range(len(split))[parts[name]])
+        estimator = NearestExample(examples.x, examples.y)
+        estimator.name = name
+        return estimator
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the training split in the order of the epoch."""
+        split = self.split("train")
+        return self._loader(split, self.batch_size, EpochOrder(split, self.seed))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the validation split, in order."""
+        return self.batches("validation")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the test split, in order."""
+        return self.batches("test")
+
+    def batches(self, name: SplitName) -> DataLoader[Batch]:
+        """Batches of a split, in order."""
+        return self._loader(self.split(name), self.eval_batch_size, None)
+
+    def _loader(self, split: Split, size: int, order: EpochOrder | None) -> DataLoader[Batch]:
+        return DataLoader(split, batch_size=size, sampler=order, num_workers=self.workers, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def check_samples(
+    images: Shaped[Tensor, "N ..."],
+    labels: Shaped[Tensor, "N2"],
+    classes: int,
+    bounds: Bounds,
+    source: str | Path,
+) -> None:
+    """Refuse samples that cannot be right, naming the file and the remedy.
+
+    Raises:
+        ValueError: if images and labels differ in number, labels lie outside [0, classes), or floating-point
+            images hold NaN or leave the bounds.
+    """
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{source}: there should be one label per image. Found {len(images)} images and {len(labels)} labels."
+        )
+    if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
+        raise ValueError(
+            f"{source}: labels should lie in [0, {classes}). Found values from {int(labels.min())} to "
+            f"{int(labels.max())}. Number the classes from 0, or name all of them in `classes`."
+        )
+    if not images.dtype.is_floating_point:
+        return
+    if images.isnan().any():
+        raise ValueError(
+            f"{source}: images should not hold NaN. Found {int(images.isnan().sum())}. Remove or impute them."
+        )
+    if images.numel() and (images.min() < bounds[0] or images.max() > bounds[1]):
+        raise ValueError(
+            f"{source}: images should lie within {bounds}. Found values from {float(images.min()):.6g} to "
+            f"{float(images.max()):.6g}. Rescale them, or state their `bounds`."
+        )
+
+
+def shuffled(count: int, *parts: int | str) -> Int[Tensor, "N"]:
+    """A fixed shuffle of [0, count)."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(derived_seed(*parts)))

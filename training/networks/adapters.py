@@ -1,0 +1,49 @@
+"""What stands between the data and a network, and between a network and the logits."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class OneLogit(nn.Module):
+    """Adapt a binary network with one output z to the logits (−z/2, z/2), so ∇(logit_1 − logit_0) = ∇z.
+
+    Args:
+        network: from `(B, *shape)` to `(B, 1)` or `(B,)`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B 2"]:
+        """Logits of the two classes."""
+        half = self.network(x).reshape(len(x), -1) / 2
+        if half.shape[1] != 1:
+            raise ValueError(f"`network` should answer one output per sample. Found {half.shape[1]}.")
+        return torch.cat([-half, half], dim=1)
+
+
+class ToImageNetInput(nn.Module):
+    """From the data's own range to what ImageNet networks expect: [0, 1], three channels, normalised.
+
+    Args:
+        bounds: lowest and highest legal value of an input.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, bounds: tuple[float, float]) -> None:
+        super().__init__()
+        low, high = bounds
+        if not -float("inf") < low < high < float("inf"):
+            raise ValueError(f"`bounds` should be finite for ImageNet normalisation. Found {bounds}.")
+        self.low, self.width = low, high - low
+        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        self.register_buffer("mean", mean.reshape(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", deviation.reshape(3, 1, 1), persistent=False)
+
+    def forward(self, x: Float[Tensor, "B channels height width"]) -> Float[Tensor, "B 3 height width"]:
+        """Normalised images; grey ones are repeated to three channels."""
+        return ((x - self.low) / self.width - self.mean) / self.deviation

@@ -1,0 +1,81 @@
+"""Networks by name, for configurations, checkpoints and the command line."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from training.networks.adapters import OneLogit
+from training.networks.resnet import resnet18, resnet18_cifar
+from training.networks.small import MLP, SmallCNN
+
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "mlp": MLP,
+    "resnet18": resnet18,
+    "resnet18_cifar": resnet18_cifar,
+    "small_cnn": SmallCNN,
+}
+NEED_BOUNDS = ("resnet18",)
+
+
+def build_network(
+    name: str,
+    *,
+    shape: Sequence[int],
+    num_classes: int,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+    one_logit: bool = False,
+    **options: Any,
+) -> nn.Module:
+    """A classifier by name, from `(B, *shape)` to logits `(B, num_classes)`.
+
+    Args:
+        name: one of ours ("mlp", "small_cnn", "resnet18", "resnet18_cifar"), or the dotted path of a class or
+            function of yours, such as `mypackage.models.Net`, which is called with `options` alone.
+        shape: of one input.
+        num_classes: C ≥ 2.
+        bounds: of the data, for networks that normalise.
+        one_logit: a binary network with a single output, adapted to two logits.
+        options: what the network itself takes.
+
+    Raises:
+        ValueError: for an unknown name, options the network does not take, or one logit for several classes.
+
+    Example:
+        >>> build_network("mlp", shape=(2,), num_classes=2, hidden=[3])
+        MLP(
+          (0): Flatten(start_dim=1, end_dim=-1)
+          (1): Linear(in_features=2, out_features=3, bias=True)
+          (2): ReLU()
+          (3): Linear(in_features=3, out_features=2, bias=True)
+        )
+    """
+    if num_classes < 2 or (one_logit and num_classes != 2):
+        allowed = "2 with `one_logit`" if one_logit else "at least 2"
+        raise ValueError(f"`num_classes` should be {allowed}. Found {num_classes}.")
+    if "." in name:
+        network = _call(_imported(name), name, options)
+    elif name in NETWORKS:
+        ours = {"shape": tuple(shape), "outputs": 1 if one_logit else num_classes}
+        if name in NEED_BOUNDS:
+            ours["bounds"] = bounds
+        network = _call(NETWORKS[name], name, ours | options)
+    else:
+        raise ValueError(f"`network` should be one of {', '.join(NETWORKS)}, or a dotted path. Found {name!r}.")
+    return OneLogit(network) if one_logit else network
+
+
+def _call(make: Callable[..., nn.Module], name: str, options: dict[str, Any]) -> nn.Module:
+    try:
+        return make(**options)
+    except TypeError as error:
+        raise ValueError(f"The network {name!r} does not take these options: {error}.") from error
+
+
+def _imported(path: str) -> Callable[..., nn.Module]:
+    module, _, attribute = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"The network {path!r} cannot be imported: {error}.") from error

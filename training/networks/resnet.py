@@ -1,0 +1,89 @@
+"""torchvision's ResNet-18 as the papers use it."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+from urllib.error import URLError
+
+import torchvision
+from torch import nn
+
+from training.networks.adapters import ToImageNetInput
+
+
+class FrozenBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that stays in evaluation mode: its statistics never move, its scale and shift train."""
+
+    def train(self, mode: bool = True) -> "FrozenBatchNorm":
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+
+def resnet18(
+    shape: Sequence[int],
+    outputs: int,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+    weights: Literal["imagenet"] | None = "imagenet",
+    frozen_batch_norm: bool = True,
+) -> nn.Module:
+    """ResNet-18 with ImageNet normalisation inside and frozen batch norm: paper 1, section A.1.
+
+    Args:
+        shape: of one image, (1 or 3, height, width); grey is repeated to three channels.
+        outputs: number of logits.
+        bounds: of the data, needed to normalise.
+        weights: "imagenet" lets torchvision fetch its weights once and keep them; None starts at random.
+        frozen_batch_norm: keep batch norm in evaluation mode.
+
+    Raises:
+        ValueError: for another number of channels.
+        RuntimeError: if the weights cannot be fetched, with the remedy.
+    """
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise ValueError(f"`shape` should be (1 or 3, height, width). Found {tuple(shape)}.")
+    norm = FrozenBatchNorm if frozen_batch_norm else nn.BatchNorm2d
+    try:
+        network = torchvision.models.resnet18(
+            weights="IMAGENET1K_V1" if weights == "imagenet" else None, norm_layer=norm
+        )
+    except (URLError, OSError) as error:
+        raise RuntimeError(
+            "torchvision could not fetch the ImageNet weights of ResNet-18. Fetch them on a machine with a "
+            "network and copy them into torch.hub.get_dir()/checkpoints, or start at random with "
+            "`weights=None` (in YAML: `weights: null`)."
+        ) from error
+    network.fc = nn.Linear(network.fc.in_features, outputs)
+    return _Prepared(ToImageNetInput(bounds), network)
+
+
+def resnet18_cifar(shape: Sequence[int], outputs: int, frozen_batch_norm: bool = False) -> nn.Module:
+    """ResNet-18 for small images: 3×3 stem with stride 1, no max-pooling, Kaiming uniform initialisation.
+
+    Paper 1, section A.1, CIFAR-10; 11.2 million parameters with ten outputs.
+
+    Args:
+        shape: of one image, (channels, height, width).
+        outputs: number of logits.
+        frozen_batch_norm: keep batch norm in evaluation mode.
+    """
+    norm = FrozenBatchNorm if frozen_batch_norm else nn.BatchNorm2d
+    network = torchvision.models.resnet18(weights=None, norm_layer=norm, num_classes=outputs)
+    network.conv1 = nn.Conv2d(shape[0], 64, kernel_size=3, stride=1, padding=1, bias=False)
+    network.maxpool = nn.Identity()
+    network.apply(_initialise_kaiming)
+    return network
+
+
+class _Prepared(nn.Module):
+    """A network behind its input adapter; the adapter holds no saved weights."""
+
+    def __init__(self, adapter: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.adapter, self.network = adapter, network
+
+    def forward(self, x: Any) -> Any:
+        return self.network(self.adapter(x))
+
+
+def _initialise_kaiming(part: nn.Module) -> None:
+    if isinstance(part, nn.Conv2d):
+        nn.init.kaiming_uniform_(part.weight, nonlinearity="relu")
