@@ -1,13 +1,14 @@
 """What a residual estimator is, and the two that need no training."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 
+@runtime_checkable
 class ResidualEstimator(Protocol):
     """Anything that answers the vector from x to the closest point of a class."""
 

@@ -38,7 +38,7 @@ class Classifier(LightningModule):
         alignment_weight: λ_α of Eq. 9; 0 for none.
         residual: estimator for the penalty, by a name that `DataSet.residual` knows.
         candidates: closest classes to consider in the penalty; None for all.
-        optimizer: makes an optimiser from parameters; the default is the paper's Adam with 1e-4.
+        optimizer: makes an optimiser from parameters; None for the paper's Adam with 1e-4.
         scheduler: makes a learning-rate schedule, stepped once per epoch.
         seed: of initialisation, attacks and dropout.
     """
@@ -54,7 +54,7 @@ class Classifier(LightningModule):
         alignment_weight: float = 0.0,
         residual: str = "auto",
         candidates: int | None = None,
-        optimizer: OptimizerCallable = partial(Adam, lr=1e-4),
+        optimizer: OptimizerCallable | None = None,
         scheduler: SchedulerCallable | None = None,
         seed: int = 0,
     ) -> None:
@@ -77,7 +77,7 @@ class Classifier(LightningModule):
         self.bounds, self.seed = bounds, seed
         self.objective = objective or Plain()
         self.alignment_weight, self.residual, self.candidates = alignment_weight, residual, candidates
-        self.optimizer, self.scheduler = optimizer, scheduler
+        self.optimizer, self.scheduler = optimizer or partial(Adam, lr=1e-4), scheduler
         self.estimator: Residual | None = None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Training objectives: each answers named losses for a batch."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from training.strength import Strength
 Losses = dict[str, Tensor]
 
 
+@runtime_checkable
 class Objective(Protocol):
     """Answers the named losses of a batch, each a scalar with a graph.
 
