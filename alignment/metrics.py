@@ -147,7 +147,11 @@ class AlphaDx(_MeanOverValid):
 
     def update(self, classifier: nn.Module, x: Tensor, y: Tensor) -> None:
         """Add a batch: inputs `(B, *shape)` and true classes `(B,)`."""
-        self._add(_alignment_with_residual(classifier, x, y, self.residual, None, self.of, self.candidates))
+        self._add(self.similarity(classifier, x, y))
+
+    def similarity(self, classifier: nn.Module, x: Tensor, y: Tensor) -> Similarity:
+        """The cosines of a batch and which are valid, without adding them."""
+        return _alignment_with_residual(classifier, x, y, self.residual, None, self.of, self.candidates)
 
 
 class AlphaX(_MeanOverValid):
@@ -165,7 +169,11 @@ class AlphaX(_MeanOverValid):
 
     def update(self, classifier: nn.Module, x: Tensor, y: Tensor | None = None) -> None:
         """Add a batch: inputs `(B, *shape)` and, where `of` needs them, true classes `(B,)`."""
-        self._add(_alignment_with_image(classifier, x, y, self.of, self.candidates))
+        self._add(self.similarity(classifier, x, y))
+
+    def similarity(self, classifier: nn.Module, x: Tensor, y: Tensor | None = None) -> Similarity:
+        """The cosines of a batch and which are valid, without adding them."""
+        return _alignment_with_image(classifier, x, y, self.of, self.candidates)
 
 
 def _alignment_with_residual(

@@ -37,8 +37,8 @@ class Radii:
         upper: norm of the smallest verified perturbation, `(N,)` float64; 0 if misclassified already,
             infinite if none was found.
         epsilon_max: the largest strength that would have been tried.
-        resolution: the relative width to which brackets were to be closed.
-        only: "all" if every bracket is closed, "median" if only those that decide the median are.
+        resolution: the relative width to which the brackets that decide the median are closed.
+        only: "all" if every other bracket is closed too, "median" if not.
         rejected: answers of the attack that broke its own rules and did not count.
         forward_passes: in samples.
         backward_passes: in samples.
@@ -97,11 +97,13 @@ def critical_radii(
     *,
     norm: Norm = "Linf",
     resolution: float = 0.01,
+    curve_resolution: float | None = None,
     only: Literal["all", "median"] = "all",
     bounds: tuple[float, float] = (-1.0, 1.0),
     epsilon_max: float | None = None,
+    guess: float | None = None,
     pilot: int = 100,
-    batch_size: int = 256,
+    batch_size: int = 512,
     seed: int = 0,
 ) -> Radii:
     """Smallest strength at which an attack succeeds, for each sample.
@@ -118,10 +120,12 @@ def critical_radii(
             `functools.partial(pgd, leave_when_fooled=True)`.
         norm: in which strength is measured, passed on to the attack.
         resolution: relative width of a closed bracket.
+        curve_resolution: the same for brackets that do not decide the median; None for `resolution`.
         only: "all" for every radius, "median" for ε50% alone, which is much cheaper.
         bounds: lowest and highest legal value of an input.
         epsilon_max: largest strength to try; None for the diameter of the legal range, or, where there is
             none, for the largest norm of an input.
+        guess: where ε50% is expected, in place of a pilot.
         pilot: samples of the pilot.
         batch_size: samples per call of the attack.
         seed: of the pilot and of the attack's randomness.
@@ -138,9 +142,8 @@ def critical_radii(
     started = time.perf_counter()
     search = _Search(classifier, batches, attack, norm, bounds, epsilon_max, batch_size, seed)
     if only == "all":
-        search.close_all(torch.arange(len(search.y)), resolution)
-    else:
-        search.close_median(resolution, pilot)
+        search.close_all(torch.arange(len(search.y)), max(resolution, curve_resolution or 0))
+    search.close_median(resolution, search.upper if only == "all" else search.pilot(pilot, guess))
     return Radii(
         lower=search.lower,
         upper=search.upper,
@@ -223,12 +226,18 @@ class _Search:
             pace[which] = pace[which].square()
             strength = torch.where(bracketed, (low + high) / 2, galloped)
 
-    def close_median(self, resolution: float, pilot: int) -> None:
+    def pilot(self, size: int, guess: float | None) -> Float[Tensor, "P"]:
+        """Radii that say roughly where all radii lie."""
+        if guess is not None:
+            return torch.tensor([guess], dtype=torch.float64)
+        drawn = torch.randperm(len(self.y), generator=generator_for(self.seed, "pilot"))[:size]
+        self.close_all(drawn, 0.05)
+        return self.upper[drawn]
+
+    def close_median(self, resolution: float, expected: Float[Tensor, "P"]) -> None:
         """Close the brackets that decide the median, and no others."""
         count = len(self.y)
-        drawn = torch.randperm(count, generator=generator_for(self.seed, "pilot"))[:pilot]
-        self.close_all(drawn, max(resolution, 0.05))
-        guess = _Guess(self.upper[drawn], self.epsilon_max)
+        guess = _Guess(expected, self.epsilon_max, 1 + 3 * resolution)
         for rank in {(count - 1) // 2, count // 2}:
             strength = guess.quantile((rank + 0.5) / count)
             while True:
@@ -239,7 +248,7 @@ class _Search:
                     strength = float(low + high) / 2
                 elif not low < strength < high:
                     surplus = float((self.upper <= strength).double().mean()) - (rank + 0.5) / count
-                    strength = guess.beyond(strength, surplus, resolution)
+                    strength = guess.beyond(strength, surplus)
                 relevant = ((self.lower < high) & (self.upper > low)).nonzero().squeeze(1)
                 relevant = relevant[(self.lower[relevant] < strength) & (strength < self.upper[relevant])]
                 self.try_at(relevant, torch.full((len(relevant),), strength, dtype=torch.float64))
@@ -284,18 +293,18 @@ def first_order_radii(
 class _Guess:
     """Where the pilot says that a rank lies; only the cost of a search depends on it, never the answer."""
 
-    def __init__(self, radii: Float[Tensor, "P"], epsilon_max: float) -> None:
+    def __init__(self, radii: Float[Tensor, "P"], epsilon_max: float, pace: float) -> None:
         self.ranked = radii.clamp(max=epsilon_max).sort().values
-        self.epsilon_max = epsilon_max
+        self.epsilon_max, self.pace = epsilon_max, pace
 
     def quantile(self, share: float) -> float:
         value = float(torch.quantile(self.ranked, min(max(share, 0.0), 1.0)))
         return value if value > 0 else self.epsilon_max / 8
 
-    def beyond(self, strength: float, surplus: float, resolution: float) -> float:
+    def beyond(self, strength: float, surplus: float) -> float:
         """A strength on the other side of the rank, when `surplus` too many were fooled at this one."""
         share = float((self.ranked <= strength).double().mean()) - surplus
-        pace = 1 + 3 * resolution
+        pace, self.pace = self.pace, self.pace**2
         if surplus > 0:
             return min(self.quantile(share - 0.03), strength / pace)
         return min(max(self.quantile(share + 0.03), strength * pace), self.epsilon_max)

@@ -2,6 +2,8 @@
 
 from fractions import Fraction
 
+from jsonargparse.typing import register_type
+
 
 class Strength(float):
     """A number that remembers how it was written, so that a record can hold both forms.
@@ -41,3 +43,7 @@ class Strength(float):
 
     def __reduce__(self) -> tuple[type["Strength"], tuple[str]]:
         return type(self), (self.written,)
+
+
+# So that configurations and command lines take, and keep, either form.
+register_type(Strength, serializer=str, deserializer=Strength)

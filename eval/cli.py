@@ -1,0 +1,176 @@
+"""The `alphadx` command: one word per job, and every job also a Python function."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jsonargparse import auto_cli
+from tqdm import tqdm
+
+from eval.fit import FitCLI
+from eval.measurements import standard_measurements, take
+from eval.report import write_report
+from eval.results import Model, Record, Results
+from eval.studies import load_study, run_study
+from training import load_classifier
+from training.attacks import Loss, Norm
+from training.data import DataSet, SplitName
+from training.strength import Strength
+
+
+def fit(config: str, *overrides: str) -> None:
+    """Train a classifier: `alphadx fit CONFIG.yaml [--model.alignment_weight 0.1 …]`.
+
+    Everything in the configuration can be overridden; `alphadx fit --help` lists it. `--resume last` goes on from
+    the last checkpoint.
+
+    Args:
+        config: YAML with `data`, `model` and `trainer`, see the presets of studies for examples.
+        overrides: options in the form `--key value`.
+    """
+    best = FitCLI([*(["--config", config] if config else []), *overrides]).fit().best_model_path
+    print(f"best epoch by ε50% on validation: {best}")
+
+
+def measure(
+    checkpoint: Path,
+    data: DataSet,
+    network: str | None = None,
+    network_options: dict[str, Any] | None = None,
+    recipe: str = "",
+    split: SplitName = "test",
+    limit: int | None = None,
+    norms: Sequence[Norm] = ("Linf", "L2"),
+    steps: int = 40,
+    step_size: Strength | None = None,
+    loss: Loss = "auto",
+    resolution: float = 0.01,
+    curve_resolution: float | None = 0.05,
+    residual: str = "auto",
+    candidates: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    out: Path | None = None,
+) -> list[Record]:
+    """Alignment and robustness of any checkpoint.
+
+    Args:
+        checkpoint: of ours, or a state dict (plain, wrapped in a dict, with or without `model.` or `module.`
+            prefixes) of the network named by `network`.
+        data: data set, for example `Digits`, or `MNISTPair --data.data_root DIR`.
+        network: mlp, small_cnn, resnet18, resnet18_cifar or the dotted path of a class; not needed for a
+            checkpoint of ours.
+        network_options: what the network takes.
+        recipe: how the model was trained, for the table; the checkpoint's name if not given.
+        split: of the data set.
+        limit: only that many samples; all if not given.
+        norms: of the balls for PGD.
+        steps: gradient steps of PGD, κ.
+        step_size: η for Linf, η·√n for L2; 2.5 ε / steps if not given.
+        loss: inside PGD.
+        resolution: relative width to which ε50% is closed.
+        curve_resolution: the same for the other radii; null for ε50% alone.
+        residual: estimator for α_Δx: auto, exact, nearest, nearest-even or nearest-odd.
+        candidates: closest classes to consider; all if not given.
+        seed: of the attacks.
+        device: cpu, cuda, …
+        out: folder for records, table, plots and page; nothing is saved if not given.
+
+    Returns:
+        The records.
+    """
+    named: dict[str, Any] = {}
+    if network is not None:
+        named = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
+    classifier = load_classifier(network, checkpoint=checkpoint, **named, **(network_options or {})).to(device)
+    model = Model(data.name, recipe or checkpoint.stem, seed=seed)
+    wanted = standard_measurements(
+        norms,
+        steps,
+        None if step_size is None else float(step_size),
+        loss,
+        resolution,
+        curve_resolution,
+        residual,
+        candidates,
+        seed,
+    )
+    records = []
+    results = None if out is None else Results(out)
+    for measurement in (bar := tqdm(wanted, unit="measurement", leave=False)):
+        bar.set_description(measurement.name)
+        record, per_sample = take(measurement, classifier, data, model, split=split, limit=limit)
+        records.append(record)
+        if results is not None:
+            results.write(record, per_sample)
+    if results is not None:
+        show(write_report(results.folder), results.folder)
+    else:
+        print(pd.Series({r.measurement: f"{r.value:.4g}" for r in records}).to_string())
+    return records
+
+
+def study(
+    name: str,
+    out: Path | None = None,
+    fast: bool = False,
+    data_root: Path | None = None,
+    jobs: int | None = None,
+) -> None:
+    """Train and measure a grid of data set × recipe × ε × seed; goes on where a killed run stopped.
+
+    Args:
+        name: a preset (quick, mnist35) or the path of a YAML file.
+        out: folder for everything; `runs/NAME` if not given.
+        fast: the form of a preset that a CPU can finish.
+        data_root: folder of data files such as MNIST's.
+        jobs: processes; as many as there are cores if not given, one with a GPU.
+    """
+    if data_root is not None:
+        os.environ["ALPHADX_DATA"] = str(data_root)
+    plan = load_study(f"{name}_fast" if fast else name)
+    folder = out or Path("runs") / plan.name
+    run_study(plan, folder, jobs=jobs)
+    show(write_report(folder), folder)
+
+
+def report(folder: Path) -> None:
+    """Write tables, plots and one self-contained page from saved records.
+
+    Args:
+        folder: of a study or a measurement.
+    """
+    show(write_report(folder), folder)
+
+
+def show(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Print tables, and where everything lies."""
+    for heading, table in tables.items():
+        print(f"\n{heading}\n{table.to_string(index=False)}")
+    print(f"\n{folder / 'page.html'}")
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point of the `alphadx` command."""
+    args = sys.argv[1:] if args is None else args
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
+    warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+    try:
+        if args[:1] == ["fit"]:
+            is_option = len(args) > 1 and args[1].startswith("-")
+            fit(*(["", *args[1:]] if is_option else args[1:] or ["", "--help"]))
+        else:
+            components: Any = {"fit": fit, "measure": measure, "study": study, "report": report}
+            auto_cli(components, args=args, prog="alphadx", as_positional=True)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"alphadx: {error}")
+
+
+if __name__ == "__main__":
+    main()

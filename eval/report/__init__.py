@@ -1,0 +1,6 @@
+"""Tables, plots and one self-contained page, drawn from saved records and from nothing else."""
+
+from eval.report.page import write_report
+from eval.report.tables import correlation_table, cost_table, side_by_side, theory_check
+
+__all__ = ["correlation_table", "cost_table", "side_by_side", "theory_check", "write_report"]

@@ -1,0 +1,110 @@
+"""One self-contained HTML page, CSV tables and PNG plots from the records of a folder."""
+
+import base64
+import json
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+from eval.report.plots import all_plots
+from eval.report.tables import correlation_table, cost_table, invalid_notes, side_by_side, theory_check
+from eval.results import Record, Results, write_whole
+
+LEGEND = {
+    "ε50%": "strength of the attack at which half of the samples are misclassified: the median over samples of the "
+    "smallest strength at which the attack succeeds, 0 for samples that are wrong already. Every finite radius "
+    "belongs to an adversarial example whose class, norm and bounds were checked. In the data's own units.",
+    "α_Δx": "mean cosine between ∇(logit of the closest wrong class − logit of the true class) and the vector to the "
+    "closest point of that class.",
+    "α_x": "mean absolute cosine between the gradient of the predicted class's logit and the image itself.",
+    "B, Lα, P": "plain training; plain training with the alignment penalty; adversarial training with PGD.",
+}
+
+
+def write_report(folder: str | Path) -> dict[str, pd.DataFrame]:
+    """Write `table.csv`, further CSV tables, `plots/*.png`, `records.csv` and `page.html` into a results folder.
+
+    Args:
+        folder: of a study or a measurement.
+
+    Returns:
+        The tables by their headings, ready to print.
+
+    Raises:
+        ValueError: if the folder holds no records.
+    """
+    results = Results(folder)
+    records = results.records()
+    if not records:
+        raise ValueError(f"{folder} holds no records. Run `alphadx study` or `alphadx measure` with it first.")
+    candidates = {
+        "Side by side": side_by_side(results),
+        "Correlation of alignment with robustness": correlation_table(results),
+        "Theory check on Spheres": theory_check(results),
+        "Cost of the measurements": cost_table(results),
+    }
+    tables = {heading: table for heading, table in candidates.items() if not table.empty}
+    plots = all_plots(results)
+    files = {"Side by side": "table", "Correlation of alignment with robustness": "correlation"}
+    files |= {"Theory check on Spheres": "theory", "Cost of the measurements": "cost"}
+    for heading, table in tables.items():
+        write_whole(results.folder / f"{files[heading]}.csv", table.to_csv(index=False))
+    write_whole(results.folder / "records.csv", results.frame().to_csv(index=False))
+    for name, picture in plots.items():
+        write_whole(results.folder / "plots" / name, picture)
+    write_whole(results.folder / "page.html", _page(results.folder, records, tables, plots))
+    return tables
+
+
+def _page(folder: Path, records: list[Record], tables: dict[str, pd.DataFrame], plots: dict[str, bytes]) -> str:
+    title, command, planned = _study(folder)
+    done = len({r.model for r in records})
+    intro = f"{done} models" if planned is None else f"{done} of {planned} models"
+    intro += f", {len(records)} measurements. Repeat with <code>{escape(command)}</code>."
+    parts = []
+    for heading, table in tables.items():
+        parts.append(f'<h2>{heading}</h2>\n<div class="scroll">{_html(table)}</div>')
+        prefix = {"Side by side": "curves", "Correlation of alignment with robustness": "correlation"}.get(heading)
+        parts += [_image(name, data) for name, data in plots.items() if prefix and name.startswith(prefix)]
+    parts.append(_list("How to read this", LEGEND))
+    notes = invalid_notes(records)
+    parts.append(_list("Left out", dict.fromkeys(notes, "") or {"No sample was left out of any number.": ""}))
+    parts.append(_list("Made with", _made_with(records)))
+    template = Template((resources.files("eval.report") / "page.html").read_text())
+    return template.substitute(title=escape(title), intro=intro, body="\n".join(parts))
+
+
+def _study(folder: Path) -> tuple[str, str, int | None]:
+    """Title, command and number of planned models."""
+    file = folder / "study.json"
+    if not file.exists():
+        return "Alignment and robustness", f"alphadx measure … --out {folder}", None
+    content = json.loads(file.read_text())
+    return content["title"], f"alphadx study {content['name']}", content["models"]
+
+
+def _html(table: pd.DataFrame) -> str:
+    html = table.to_html(index=False, border=0, escape=True)
+    return html.replace("<tr>\n      <td></td>", '<tr class="paper">\n      <td></td>')
+
+
+def _image(name: str, data: bytes) -> str:
+    return f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+
+
+def _list(heading: str, entries: dict[str, str]) -> str:
+    items = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in entries.items())
+    return f'<h2>{heading}</h2>\n<dl class="note">{items}</dl>'
+
+
+def _made_with(records: list[Record]) -> dict[str, str]:
+    """Versions and revisions; more than one where the records come from several runs."""
+    made = [r.provenance for r in records]
+    versions = {", ".join(f"{k} {v}" for k, v in p.get("versions", {}).items()) for p in made}
+    revisions = {str(p.get("revision")) for p in made}
+    machines = {f"{p.get('device')}, {p.get('threads')} threads, Python {p.get('python')}" for p in made}
+    named = {"libraries": versions, "code revision": revisions, "machine": machines}
+    return {name: " · ".join(sorted(values)) for name, values in named.items()}

@@ -1,0 +1,134 @@
+"""Train and measure the models of a study; what is finished is never repeated."""
+
+import json
+import logging
+import os
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+from eval.fit import FitCLI
+from eval.measurements import standard_measurements, take
+from eval.results import Results, write_json
+from eval.studies.plan import Cell, Study, laid_over
+from training import load_classifier
+
+
+def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> Results:
+    """Train and measure every model of a study that is not finished yet.
+
+    A model that is half trained goes on from its last checkpoint; a measurement that is recorded is kept. Each
+    model is locked while a process works on it, so the same study may be started several times on a shared file
+    system, and the processes divide the work.
+
+    Args:
+        study: what to run.
+        folder: for results.
+        jobs: processes; None for one per two models but no more than there are cores, or one with a GPU.
+
+    Returns:
+        The results.
+
+    Raises:
+        ValueError: if the folder holds results of another study.
+    """
+    results = Results(folder)
+    _claim(results.folder, study)
+    cores = os.cpu_count() or 1
+    if jobs is None:
+        jobs = 1 if torch.cuda.is_available() else max(1, min(cores, len(study.cells) // 2))
+    threads = max(1, cores // jobs)
+    bar = tqdm(total=len(study.cells), unit="model", desc=study.name)
+    with bar, ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
+        waiting = {pool.submit(run_cell, cell, results.folder): cell for cell in study.cells}
+        for done in as_completed(waiting):
+            seconds = done.result()
+            bar.set_postfix_str(f"{results.model_folder(waiting[done].model).name}, {seconds:.0f} s")
+            bar.update()
+    return results
+
+
+def run_cell(cell: Cell, folder: Path) -> float:
+    """Train and measure one model, as far as that is not done yet; answer the seconds it took."""
+    started = time.perf_counter()
+    results = Results(folder)
+    home = results.model_folder(cell.model)
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / ".lock"):
+        wanted = standard_measurements(**cell.measure)
+        missing = [m for m in wanted if not results.has(cell.model, m.name)]
+        if missing:
+            cli = FitCLI(_configuration(cell, home))
+            classifier = load_classifier(checkpoint=_trained(cli, home))
+            classifier.to(cli.trainer.strategy.root_device)
+            for measurement in missing:
+                results.write(*take(measurement, classifier, cli.datamodule, cell.model, training=cell.fit))
+    return time.perf_counter() - started
+
+
+def _configuration(cell: Cell, home: Path) -> dict:
+    """The cell's training with everything it writes kept under its home."""
+    last = home / "training" / "last.ckpt"
+    logs = {"save_dir": str(home / "training"), "name": "logs"}
+    logger = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": logs}
+    return laid_over(
+        cell.fit,
+        {
+            "checkpoint": {"dirpath": str(home / "training")},
+            "resume": str(last) if last.exists() else None,
+            "trainer": {
+                "default_root_dir": str(home / "training"),
+                "logger": logger,
+                "log_every_n_steps": 1,
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+            },
+        },
+    )
+
+
+def _trained(cli: FitCLI, home: Path) -> Path:
+    """The best checkpoint; trains it if that has not been done."""
+    mark = home / "training" / "trained.json"
+    if not mark.exists():
+        started = time.perf_counter()
+        checkpoint = cli.fit()
+        best = checkpoint.best_model_path
+        score = checkpoint.best_model_score
+        write_json(
+            mark,
+            {
+                "best": Path(best).name,
+                "val_epsilon50": None if score is None else float(score),
+                "seconds": time.perf_counter() - started,
+            },
+        )
+    return mark.parent / json.loads(mark.read_text())["best"]
+
+
+def _claim(folder: Path, study: Study) -> None:
+    """Write the study's source into the folder, or find that it is the same."""
+    file = folder / "study.json"
+    if not file.exists():
+        content = {"name": study.name, "title": study.title, "models": len(study.cells), "source": study.source}
+        write_json(file, content)
+    elif json.loads(file.read_text())["source"] != json.loads(json.dumps(study.source)):
+        raise ValueError(
+            f"{folder} holds results of another study, or of another version of {study.name!r}. Name a new folder "
+            "with --out, or remove this one."
+        )
+
+
+def _quiet(threads: int) -> None:
+    """Set up a worker: its share of the cores, and silence but for errors."""
+    torch.set_num_threads(threads)
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", category=FutureWarning)
