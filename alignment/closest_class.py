@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_labels
+from alignment.contracts import check_finite, check_labels
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
 from alignment.similarity import scaled_norm
 
@@ -23,8 +23,8 @@ def linearised_radii(
         classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
         x: inputs, `(B, *shape)`.
         y: the class that is left, `(B,)` int64 in [0, C).
-        candidates: only the k classes with the largest logits besides `y`; None, or k = C − 1, is exact.
-            It costs one backward pass per candidate.
+        candidates: only the k classes whose logits are closest to that of `y`, which for a correct sample are
+            the k largest besides it; None, or k = C − 1, is exact. It costs one backward pass per candidate.
         signed: leave out the absolute value, as the authors' program does: negative for a class that
             already wins over `y`.
 
@@ -33,7 +33,7 @@ def linearised_radii(
         largest finite number where two logits have the same gradient and so no boundary between them.
 
     Raises:
-        ValueError: if labels lie outside [0, C) or `candidates` outside [1, C − 1].
+        ValueError: if labels lie outside [0, C), `candidates` outside [1, C − 1], or a logit is not finite.
     """
     with evaluating(classifier), differentiable():
         variable = as_variable(x)
@@ -42,13 +42,14 @@ def linearised_radii(
         check_labels(y, len(x), classes)
         if candidates is not None and not 1 <= candidates < classes:
             raise ValueError(f"`candidates` should lie in [1, {classes - 1}]. Found {candidates}.")
-        ranked = _others_by_logit(logits.detach(), y)[:, : candidates or classes - 1]
+        check_finite(logits.detach(), "classifier(x)")
+        ranked = _others(logits.detach(), y, signed)[:, : candidates or classes - 1]
         radii = torch.full_like(logits, torch.inf, requires_grad=False)
         for k in range(ranked.shape[1]):
             margin = pick(logits, y) - pick(logits, ranked[:, k])
             slope = scaled_norm(gradient_of(margin, variable, keep=k + 1 < ranked.shape[1]))
             radius = margin.detach() if signed else margin.detach().abs()
-            radius = torch.where(slope > 0, radius / slope, torch.finfo(radius.dtype).max)
+            radius = torch.where(slope > 0, radius / slope, torch.inf).clamp(max=torch.finfo(radius.dtype).max)
             radii.scatter_(1, ranked[:, k : k + 1], radius.unsqueeze(1))
     return radii
 
@@ -69,7 +70,7 @@ def closest_class(
         classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
         x: inputs, `(B, *shape)`.
         y: the class that is left, `(B,)` int64 in [0, C).
-        candidates: only the k classes with the largest logits besides `y`; None is exact.
+        candidates: only the k classes whose logits are closest to that of `y`; None is exact.
         signed: the authors' form, in which a class that already wins comes first.
 
     Returns:
@@ -87,6 +88,8 @@ def closest_class(
     return linearised_radii(classifier, x, y, candidates=candidates, signed=signed).argmin(dim=1)
 
 
-def _others_by_logit(logits: Tensor, y: Tensor) -> Tensor:
-    """Classes other than `y`, largest logit first, `(B, C − 1)`."""
-    return logits.scatter(1, y.unsqueeze(1), -torch.inf).argsort(dim=1, descending=True)[:, :-1]
+def _others(logits: Tensor, y: Tensor, signed: bool) -> Tensor:
+    """Classes other than `y`, smallest margin (or absolute margin) first, `(B, C − 1)`."""
+    margins = logits.gather(1, y.unsqueeze(1)) - logits
+    margins = margins if signed else margins.abs()
+    return margins.scatter(1, y.unsqueeze(1), torch.inf).argsort(dim=1)[:, :-1]

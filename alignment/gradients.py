@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from alignment.contracts import check_labels
+
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
@@ -64,20 +66,23 @@ def gradient_of(
         keep: whether the graph is needed for a further gradient.
 
     Raises:
-        ValueError: if the scores have no graph, as when a classifier detaches or rounds without a gradient.
+        ValueError: if the scores have no graph to `x`, as when a classifier detaches its input.
     """
-    if not scores.requires_grad:
-        raise ValueError(
-            "`classifier` should be differentiable with respect to its input. Found logits without a graph."
+    gradient = None
+    if scores.requires_grad:
+        (gradient,) = torch.autograd.grad(
+            scores.sum(), x, create_graph=create_graph, retain_graph=keep or create_graph, allow_unused=True
         )
-    (gradient,) = torch.autograd.grad(
-        scores.sum(), x, create_graph=create_graph, retain_graph=keep or create_graph, materialize_grads=True
-    )
+    if gradient is None:
+        raise ValueError(
+            "`classifier` should be differentiable with respect to its input. Found logits without a graph to it."
+        )
     return gradient
 
 
 def pick(logits: Float[Tensor, "B C"], classes: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
     """`logit(x)_c`, one class per sample."""
+    classes = classes.clone() if classes.is_inference() else classes
     return logits.gather(1, classes.unsqueeze(1)).squeeze(1)
 
 
@@ -101,10 +106,13 @@ def input_gradient(
         The gradients, `(B, *shape)`, without a graph.
 
     Raises:
-        ValueError: if the classifier is not differentiable or answers no logits.
+        ValueError: if the classifier is not differentiable or answers no logits, or a class is out of range.
     """
     with evaluating(classifier), differentiable():
         variable = as_variable(x)
         logits = logits_of(classifier, variable)
+        for classes, name in ((plus, "plus"), (minus, "minus")):
+            if classes is not None:
+                check_labels(classes, len(x), logits.shape[1], name)
         score = pick(logits, plus) if minus is None else pick(logits, plus) - pick(logits, minus)
         return gradient_of(score, variable)

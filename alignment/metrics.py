@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from alignment.closest_class import closest_class
-from alignment.contracts import check_choice, check_finite, check_same_shape
+from alignment.contracts import check_choice, check_finite, check_labels, check_same_shape
 from alignment.gradients import evaluating, input_gradient, logits_of
 from alignment.similarity import Similarity, cosine_similarity
 
@@ -70,7 +70,7 @@ def alpha_x(
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
         x: inputs in the data's own range, `(B, *shape)`.
-        y: true classes, `(B,)` int64; needed by every form but "predicted".
+        y: true classes, `(B,)` int64; needed by "true" and "closest_to_true".
         of: what is differentiated, the columns of Table S2; the default is the paper's.
         candidates: see `closest_class`.
 
@@ -125,7 +125,7 @@ class _MeanOverValid(Metric):
 class AlphaDx(_MeanOverValid):
     """α_Δx over a data set (paper 1, Eq. 8). Sums correctly over batches and processes.
 
-    `valid` and `invalid` hold the number of samples with and without a direction.
+    `valid` and `invalid` hold the number of samples with and without a direction, on this process.
 
     Args:
         residual: an estimator `(x, y, target) → Δ̂x`.
@@ -143,7 +143,9 @@ class AlphaDx(_MeanOverValid):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.residual, self.of, self.candidates = residual, of, candidates
+        # Within a tuple, an estimator's weights do not become weights of the metric and of what holds it.
+        self._residual = (residual,)
+        self.of, self.candidates = of, candidates
 
     def update(self, classifier: nn.Module, x: Tensor, y: Tensor) -> None:
         """Add a batch: inputs `(B, *shape)` and true classes `(B,)`."""
@@ -151,7 +153,7 @@ class AlphaDx(_MeanOverValid):
 
     def similarity(self, classifier: nn.Module, x: Tensor, y: Tensor) -> Similarity:
         """The cosines of a batch and which are valid, without adding them."""
-        return _alignment_with_residual(classifier, x, y, self.residual, None, self.of, self.candidates)
+        return _alignment_with_residual(classifier, x, y, self._residual[0], None, self.of, self.candidates)
 
 
 class AlphaX(_MeanOverValid):
@@ -186,6 +188,7 @@ def _alignment_with_residual(
     candidates: int | None,
 ) -> Similarity:
     logits = _checked_logits(classifier, x)
+    check_labels(y, len(x), logits.shape[1])
     if isinstance(residual, Tensor) and target is None and logits.shape[1] > 2:
         raise ValueError(
             f"`target` should name the class that `residual` points to when there are {logits.shape[1]} "
@@ -193,20 +196,22 @@ def _alignment_with_residual(
         )
     if target is None:
         target = closest_class(classifier, x, y, candidates=candidates)
+    check_labels(target, len(x), logits.shape[1], "target")
     if not isinstance(residual, Tensor):
-        residual = residual(x, y, target)
+        with torch.no_grad():
+            residual = residual(x.detach(), y, target)
     check_same_shape(residual, x, "residual", "x")
     check_finite(residual, "residual")
     gradient = _gradient(classifier, x, y, of, candidates, logits, target)
     sign = -1 if of in ("true", "predicted") else 1
-    return cosine_similarity(residual, sign * gradient)
+    return cosine_similarity(residual.detach(), sign * gradient)
 
 
 def _alignment_with_image(
     classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: int | None
 ) -> Similarity:
     logits = _checked_logits(classifier, x)
-    value, valid = cosine_similarity(x, _gradient(classifier, x, y, of, candidates, logits))
+    value, valid = cosine_similarity(x.detach(), _gradient(classifier, x, y, of, candidates, logits))
     return Similarity(value.abs(), valid)
 
 
@@ -226,10 +231,13 @@ def _gradient(
     if left is None:
         raise ValueError(f"`y` should be given when `of` is {of!r}. Found None.")
     if of in ("predicted", "true"):
-        return input_gradient(classifier, x, left)
-    if of == "closest_to_predicted" or target is None:
-        target = closest_class(classifier, x, left, candidates=candidates)
-    return input_gradient(classifier, x, target, left)
+        gradient = input_gradient(classifier, x, left)
+    else:
+        if of == "closest_to_predicted" or target is None:
+            target = closest_class(classifier, x, left, candidates=candidates)
+        gradient = input_gradient(classifier, x, target, left)
+    check_finite(gradient, "gradient of classifier(x)")
+    return gradient
 
 
 def _checked_logits(classifier: nn.Module, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.closest_class import closest_class
+from alignment.contracts import check_labels, check_same_shape
 from alignment.gradients import as_variable, gradient_of, logits_of, pick
 from alignment.metrics import Residual
 from alignment.similarity import cosine_similarity
@@ -21,9 +22,9 @@ def alignment_penalty(
 ) -> Float[Tensor, ""]:
     """−mean sim( Δ̂x, ∇ℓ(x) ) over the batch, with a graph to the weights (Eq. 9 without its λ_α).
 
-    The gradient of a gradient is taken: ∇ℓ carries a graph, while Δ̂x and c̃(x) are constants. The classifier
-    is used in the mode it is in, so that the logits can be shared with the classification loss. Samples
-    without a direction count neither in the sum nor in the number.
+    The gradient of a gradient is taken: ∇ℓ carries a graph, while Δ̂x and c̃(x) are constants. ∇ℓ is taken in the
+    mode the classifier is in, so that the logits can be shared with the classification loss; c̃(x), with more
+    than two classes, in evaluation mode. Samples without a direction count neither in the sum nor in the number.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`.
@@ -38,17 +39,20 @@ def alignment_penalty(
         A number in [-1, 1] with a graph.
 
     Raises:
-        ValueError: if `logits` is given and `x` does not ask for a gradient.
+        ValueError: if `logits` is given and `x` does not ask for a gradient, labels are out of range, or
+            residuals have another shape than x.
     """
     if logits is None:
         x = as_variable(x)
         logits = logits_of(classifier, x)
     elif not x.requires_grad:
         raise ValueError("`x` should ask for a gradient when `logits` is given. Found requires_grad=False.")
+    check_labels(y, len(x), logits.shape[1])
     target = 1 - y if logits.shape[1] == 2 else closest_class(classifier, x, y, candidates=candidates)
     if not isinstance(residual, Tensor):
         with torch.no_grad():
             residual = residual(x.detach(), y, target)
+    check_same_shape(residual, x, "residual", "x")
     slope = gradient_of(pick(logits, target) - pick(logits, y), x, create_graph=True)
     value, valid = cosine_similarity(residual.detach(), slope)
     return -value.sum() / valid.sum().clamp(min=1)

@@ -20,7 +20,8 @@ def cosine_similarity(u: Float[Tensor, "B *shape"], v: Float[Tensor, "B *shape"]
     """Cosine of the angle between flattened vectors, sample by sample; sim(u, v) of paper 1, Theorem 1.
 
     Correct for magnitudes from 1e-20 to 1e15 in float32, because each vector is divided by its largest
-    entry before its norm is taken. Half precision is computed in float32. Differentiable twice.
+    entry before its norm is taken. Half precision is computed in float32. Differentiable twice. What is not
+    finite gives NaN, which is never hidden as invalid.
 
     Args:
         u: vectors, `(B, *shape)`.
@@ -40,9 +41,10 @@ def cosine_similarity(u: Float[Tensor, "B *shape"], v: Float[Tensor, "B *shape"]
     u, u_valid = _scaled_to_one(u)
     v, v_valid = _scaled_to_one(v)
     valid = u_valid & v_valid
-    norms = torch.linalg.vector_norm(u, dim=1) * torch.linalg.vector_norm(v, dim=1)
-    # The inner `where` keeps the derivative of the division finite where a norm is zero.
-    cosine = (u * v).sum(dim=1) / torch.where(valid, norms, 1.0)
+    # A norm has no second derivative at zero, so it is taken of ones there, and not used.
+    chosen = valid.unsqueeze(1)
+    lengths = [torch.linalg.vector_norm(torch.where(chosen, w, 1.0), dim=1) for w in (u, v)]
+    cosine = (u * v).sum(dim=1) / (lengths[0] * lengths[1])
     return Similarity(torch.where(valid, cosine, 0.0).clamp(-1, 1), valid)
 
 
@@ -58,7 +60,7 @@ def _scaled_to_one(u: Tensor) -> tuple[Tensor, Tensor]:
     flat = u.flatten(1)
     flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
     largest = _largest_entry(u).to(flat.dtype)
-    valid = largest > 0
+    valid = largest != 0
     # A cosine does not change with the scale, so the scale may be a constant of the graph.
     return flat / torch.where(valid, largest, 1.0).unsqueeze(1), valid
 

@@ -284,9 +284,10 @@ def first_order_radii(
     with evaluating(classifier), differentiable():
         variable = as_variable(x)
         margin = -attack_loss(logits_of(classifier, variable), y, "margin")
-        if not margin.requires_grad:
+        try:
+            slope = gradient_of(margin, variable).flatten(1)
+        except ValueError:  # not differentiable: nothing can be said, and a black-box attack does not need it
             return torch.full_like(margin, torch.inf)
-        slope = gradient_of(margin, variable).flatten(1)
     return margin.detach() / torch.linalg.vector_norm(slope, ord=1 if norm == "Linf" else 2, dim=1)
 
 

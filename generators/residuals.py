@@ -1,6 +1,7 @@
 """What a residual estimator is, and the two that need no training."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -54,23 +55,34 @@ def radial(radii: Sequence[float]) -> Callable[[Tensor, Tensor, Tensor], Tensor]
                 [-0.1800, -0.2400]])
     """
 
-    def rule(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
-        # float64, because 1.3 / 1 − 1 loses a digit in float32.
-        table = torch.tensor(radii, dtype=torch.float64, device=x.device)
-        scale = (table[target] / table[y] - 1).to(x.dtype)
-        return x * scale.reshape(-1, *[1] * (x.ndim - 1))
-
-    return rule
+    return partial(_radial, tuple(radii))
 
 
 def towards_prototypes(prototypes: Float[Tensor, "C *shape"]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Residuals between noiseless class images: prototype of the target minus prototype of the own class."""
 
-    def rule(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
-        table = prototypes.to(x)
-        return table[target] - table[y]
+    return partial(_towards_prototypes, prototypes)
 
-    return rule
+
+def _radial(radii: tuple[float, ...], x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+    _check_classes(y, target, len(radii))
+    # float64, because 1.3 / 1 − 1 loses a digit in float32.
+    table = torch.tensor(radii, dtype=torch.float64, device=x.device)
+    scale = (table[target] / table[y] - 1).to(x.dtype)
+    return x * scale.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _towards_prototypes(prototypes: Tensor, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+    _check_classes(y, target, len(prototypes))
+    table = prototypes.to(x)
+    return table[target] - table[y]
+
+
+def _check_classes(y: Tensor, target: Tensor, classes: int) -> None:
+    for labels, name in ((y, "y"), (target, "target")):
+        if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+            found = f"{int(labels.min())} to {int(labels.max())}"
+            raise ValueError(f"`{name}` should lie in [0, {classes}). Found values from {found}.")
 
 
 class NearestExample:
@@ -83,7 +95,7 @@ class NearestExample:
     Args:
         examples: inputs to choose from, `(N, *shape)`; kept in their own precision.
         labels: their classes, `(N,)` int64.
-        block: examples per block.
+        block: examples, and queries, per block; None for as many as fill 128 MB, at most 4,096.
 
     Raises:
         ValueError: if examples and labels differ in number, or `block` is below 1.
@@ -91,12 +103,13 @@ class NearestExample:
 
     name = "nearest example"
 
-    def __init__(self, examples: Float[Tensor, "N *shape"], labels: Int[Tensor, "N"], *, block: int = 4096) -> None:
+    def __init__(self, examples: Float[Tensor, "N *shape"], labels: Int[Tensor, "N"], *, block: int | None = None) -> None:
         if len(examples) != len(labels):
             raise ValueError(f"`labels` should be one per example, {len(examples)}. Found {len(labels)} labels.")
-        if block < 1:
+        if block is not None and block < 1:
             raise ValueError(f"`block` should be at least 1. Found {block}.")
-        self.block = block
+        self.shape = examples.shape[1:]
+        self.block = block or min(4096, max(1, 2**24 // max(1, self.shape.numel())))
         self.examples = {int(c): examples[labels == c].flatten(1) for c in labels.unique()}
 
     def __call__(
@@ -107,6 +120,12 @@ class NearestExample:
         Raises:
             ValueError: if there is no example of a target class, or images have another shape.
         """
+        if x.shape[1:] != self.shape:
+            raise ValueError(
+                f"`x` should hold samples of shape {tuple(self.shape)}, as the examples. Found {tuple(x.shape[1:])}."
+            )
+        if x.isnan().any():
+            raise ValueError("`x` should be finite. Found NaN.")
         nearest = torch.empty_like(x.flatten(1))
         for c in target.unique().tolist():
             if c not in self.examples:
@@ -119,10 +138,6 @@ class NearestExample:
 
     def _nearest(self, queries: Tensor, c: int) -> Tensor:
         examples = self.examples[c]
-        if examples.shape[1] != queries.shape[1]:
-            raise ValueError(
-                f"`x` should have {examples.shape[1]} values per sample, as the examples. Found {queries.shape[1]}."
-            )
         found = [self._nearest_index(part.double(), examples) for part in queries.split(self.block)]
         return examples[torch.cat(found).to(examples.device)].to(queries)
 

@@ -1,9 +1,10 @@
 """What several tests need: linear classifiers with known radii, and the real data where it is at hand."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -34,3 +35,31 @@ def real_data() -> Path:
     if not (root / "MNIST" / "raw").is_dir():
         pytest.skip(f"no real data at {root}; name its folder with ALPHADX_DATA")
     return root
+
+
+@pytest.fixture
+def as_in_production() -> Iterator[None]:
+    """Shapes and types are not checked at the door, so that our own errors are what a caller meets."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def quiet_trainer() -> Callable[..., object]:
+    """Makes a Lightning trainer for the CPU that prints, logs and keeps nothing."""
+    from pytorch_lightning import Trainer
+
+    def make(epochs: int, **options: object) -> Trainer:
+        silent = dict.fromkeys(
+            ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False
+        )
+        return Trainer(max_epochs=epochs, accelerator="cpu", inference_mode=False, **(silent | options))
+
+    return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tensors here are tiny: on shared cores, threads wait for each other far longer than they work."""
+    torch.set_num_threads(1)

@@ -1,5 +1,8 @@
 """Properties that answers must have, one function each, shared by the tests."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -20,3 +23,14 @@ def assert_within(adversarial: Tensor, x: Tensor, radius: Tensor, order: float, 
     assert (size <= radius.double() * (1 + 1e-6)).all(), (size / radius).max()
     assert adversarial.min() >= bounds[0]
     assert adversarial.max() <= bounds[1]
+
+
+@contextmanager
+def unchanged(module: nn.Module) -> Iterator[None]:
+    """What happens inside leaves the module and the global random state as it found them."""
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    modes = [part.training for part in module.modules()]
+    random_state = torch.get_rng_state()
+    yield
+    assert_left_as_found(module, before, modes)
+    assert torch.equal(torch.get_rng_state(), random_state)

@@ -1,0 +1,388 @@
+"""PGD: exact on linear models, inside the ball everywhere, and without a trace on anything else."""
+
+import math
+from contextlib import nullcontext
+
+import pytest
+import torch
+from scipy.stats import kstest
+from torch import Tensor, nn
+
+from tests.properties import assert_left_as_found, assert_within
+from training import pgd
+from training.attacks import attack_loss
+
+UNBOUNDED = (-math.inf, math.inf)
+ORDER = {"Linf": math.inf, "L2": 2}
+DUAL = {"Linf": 1, "L2": 2}
+both_norms = pytest.mark.parametrize("norm", ["Linf", "L2"])
+
+
+class Counted(nn.Module):
+    """Counts forward and backward passes of whole batches, and the samples in the forward ones."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.forwards = self.backwards = self.samples = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.classifier(x)
+        logits.register_hook(self._count_backward)
+        self.forwards, self.samples = self.forwards + 1, self.samples + len(x)
+        return logits
+
+    def _count_backward(self, gradient: Tensor) -> None:
+        self.backwards += 1
+
+
+class Scaled(nn.Module):
+    """Logits of a classifier times a number."""
+
+    def __init__(self, classifier: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.classifier, self.scale = classifier, scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(x) * self.scale
+
+
+def curved(features: int, classes: int = 3, dtype: torch.dtype = torch.float32) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(features, 8, dtype=dtype),
+        nn.Tanh(),
+        nn.Linear(8, classes, dtype=dtype),
+    )
+
+
+def lead_and_slope(classifier: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a linear classifier of two classes: how far the true logit leads, and the gradient of that."""
+    logits, weight = classifier(x).detach(), classifier[1].weight.detach()
+    lead = logits.gather(1, y.unsqueeze(1)) - logits.gather(1, 1 - y.unsqueeze(1))
+    return lead.squeeze(1), weight[y] - weight[1 - y]
+
+
+@pytest.mark.parametrize(
+    ("norm", "options"),
+    [
+        ("Linf", {}),
+        ("Linf", {"random_start": False}),
+        ("L2", {"random_start": False}),
+        ("L2", {"step_size": 10.0}),
+    ],
+)
+@pytest.mark.parametrize("loss", ["margin", "cross_entropy"])
+def test_closed_form_is_reached_on_a_linear_model(linear, norm, options, loss):
+    classifier, epsilon = linear(20, 2, torch.float64), 0.25
+    x, y = torch.randn(16, 20, dtype=torch.float64), torch.randint(2, (16,))
+    answer = pgd(classifier, x, y, epsilon, norm=norm, loss=loss, bounds=UNBOUNDED, **options)
+    before, slope = lead_and_slope(classifier, x, y)
+    after, _ = lead_and_slope(classifier, answer, y)
+    loss_of_lead = epsilon * torch.linalg.vector_norm(slope, ord=DUAL[norm], dim=1)
+    torch.testing.assert_close((before - after) / loss_of_lead, torch.ones(16).double(), rtol=0, atol=2e-6)
+
+
+def test_corner_of_the_box_is_reached_within_bounds(linear):
+    classifier = linear(20, 2)
+    x, y = torch.rand(16, 20) * 2 - 1, torch.randint(2, (16,))
+    _, slope = lead_and_slope(classifier, x, y)
+    expected = (x - 0.4 * slope.sign()).clamp(-1, 1)
+    torch.testing.assert_close(pgd(classifier, x, y, 0.4), expected, rtol=0, atol=1e-6)
+
+
+@both_norms
+@pytest.mark.parametrize(("factor", "succeeds"), [(1 + 1e-4, True), (1 - 1e-4, False)])
+def test_success_begins_at_the_critical_radius(linear, norm, factor, succeeds):
+    classifier = linear(20, 2, torch.float64)
+    x = torch.randn(32, 20, dtype=torch.float64)
+    y = classifier(x).argmax(dim=1)
+    lead, slope = lead_and_slope(classifier, x, y)
+    radius = lead / torch.linalg.vector_norm(slope, ord=DUAL[norm], dim=1)
+    answer = pgd(classifier, x, y, factor * radius, norm=norm, random_start=False, bounds=UNBOUNDED)
+    assert ((classifier(answer).argmax(dim=1) != y) == succeeds).all()
+
+
+@both_norms
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_answer_does_not_depend_on_the_scale_of_the_logits(linear, norm, scale):
+    classifier = linear(20, 2)
+    x, y = torch.rand(8, 20), torch.randint(2, (8,))
+    expected, answer = (
+        pgd(model, x, y, 0.1, norm=norm, loss="margin", steps=5, random_start=False, bounds=(0.0, 1.0))
+        for model in (classifier, Scaled(classifier, scale))
+    )
+    torch.testing.assert_close(answer, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("norm", "dtype", "epsilon"),
+    [("Linf", torch.float32, epsilon) for epsilon in (1e-12, 1e-6, 1e-3, 0.5, 1e3, 1e12)]
+    + [("L2", torch.float32, epsilon) for epsilon in (0.1, 1.0, 1e3, 1e12)]
+    + [("L2", torch.float64, epsilon) for epsilon in (1e-8, 1e-4, 1e-2)],
+)
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), UNBOUNDED])
+def test_answer_lies_within_ball_and_bounds(norm, dtype, epsilon, bounds):
+    x, y = torch.rand(9, 2, 5, dtype=dtype) * 2 - 1, torch.randint(3, (9,))
+    radius = epsilon * torch.linspace(0.2, 2, 9, dtype=dtype)
+    answer = pgd(curved(10, dtype=dtype), x, y, radius, norm=norm, steps=5, bounds=bounds)
+    assert_within(answer, x, radius, ORDER[norm], bounds)
+
+
+@both_norms
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (1, 2, 3)])
+@pytest.mark.parametrize("size", [0, 1, 3, 8])
+def test_every_sample_is_attacked_for_itself(norm, shape, size):
+    classifier, x, y = curved(6), torch.rand(size, *shape), torch.randint(3, (size,))
+    radius = torch.linspace(0.01, 0.2, size)
+    answer = pgd(classifier, x, y, radius, norm=norm, steps=3, random_start=False)
+    alone = [
+        pgd(classifier, x[i : i + 1], y[i : i + 1], float(radius[i]), norm=norm, steps=3, random_start=False)
+        for i in range(size)
+    ]
+    torch.testing.assert_close(answer, torch.cat([x[:0], *alone]), rtol=0, atol=1e-6)
+
+
+@both_norms
+def test_epsilon_zero_answers_the_input(norm):
+    x = torch.rand(5, 6)
+    answer = pgd(curved(6), x, torch.randint(3, (5,)), 0.0, norm=norm, steps=3)
+    assert torch.equal(answer, x)
+
+
+@both_norms
+def test_input_is_not_written_to(norm):
+    x = torch.rand(5, 6)
+    before = x.clone()
+    pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=3, random_start=False)
+    assert torch.equal(x, before)
+
+
+def random_starts(norm: str, count: int, features: int) -> Tensor:
+    """Starting points in the unit ball."""
+    x, y = torch.zeros(count, features, dtype=torch.float64), torch.zeros(count, dtype=torch.int64)
+    generator = torch.Generator().manual_seed(0)
+    return pgd(curved(features), x, y, 1.0, norm=norm, steps=0, bounds=UNBOUNDED, generator=generator)
+
+
+@pytest.mark.parametrize("features", [1, 3, 500])
+def test_random_start_in_l2_is_uniform_in_the_ball(features):
+    inner_volume = random_starts("L2", 2000, features).norm(dim=1) ** features
+    assert abs(float(inner_volume.mean()) - 0.5) < 4 / math.sqrt(12 * 2000)
+    assert kstest(inner_volume, "uniform").pvalue > 1e-3
+
+
+def test_random_start_in_l2_prefers_no_direction():
+    points = random_starts("L2", 2000, 3)
+    directions = points / points.norm(dim=1, keepdim=True)
+    for coordinate in directions.T:  # uniform in [-1, 1] on a sphere in three dimensions, after Archimedes
+        assert kstest(coordinate, "uniform", args=(-1, 2)).pvalue > 1e-3
+
+
+def test_random_start_in_linf_is_uniform_in_the_box():
+    points = random_starts("Linf", 1000, 4)
+    assert kstest(points.flatten(), "uniform", args=(-1, 2)).pvalue > 1e-3
+    assert points.T.corrcoef().fill_diagonal_(0).abs().max() < 4 / math.sqrt(1000)
+
+
+@both_norms
+def test_seeded_generator_makes_the_answer_reproducible(norm):
+    classifier, x, y = curved(6), torch.rand(5, 6), torch.randint(3, (5,))
+    once, again, other = (
+        pgd(classifier, x, y, 0.1, norm=norm, steps=2, step_size=0.01, generator=torch.Generator().manual_seed(seed))
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+
+
+def test_without_a_generator_every_start_is_fresh():
+    x, y = torch.rand(5, 6), torch.randint(3, (5,))
+    assert not torch.equal(pgd(curved(6), x, y, 0.1, steps=0), pgd(curved(6), x, y, 0.1, steps=0))
+
+
+@both_norms
+@pytest.mark.parametrize("seeded", [True, False])
+def test_global_random_state_is_untouched(norm, seeded):
+    classifier, x, y = curved(6), torch.rand(5, 6), torch.randint(3, (5,))
+    before = torch.get_rng_state()
+    pgd(classifier, x, y, 0.1, norm=norm, steps=2, generator=torch.Generator() if seeded else None)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("leave_when_fooled", [False, True])
+def test_classifier_is_left_as_found(leave_when_fooled):
+    normalisation = nn.BatchNorm1d(8)
+    classifier = nn.Sequential(nn.Linear(6, 8), normalisation, nn.ReLU(), nn.Dropout(), nn.Linear(8, 3)).train()
+    normalisation.eval()
+    before = {key: value.clone() for key, value in classifier.state_dict().items()}
+    modes = [part.training for part in classifier.modules()]
+    x, y = torch.rand(5, 6), torch.randint(3, (5,))
+    pgd(classifier, x, y, 0.1, steps=3, leave_when_fooled=leave_when_fooled)
+    assert_left_as_found(classifier, before, modes)
+
+
+def test_classifier_is_attacked_in_evaluation_mode():
+    classifier = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.9), nn.Linear(8, 3))
+    x, y = torch.rand(5, 6), torch.randint(3, (5,))
+    training, evaluating = (
+        pgd(classifier.train(mode), x, y, 0.1, steps=3, random_start=False) for mode in (True, False)
+    )
+    assert torch.equal(training, evaluating)
+
+
+@both_norms
+def test_gradients_of_others_do_not_hinder(norm):
+    classifier, x, y = curved(6), torch.rand(5, 6), torch.randint(3, (5,))
+    answers = []
+    for context in (nullcontext(), torch.no_grad()):
+        with context:
+            answers.append(pgd(classifier, x, y, 0.1, norm=norm, steps=3, random_start=False))
+    assert torch.equal(*answers)
+
+
+@both_norms
+def test_leaving_when_fooled_fools_the_same_samples_in_fewer_passes(linear, norm):
+    classifier = linear(20, 2, torch.float64)
+    x = torch.randn(64, 20, dtype=torch.float64)
+    y = classifier(x).argmax(dim=1)
+    full, leaving = Counted(classifier), Counted(classifier)
+    options = {"norm": norm, "steps": 20, "random_start": False, "bounds": UNBOUNDED}
+    epsilon = 0.2 if norm == "Linf" else 0.6
+    complete = pgd(full, x, y, epsilon, **options)
+    early = pgd(leaving, x, y, epsilon, leave_when_fooled=True, **options)
+    fooled = classifier(complete).argmax(dim=1) != y
+    assert 0 < fooled.sum() < len(x)
+    assert torch.equal(classifier(early).argmax(dim=1) != y, fooled)
+    assert torch.equal(early[~fooled], complete[~fooled])
+    assert leaving.samples < full.samples
+
+
+@both_norms
+def test_sample_that_is_already_wrong_leaves_at_its_start(linear, norm):
+    classifier, x = linear(6, 2), torch.rand(5, 6)
+    wrong = 1 - classifier(x).argmax(dim=1)
+    counted = Counted(classifier)
+    answer = pgd(counted, x, wrong, 0.1, norm=norm, random_start=False, leave_when_fooled=True)
+    assert torch.equal(answer, x)
+    assert counted.forwards == 1
+
+
+@both_norms
+@pytest.mark.parametrize("steps", [1, 7])
+def test_every_step_is_one_forward_and_one_backward_pass(norm, steps):
+    counted = Counted(curved(6))
+    pgd(counted, torch.rand(5, 6), torch.randint(3, (5,)), 0.1, norm=norm, steps=steps)
+    assert (counted.forwards, counted.backwards) == (steps, steps)
+
+
+@both_norms
+def test_step_size_limits_how_far_a_step_goes(linear, norm):
+    x, y = torch.rand(5, 6), torch.randint(2, (5,))
+    answer = pgd(linear(6, 2), x, y, 1.0, norm=norm, steps=3, step_size=0.01, random_start=False, bounds=UNBOUNDED)
+    moved = torch.linalg.vector_norm(answer - x, ord=ORDER[norm], dim=1)
+    torch.testing.assert_close(moved, torch.full((5,), 0.03), rtol=1e-4, atol=0)
+
+
+def naive_cross_entropy(z: list[float], y: int) -> float:
+    return math.log(sum(math.exp(value) for value in z)) - z[y]
+
+
+def naive_margin(z: list[float], y: int) -> float:
+    return max(value for c, value in enumerate(z) if c != y) - z[y]
+
+
+def naive_dlr(z: list[float], y: int) -> float:
+    ranked = sorted(z, reverse=True)
+    return -(z[y] - max(value for c, value in enumerate(z) if c != y)) / (ranked[0] - ranked[2])
+
+
+@pytest.mark.parametrize(
+    ("loss", "classes", "naive"),
+    [
+        ("cross_entropy", 2, naive_cross_entropy),
+        ("cross_entropy", 5, naive_cross_entropy),
+        ("margin", 2, naive_margin),
+        ("margin", 5, naive_margin),
+        ("dlr", 3, naive_dlr),
+        ("dlr", 5, naive_dlr),
+        ("auto", 2, naive_margin),
+        ("auto", 3, naive_cross_entropy),
+    ],
+)
+def test_loss_agrees_with_its_formula(loss, classes, naive):
+    logits, y = torch.randn(20, classes, dtype=torch.float64), torch.randint(classes, (20,))
+    expected = [naive(z, c) for z, c in zip(logits.tolist(), y.tolist(), strict=True)]
+    torch.testing.assert_close(attack_loss(logits, y, loss), torch.tensor(expected, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin", "dlr"])
+def test_every_loss_is_raised_by_the_attack(loss):
+    classifier, x = curved(6, classes=4), torch.rand(16, 6)
+    y = classifier(x).argmax(dim=1)
+    answer = pgd(classifier, x, y, 0.1, loss=loss, steps=10, random_start=False)
+    assert (attack_loss(classifier(answer), y, loss) > attack_loss(classifier(x), y, loss)).all()
+
+
+def overconfident(linear) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    """A linear classifier with huge logits, inputs that it knows, and their critical radii in Linf."""
+    classifier = linear(20, 2)
+    x = torch.randn(64, 20)
+    y = classifier(x).argmax(dim=1)
+    lead, slope = lead_and_slope(classifier, x, y)
+    confident = lead > 0.1
+    return Scaled(classifier, 1e4), x[confident], y[confident], (lead / slope.abs().sum(dim=1))[confident]
+
+
+def test_overconfident_binary_model_is_still_attacked(linear):
+    classifier, x, y, radius = overconfident(linear)
+    answer = pgd(classifier, x, y, 1.01 * radius, bounds=UNBOUNDED)
+    assert (classifier(answer).argmax(dim=1) != y).all()
+
+
+def test_cross_entropy_stalls_on_an_overconfident_model(linear):
+    classifier, x, y, radius = overconfident(linear)
+    answer = pgd(classifier, x, y, 2 * radius, loss="cross_entropy", random_start=False, bounds=UNBOUNDED)
+    assert torch.equal(answer, x)
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epsilon": -0.1}, "`epsilon` should be at least 0. Found -0.1"),
+        ({"epsilon": math.nan}, "`epsilon` should be at least 0"),
+        ({"epsilon": torch.tensor([0.1, -0.2, 0.1])}, "`epsilon` should be at least 0. Found -0.2"),
+        ({"epsilon": torch.ones(2)}, r"`epsilon` should be one number or one per sample \(3\). Found shape \(2,\)"),
+        ({"epsilon": torch.ones(3, 1)}, r"`epsilon` .* Found shape \(3, 1\)"),
+        ({"y": torch.tensor([0, 1, 3])}, r"`y` should lie in \[0, 3\). Found values from 0 to 3"),
+        ({"y": torch.tensor([0, -1, 2])}, r"`y` should lie in \[0, 3\). Found values from -1 to 2"),
+        ({"y": torch.tensor([0, 1])}, r"`y` should have shape \(3,\). Found \(2,\)"),
+        ({"x": torch.full((3, 6), math.nan)}, "`x` should be finite"),
+        ({"x": torch.full((3, 6), math.inf), "bounds": UNBOUNDED}, "`x` should be finite"),
+        ({"x": torch.full((3, 6), 1.5)}, r"`x` should lie within `bounds` \(-1.0, 1.0\). Found values from 1.5"),
+        ({"x": torch.full((3, 6), -0.1), "bounds": (0.0, 1.0)}, "`x` should lie within `bounds`"),
+        ({"bounds": (1.0, -1.0)}, r"`bounds` should be \(low, high\) with low < high"),
+        ({"norm": "L1"}, "`norm` should be one of Linf, L2. Found 'L1'"),
+        ({"loss": "mse"}, "`loss` should be one of auto, cross_entropy, margin, dlr. Found 'mse'"),
+        ({"steps": -1}, "`steps` should be at least 0. Found -1"),
+    ],
+)
+def test_wrong_argument_is_named(changed, message):
+    arguments = {"x": torch.zeros(3, 6), "y": torch.tensor([0, 1, 2]), "epsilon": 0.1} | changed
+    with pytest.raises(ValueError, match=message):
+        pgd(curved(6), **arguments)
+
+
+def test_dlr_needs_three_classes():
+    with pytest.raises(ValueError, match="'dlr' needs at least three classes"):
+        pgd(curved(6, classes=2), torch.zeros(3, 6), torch.tensor([0, 1, 0]), 0.1, loss="dlr")
+
+
+def test_classifier_without_gradient_is_refused():
+    class Detached(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.detach()
+
+    with pytest.raises(ValueError, match="`classifier` should be differentiable"):
+        pgd(Detached(), torch.zeros(3, 6), torch.tensor([0, 1, 2]), 0.1)

@@ -1,0 +1,198 @@
+"""Checkpoints of anybody: found under any key and prefix, read without running anything, refused with reasons."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training import Classifier, build_network, load_classifier
+from training.checkpoints import WRAPPERS
+from training.data import Digits, Spheres
+
+MLP = {"shape": (4,), "num_classes": 3, "hidden": [5]}
+BINARY = {"shape": (4,), "num_classes": 2, "hidden": [5], "one_logit": True}
+
+no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+
+
+@pytest.fixture
+def save(tmp_path) -> Callable[..., Path]:
+    """Saves anything to a file and answers its path."""
+
+    def make(content: object) -> Path:
+        torch.save(content, tmp_path / "file.pt")
+        return tmp_path / "file.pt"
+
+    return make
+
+
+def with_prefix(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + key: value for key, value in weights.items()}
+
+
+def assert_same_weights(loaded: nn.Module, original: nn.Module) -> None:
+    ours, theirs = loaded.state_dict(), original.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_state_dict_is_loaded_in_evaluation_mode(save):
+    network = build_network("mlp", **MLP)
+    loaded = load_classifier("mlp", checkpoint=save(network.state_dict()), **MLP)
+    assert_same_weights(loaded, network)
+    assert not any(part.training for part in loaded.modules())
+
+
+@pytest.mark.parametrize("key", WRAPPERS)
+def test_state_dict_is_found_under_common_keys(save, key):
+    network = build_network("mlp", **MLP)
+    path = save({"epoch": 3, key: network.state_dict(), "optimizer": {"lr": 0.1}})
+    assert_same_weights(load_classifier("mlp", checkpoint=path, **MLP), network)
+
+
+def test_state_dict_is_found_two_keys_deep(save):
+    network = build_network("mlp", **MLP)
+    path = save({"model": {"state_dict": network.state_dict(), "epoch": 3}})
+    assert_same_weights(load_classifier("mlp", checkpoint=path, **MLP), network)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "module.", "_orig_mod.", "net.", "module._orig_mod.model."])
+def test_prefixes_are_stripped(save, prefix):
+    network = build_network("mlp", **MLP)
+    path = save({"state_dict": with_prefix(prefix, network.state_dict())})
+    assert_same_weights(load_classifier("mlp", checkpoint=path, **MLP), network)
+
+
+@pytest.mark.parametrize("prefix", ["", "network.", "module.", "module.network."])
+def test_weights_of_a_binary_network_with_one_output_are_loaded(save, prefix):
+    network = build_network("mlp", **BINARY)
+    path = save(with_prefix(prefix, network.network.state_dict()))
+    assert_same_weights(load_classifier("mlp", checkpoint=path, **BINARY), network)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_plain_resnet_is_loaded_behind_its_normalisation(save, prefix):
+    options = {"shape": (1, 32, 32), "num_classes": 2, "weights": None}
+    network = build_network("resnet18", **options)
+    path = save(with_prefix(prefix, network.network.state_dict()))
+    assert_same_weights(load_classifier("resnet18", checkpoint=path, **options), network)
+
+
+class TwoParts(nn.Module):
+    """A network whose parts are named like the prefixes of others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.classifier = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.backbone(x))
+
+
+def test_names_that_only_look_like_prefixes_are_kept(save):
+    network = TwoParts()
+    name = f"{__name__}.TwoParts"
+    loaded = load_classifier(name, checkpoint=save(network.state_dict()), shape=(4,), num_classes=3)
+    assert_same_weights(loaded, network)
+
+
+def test_path_may_be_text(save):
+    network = build_network("mlp", **MLP)
+    assert_same_weights(load_classifier("mlp", checkpoint=str(save(network.state_dict())), **MLP), network)
+
+
+@no_worker_hint
+@pytest.mark.parametrize(
+    ("name", "options", "data"),
+    [
+        ("mlp", {"hidden": [5]}, Digits),
+        ("small_cnn", {"width": 2}, Digits),
+        ("mlp", {"hidden": [5], "one_logit": True}, lambda: Spheres(dimensions=4)),
+        ("resnet18", {"weights": None, "frozen_batch_norm": False}, Digits),
+    ],
+)
+def test_checkpoint_of_ours_says_which_network_it_holds(tmp_path, quiet_trainer, name, options, data):
+    data = data()
+    trained = Classifier(name, options, shape=data.shape, num_classes=data.num_classes, bounds=data.bounds)
+    trainer = quiet_trainer(1, limit_train_batches=2, limit_val_batches=0)
+    trainer.fit(trained, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "ours.ckpt")
+    loaded = load_classifier(checkpoint=tmp_path / "ours.ckpt")
+    assert_same_weights(loaded, trained.network)
+    x = data.split("test").__getitems__(range(5)).x
+    torch.testing.assert_close(loaded(x), trained.eval()(x))
+
+
+def test_mismatch_lists_what_is_missing_unexpected_and_of_another_shape(save):
+    weights = dict(build_network("mlp", **(MLP | {"hidden": [6]})).state_dict())
+    del weights["3.bias"]
+    weights["5.weight"] = torch.zeros(1)
+    message = (
+        r"file.pt does not match the network. Missing keys: \['3.bias'\]. Unexpected keys: \['5.weight'\]. "
+        r"Keys of another shape: \['1.bias \(6,\) for \(5,\)', '1.weight \(6, 4\) for \(5, 4\)', "
+        r"'3.weight \(3, 6\) for \(3, 5\)'\]"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_classifier("mlp", checkpoint=save(weights), **MLP)
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_in_a_checkpoint_is_executed(save, tmp_path):
+    path = save({"state_dict": build_network("mlp", **MLP).state_dict(), "extra": Trap(tmp_path / "trapped")})
+    with pytest.raises(ValueError, match=r"cannot be read with weights_only=True.*Save the model's state_dict\(\)"):
+        load_classifier("mlp", checkpoint=path, **MLP)
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_whole_pickled_model_is_refused(save):
+    with pytest.raises(ValueError, match=r"cannot be read with weights_only=True"):
+        load_classifier("mlp", checkpoint=save(build_network("mlp", **MLP)), **MLP)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_file_of_another_format_is_refused(tmp_path, content):
+    (tmp_path / "notes.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"notes.txt cannot be read"):
+        load_classifier("mlp", checkpoint=tmp_path / "notes.txt", **MLP)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone.pt: no such checkpoint"):
+        load_classifier("mlp", checkpoint=tmp_path / "gone.pt", **MLP)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (torch.zeros(3), r"file.pt should hold a dict. Found Tensor"),
+        ({}, r"should hold a state dict, alone or under one of state_dict, .* Found the keys \[\]"),
+        ({"epoch": 3, "loss": 0.5}, r"Found the keys \['epoch', 'loss'\]"),
+        ({"model": {"epoch": 3}}, r"Found the keys \['epoch'\]"),
+    ],
+)
+def test_file_without_weights_is_refused(save, content, message):
+    with pytest.raises(ValueError, match=message):
+        load_classifier("mlp", checkpoint=save(content), **MLP)
+
+
+def test_plain_checkpoint_needs_the_name_of_its_network(save):
+    with pytest.raises(ValueError, match=r"does not say which network it holds. Name it with `network`"):
+        load_classifier(checkpoint=save(build_network("mlp", **MLP).state_dict()))
+
+
+@pytest.mark.parametrize("lacking", ["num_classes", "shape"])
+def test_named_network_needs_shape_and_classes(save, lacking):
+    options = {key: value for key, value in MLP.items() if key != lacking}
+    with pytest.raises(ValueError, match=r"`num_classes` and `shape` should be given together with `network`"):
+        load_classifier("mlp", checkpoint=save(build_network("mlp", **MLP).state_dict()), **options)

@@ -1,0 +1,261 @@
+"""The Lightning module: repeatable to the last bit, resumable, and true to the losses it is given."""
+
+import copy
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
+from torch.optim import SGD, Adam
+from torch.optim.lr_scheduler import StepLR
+
+from alignment import alpha_dx
+from training import AT, Classifier, Strength
+from training.data import DataSet, Digits, Spheres
+
+no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+folder_hint = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+
+RECIPES = {
+    "plain": lambda: {"scheduler": partial(StepLR, step_size=1, gamma=0.5)},
+    "penalty": lambda: {"alignment_weight": 0.5, "candidates": 1},
+    "adversarial": lambda: {"objective": AT(Strength(0.1), steps=2)},
+}
+every_recipe = pytest.mark.parametrize("recipe", RECIPES)
+
+
+class Small(nn.Sequential):
+    """A small network with batch statistics and, if asked, dropout."""
+
+    def __init__(self, features: int, classes: int, dropout: float) -> None:
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(features, 16),
+            nn.BatchNorm1d(16),
+            nn.Tanh(),
+            nn.Dropout(dropout),
+            nn.Linear(16, classes),
+        )
+
+
+def small_data(name: str) -> DataSet:
+    return Digits(batch_size=300) if name == "digits" else Spheres(dimensions=8, train_size=100, batch_size=25)
+
+
+def small_classifier(data: DataSet, recipe: str, seed: int = 0, dropout: float = 0.0) -> Classifier:
+    options = {"features": torch.Size(data.shape).numel(), "classes": data.num_classes, "dropout": dropout}
+    return Classifier(
+        f"{__name__}.Small",
+        options,
+        shape=data.shape,
+        num_classes=data.num_classes,
+        bounds=data.bounds,
+        optimizer=partial(Adam, lr=1e-2),
+        seed=seed,
+        **RECIPES[recipe](),
+    )
+
+
+def sphere_classifier(**options) -> Classifier:
+    return Classifier("mlp", {"hidden": [16]}, shape=(8,), num_classes=2, bounds=Spheres.bounds, **options)
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(a.state_dict()[key], b.state_dict()[key]) for key in a.state_dict())
+
+
+def keeping_every_epoch(folder: Path) -> dict:
+    """Options of a trainer that keeps a checkpoint of every epoch."""
+    keep = ModelCheckpoint(folder, "{epoch}", save_top_k=-1)
+    return {"callbacks": [keep], "enable_checkpointing": True}
+
+
+def trained(
+    quiet_trainer,
+    recipe: str,
+    data: str = "digits",
+    *,
+    epochs: int = 2,
+    seed: int = 0,
+    dropout: float = 0.0,
+    checkpoint: Path | None = None,
+    **options,
+) -> Classifier:
+    module = small_classifier(small_data(data), recipe, seed, dropout)
+    quiet_trainer(epochs, **options).fit(module, datamodule=small_data(data), ckpt_path=checkpoint)
+    return module
+
+
+@no_worker_hint
+@every_recipe
+def test_same_seed_gives_the_same_weights_to_the_last_bit(quiet_trainer, recipe):
+    once = trained(quiet_trainer, recipe, dropout=0.2)
+    torch.rand(7)
+    assert same_weights(trained(quiet_trainer, recipe, dropout=0.2), once)
+
+
+@no_worker_hint
+def test_another_seed_gives_other_weights(quiet_trainer):
+    assert not same_weights(trained(quiet_trainer, "plain", seed=1), trained(quiet_trainer, "plain"))
+
+
+@no_worker_hint
+@folder_hint
+@every_recipe
+@pytest.mark.parametrize("data", ["digits", "spheres"])
+def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer, tmp_path, recipe, data):
+    whole = trained(quiet_trainer, recipe, data, epochs=3, **keeping_every_epoch(tmp_path))
+    resumed = trained(
+        quiet_trainer, recipe, data, epochs=3, checkpoint=tmp_path / "epoch=0.ckpt", **keeping_every_epoch(tmp_path)
+    )
+    assert same_weights(resumed, whole)
+
+
+def train_until_killed(folder: str) -> None:
+    """What the process below does: train for ever and keep a checkpoint of every epoch."""
+    torch.set_num_threads(1)
+    trainer = Trainer(max_epochs=10**6, accelerator="cpu", logger=False, **keeping_every_epoch(Path(folder)))
+    trainer.fit(small_classifier(small_data("digits"), "adversarial"), datamodule=small_data("digits"))
+
+
+@no_worker_hint
+@folder_hint
+def test_killed_run_is_resumed_to_the_same_weights(quiet_trainer, tmp_path):
+    program = f"from {__name__} import train_until_killed; train_until_killed({str(tmp_path)!r})"
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        # Once the third checkpoint has begun, the second is complete.
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "epoch=2.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    whole = trained(quiet_trainer, "adversarial", epochs=4)
+    checkpoint = tmp_path / "epoch=1.ckpt"
+    resumed = trained(quiet_trainer, "adversarial", epochs=4, checkpoint=checkpoint, **keeping_every_epoch(tmp_path))
+    assert same_weights(resumed, whole)
+
+
+def test_initialisation_depends_on_the_seed_alone():
+    once = sphere_classifier(seed=3)
+    torch.rand(7)
+    assert same_weights(sphere_classifier(seed=3), once)
+    assert not same_weights(sphere_classifier(seed=4), once)
+
+
+def test_initialisation_leaves_the_global_random_state_alone():
+    before = torch.get_rng_state()
+    sphere_classifier()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@no_worker_hint
+def test_one_step_descends_the_sum_of_loss_and_penalty(quiet_trainer):
+    data = Spheres(dimensions=8, train_size=20, batch_size=20)
+    module = sphere_classifier(alignment_weight=0.7, optimizer=partial(SGD, lr=0.1))
+    network = copy.deepcopy(module.network)
+    quiet_trainer(1, limit_val_batches=0).fit(module, datamodule=data)
+
+    x, y, _ = data.split("train").__getitems__(range(20))
+    x.requires_grad_()
+    logits = network(x)
+    lead = logits.gather(1, 1 - y.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
+    (slope,) = torch.autograd.grad(lead.sum(), x, create_graph=True)
+    residual = torch.where(y.unsqueeze(1) == 0, 0.3 * x, -0.3 * x / 1.3).detach()
+    alignment = ((slope * residual).sum(1) / (slope.norm(dim=1) * residual.norm(dim=1))).mean()
+    loss = F.cross_entropy(logits, y) - 0.7 * alignment
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    for after, before, gradient in zip(module.network.parameters(), network.parameters(), gradients, strict=True):
+        torch.testing.assert_close(after, before - 0.1 * gradient, rtol=1e-5, atol=1e-7)
+
+
+@no_worker_hint
+def test_penalty_raises_the_alignment(quiet_trainer):
+    data = Spheres(dimensions=8, train_size=500)
+    x, y, _ = data.split("validation").__getitems__(range(200))
+    reached = {}
+    for weight in (0.0, 1.0):
+        module = sphere_classifier(alignment_weight=weight, optimizer=partial(Adam, lr=1e-2))
+        quiet_trainer(3, limit_val_batches=0).fit(module, datamodule=data)
+        reached[weight] = float(alpha_dx(module, x, y, data.exact_residual).mean())
+    assert reached[1.0] > reached[0.0] + 0.1
+
+
+@no_worker_hint
+def test_penalty_brings_the_alignment_loss_down(quiet_trainer):
+    class Watch(Callback):
+        def __init__(self) -> None:
+            self.losses: list[float] = []
+
+        def on_train_epoch_end(self, trainer, module) -> None:
+            self.losses.append(float(trainer.callback_metrics["train_alignment"]))
+
+    watch, data = Watch(), Digits(batch_size=100)
+    module = small_classifier(data, "penalty")
+    quiet_trainer(4, limit_val_batches=0, callbacks=[watch]).fit(module, datamodule=data)
+    assert watch.losses == sorted(watch.losses, reverse=True)
+    assert watch.losses[-1] < watch.losses[0] - 0.05
+
+
+@no_worker_hint
+@pytest.mark.parametrize(
+    ("recipe", "names"),
+    [("plain", {"clean"}), ("adversarial", {"adversarial"}), ("penalty", {"clean", "alignment"})],
+)
+def test_every_loss_is_logged_by_its_name_and_sums_to_the_total(quiet_trainer, recipe, names):
+    data = small_data("digits")
+    trainer = quiet_trainer(1, limit_val_batches=0)
+    trainer.fit(small_classifier(data, recipe), datamodule=data)
+    logged = dict(trainer.callback_metrics)
+    total = logged.pop("train_loss")
+    assert logged.keys() == {f"train_{name}" for name in names}
+    torch.testing.assert_close(torch.stack(list(logged.values())).sum(), total)
+
+
+@no_worker_hint
+def test_accuracy_on_the_validation_split_is_logged(quiet_trainer):
+    data = Digits(eval_batch_size=50)
+    module = small_classifier(data, "plain")
+    trainer = quiet_trainer(1)
+    trainer.fit(module, datamodule=data)
+    x, y, _ = data.split("validation").__getitems__(range(180))
+    expected = (module.eval()(x).argmax(dim=1) == y).float().mean()
+    torch.testing.assert_close(trainer.callback_metrics["val_accuracy"], expected)
+
+
+@no_worker_hint
+def test_schedule_moves_once_per_epoch(quiet_trainer):
+    module = sphere_classifier(optimizer=partial(SGD, lr=1.0), scheduler=partial(StepLR, step_size=1, gamma=0.5))
+    trainer = quiet_trainer(3, limit_train_batches=2, limit_val_batches=0)
+    trainer.fit(module, datamodule=Spheres(dimensions=8))
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 0.125
+
+
+def test_optimiser_of_the_paper_is_the_default():
+    optimizer = sphere_classifier().configure_optimizers()
+    assert isinstance(optimizer, Adam)
+    assert optimizer.param_groups[0]["lr"] == 1e-4
+
+
+def test_frozen_parameters_are_not_optimised():
+    module = sphere_classifier()
+    next(module.network.parameters()).requires_grad_(False)
+    (group,) = module.configure_optimizers().param_groups
+    assert len(group["params"]) == len(list(module.network.parameters())) - 1
+
+
+def test_negative_weight_of_the_penalty_is_refused():
+    with pytest.raises(ValueError, match=r"`alignment_weight` should be at least 0. Found -0.1"):
+        sphere_classifier(alignment_weight=-0.1)

@@ -1,0 +1,218 @@
+"""Your own HDF5 files: what is read, how it is split, and what is said when a file cannot be right."""
+
+from collections.abc import Callable
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from training.data import HDF5Images
+
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def write(tmp_path) -> Write:
+    """Writes arrays to an HDF5 file and answers its path."""
+
+    def make(name: str, **arrays: np.ndarray) -> str:
+        path = tmp_path / name
+        with h5py.File(path, "w") as file:
+            for key, values in arrays.items():
+                file[key] = values
+        return str(path)
+
+    return make
+
+
+def numbered(start: int, stop: int, **more: np.ndarray) -> dict[str, np.ndarray]:
+    """Samples whose pixels say their number."""
+    numbers = np.arange(start, stop)
+    images = np.broadcast_to(numbers.astype(np.uint8)[:, None, None, None], (len(numbers), 1, 4, 4))
+    return {"images": images, "labels": numbers % 2, **more}
+
+
+def numbers_in(data: HDF5Images, split: str) -> list[int]:
+    return data.split(split).images[:, 0, 0, 0].tolist()
+
+
+def test_shape_and_classes_come_from_the_file(write):
+    path = write("a.h5", images=np.zeros((6, 3, 4, 5), np.uint8), labels=np.array([0, 1, 2, 0, 1, 2]))
+    data = HDF5Images([path], [path])
+    assert (data.shape, data.num_classes, data.classes) == ((3, 4, 5), 3, ("0", "1", "2"))
+
+
+def test_classes_may_be_named(write):
+    path = write("a.h5", **numbered(0, 10))
+    assert HDF5Images([path], [path], classes=["healthy", "ill"]).classes == ("healthy", "ill")
+
+
+def test_shards_follow_each_other(write):
+    shards = [write("a.h5", **numbered(0, 10)), write("b.h5", **numbered(10, 15))]
+    data = HDF5Images(shards, shards)
+    assert numbers_in(data, "test") == list(range(15))
+    assert data.split("test").labels.tolist() == [number % 2 for number in range(15)]
+
+
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (0.0, 1.0)])
+def test_bytes_are_mapped_to_bounds_with_exact_ends(write, bounds):
+    images = np.array([0, 255, 51], np.uint8)[:, None]
+    path = write("a.h5", images=images, labels=np.array([0, 1, 0]))
+    x = HDF5Images([path], [path], bounds=bounds).split("test").__getitems__([0, 1, 2]).x.flatten()
+    assert (x[0], x[1]) == bounds
+    assert float(x[2]) == pytest.approx(bounds[0] + 0.2 * (bounds[1] - bounds[0]), abs=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floating_point_values_are_taken_as_they_are(write, dtype):
+    images = np.random.default_rng(0).uniform(-1, 1, (5, 7)).astype(dtype)
+    path = write("a.h5", images=images, labels=np.arange(5) % 2)
+    x = HDF5Images([path], [path]).split("test").__getitems__(range(5)).x
+    assert torch.equal(x, torch.from_numpy(images.astype(np.float32)))
+
+
+def test_validation_is_a_fixed_share_of_the_training_files(write):
+    path = write("a.h5", **numbered(0, 200))
+    data = HDF5Images([path], [path], validation_share=0.25)
+    kept, rest = numbers_in(data, "validation"), numbers_in(data, "train")
+    assert len(kept) == 50
+    assert sorted(kept + rest) == list(range(200))
+    assert numbers_in(HDF5Images([path], [path], validation_share=0.25, seed=9), "validation") == kept
+
+
+def test_validation_is_drawn_from_all_over_the_files(write):
+    kept = numbers_in(HDF5Images([write("a.h5", **numbered(0, 200))], [], validation_share=0.25), "validation")
+    assert min(kept) < 50
+    assert max(kept) >= 150
+
+
+def test_own_validation_file_is_used_and_nothing_is_kept_back(write):
+    train, validation = write("a.h5", **numbered(0, 20)), write("b.h5", **numbered(20, 25))
+    data = HDF5Images([train], [train], [validation])
+    assert numbers_in(data, "train") == list(range(20))
+    assert numbers_in(data, "validation") == list(range(20, 25))
+
+
+@pytest.mark.parametrize("kind", [np.int64, "S3"])
+def test_group_is_never_divided(write, kind):
+    patients = (np.arange(200) // 7 % 13).astype(kind)
+    shards = [
+        write("a.h5", **numbered(0, 120, group=patients[:120])),
+        write("b.h5", **numbered(120, 200, group=patients[120:])),
+    ]
+    data = HDF5Images(shards, shards, validation_share=0.3)
+    kept, rest = numbers_in(data, "validation"), numbers_in(data, "train")
+    assert sorted(kept + rest) == list(range(200))
+    assert not set(patients[kept]) & set(patients[rest])
+    assert len(kept) > 0
+
+
+def test_class_that_the_first_file_lacks_is_read_when_named(write):
+    images = np.zeros((4, 3), np.uint8)
+    shards = [
+        write("a.h5", images=images, labels=np.array([0, 1, 0, 1])),
+        write("b.h5", images=images, labels=np.array([2, 1, 2, 0])),
+    ]
+    data = HDF5Images(shards, shards, classes=["a", "b", "c"])
+    assert data.split("test").labels.tolist() == [0, 1, 0, 1, 2, 1, 2, 0]
+
+
+def test_files_that_are_not_asked_for_are_not_opened(write, tmp_path):
+    data = HDF5Images([write("a.h5", **numbered(0, 20))], [str(tmp_path / "not yet.h5")])
+    assert len(data.split("train")) == 18
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"labels": np.zeros(2, int)},
+            r"should hold `images` with 2 or 3 or 4 dimensions. Found the keys \['labels'\]",
+        ),
+        ({"images": np.zeros((2, 3))}, r"should hold `labels` with 1 dimensions. Found the keys \['images'\]"),
+        ({"images": np.zeros(2), "labels": np.zeros(2, int)}, r"`images` .* Found shape \(2,\)"),
+        (
+            {"images": np.zeros((2, 3, 1, 1, 1)), "labels": np.zeros(2, int)},
+            r"`images` .* Found shape \(2, 3, 1, 1, 1\)",
+        ),
+        ({"images": np.zeros((2, 3)), "labels": np.zeros((2, 1), int)}, r"`labels` .* Found shape \(2, 1\)"),
+    ],
+)
+def test_file_without_its_content_is_refused_at_once(write, arrays, message):
+    with pytest.raises(ValueError, match=f"bad.h5: .*{message}"):
+        HDF5Images([write("bad.h5", **arrays)], [])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"images": np.zeros((4, 2, 3), np.uint8)}, r"images should have shape \(3,\), as in the first file"),
+        ({"images": np.zeros((4, 3), np.int64)}, "images should be uint8 or floating point. Found int64"),
+        ({"images": np.full((4, 3), np.nan)}, "images should not hold NaN. Found 12. Remove or impute them"),
+        ({"images": np.full((4, 3), 1.25)}, r"images should lie within \(-1.0, 1.0\). Found .* 1.25. Rescale them"),
+        ({"images": np.zeros((5, 3))}, "one label per image. Found 5 images and 4 labels"),
+        ({"labels": np.array([0, 1, 2, 1])}, r"labels should lie in \[0, 2\). Found .* 0 to 2. Number the classes"),
+        ({"labels": np.array([0, 1, -1, 1])}, r"labels should lie in \[0, 2\). Found values from -1 to 1"),
+        ({"labels": np.array([0.0, 1.0, 0.0, 1.0])}, "labels should be integers. Found float64"),
+        ({"group": np.zeros(3)}, "`group` should be one per label, 4. Found 3"),
+    ],
+)
+def test_wrong_shard_is_refused_by_name(write, changed, message):
+    fine = {"images": np.zeros((4, 3), np.float32), "labels": np.array([0, 1, 0, 1])}
+    data = HDF5Images([write("fine.h5", **fine), write("bad.h5", **(fine | changed))], [])
+    with pytest.raises(ValueError, match=f"bad.h5: .*{message}"):
+        data.split("train")
+
+
+def test_group_in_some_shards_only_is_refused(write):
+    shards = [write("a.h5", **numbered(0, 9, group=np.arange(9))), write("b.h5", **numbered(9, 20))]
+    with pytest.raises(ValueError, match=r"b.h5.*either all shards or none should hold `group`"):
+        HDF5Images(shards, []).split("train")
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone.h5: no such file. Name existing HDF5 files"):
+        HDF5Images([str(tmp_path / "gone.h5")], [])
+
+
+def test_missing_shard_is_named(write, tmp_path):
+    data = HDF5Images([write("a.h5", **numbered(0, 20)), str(tmp_path / "gone.h5")], [])
+    with pytest.raises(FileNotFoundError, match=r"gone.h5: no such file"):
+        data.split("train")
+
+
+def test_file_of_another_format_is_refused(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not images")
+    with pytest.raises(ValueError, match=r"notes.txt: not an HDF5 file"):
+        HDF5Images([str(path)], [])
+
+
+def test_split_without_files_is_refused(write):
+    with pytest.raises(ValueError, match=r"at least one file per split. Found none"):
+        HDF5Images([write("a.h5", **numbered(0, 20))], []).split("test")
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5])
+def test_share_for_validation_lies_between_nothing_and_all(write, share):
+    path = write("a.h5", **numbered(0, 20))
+    with pytest.raises(ValueError, match=r"`validation_share` should lie in \(0, 1\)"):
+        HDF5Images([path], [path], validation_share=share)
+
+
+@pytest.mark.data
+def test_cifar10_is_read_from_its_shards(real_data):
+    folder = real_data / "cifar10"
+    if not folder.is_dir():
+        pytest.skip(f"no CIFAR-10 at {folder}")
+    data = HDF5Images([str(folder / f"train-{part}.h5") for part in range(1, 6)], [str(folder / "test.h5")])
+    test = data.split("test")
+    assert data.shape == (3, 32, 32)
+    assert test.labels.bincount().tolist() == [1000] * 10
+    assert [len(data.split(split)) for split in ("train", "validation")] == [45_000, 5_000]
+    assert (data.split("train").labels.bincount() + data.split("validation").labels.bincount()).tolist() == [
+        5000
+    ] * 10
+    x = next(iter(data.test_dataloader())).x
+    assert (x.min(), x.max()) == (-1.0, 1.0)
