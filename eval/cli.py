@@ -71,7 +71,7 @@ def measure(
         limit: only that many samples; all if not given.
         norms: of the balls for PGD.
         steps: gradient steps of PGD, κ.
-        step_size: η for Linf, η·√n for L2; 2.5 ε / steps if not given.
+        step_size: η for Linf, η·√n for L2; if not given, all steps together reach 2.5 ε and 4 ε.
         loss: inside PGD.
         resolution: relative width to which ε50% is closed.
         curve_resolution: the same for the other radii; null for ε50% alone.

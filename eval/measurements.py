@@ -108,7 +108,7 @@ class PGDRadii:
     Args:
         norm: of the ball.
         steps: gradient steps, κ.
-        step_size: η for Linf; with L2 the paper's η·√n is used. None for 2.5 ε / steps.
+        step_size: η for Linf; with L2 the paper's η·√n is used. None for the default of `pgd`.
         loss: see `training.attacks.pgd`.
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii, and with them the curve, are closed; None for
@@ -164,7 +164,7 @@ def standard_measurements(
     Args:
         norms: for PGD.
         steps: gradient steps of PGD, κ.
-        step_size: η for Linf, η·√n for L2; None for 2.5 ε / steps.
+        step_size: η for Linf, η·√n for L2; None for the default of `pgd`.
         loss: inside PGD, see `training.attacks.pgd`.
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii are closed; None for ε50% alone.

@@ -140,10 +140,11 @@ def critical_radii(
     if not 0 < resolution < 1:
         raise ValueError(f"`resolution` should lie in (0, 1). Found {resolution}.")
     started = time.perf_counter()
-    search = _Search(classifier, batches, attack, norm, bounds, epsilon_max, batch_size, seed)
-    if only == "all":
-        search.close_all(torch.arange(len(search.y)), max(resolution, curve_resolution or 0))
-    search.close_median(resolution, search.upper if only == "all" else search.pilot(pilot, guess))
+    with torch.inference_mode(False):
+        search = _Search(classifier, batches, attack, norm, bounds, epsilon_max, batch_size, seed)
+        if only == "all":
+            search.close_all(torch.arange(len(search.y)), max(resolution, curve_resolution or 0))
+        search.close_median(resolution, search.upper if only == "all" else search.pilot(pilot, guess))
     return Radii(
         lower=search.lower,
         upper=search.upper,

@@ -21,7 +21,7 @@ class Epsilon50(Callback):
     Args:
         norm: of the ball.
         steps: gradient steps, κ.
-        step_size: η; None for 2.5 ε / steps.
+        step_size: η; None for the default of `training.attacks.pgd`.
         resolution: relative width to which the median is closed.
         first_epoch: epoch from which on an epoch may be the best; the paper's 33 for CIFAR-10.
     """

@@ -54,13 +54,11 @@ def radial(radii: Sequence[float]) -> Callable[[Tensor, Tensor, Tensor], Tensor]
         tensor([[ 0.2400,  0.1800],
                 [-0.1800, -0.2400]])
     """
-
     return partial(_radial, tuple(radii))
 
 
 def towards_prototypes(prototypes: Float[Tensor, "C *shape"]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Residuals between noiseless class images: prototype of the target minus prototype of the own class."""
-
     return partial(_towards_prototypes, prototypes)
 
 
@@ -103,7 +101,9 @@ class NearestExample:
 
     name = "nearest example"
 
-    def __init__(self, examples: Float[Tensor, "N *shape"], labels: Int[Tensor, "N"], *, block: int | None = None) -> None:
+    def __init__(
+        self, examples: Float[Tensor, "N *shape"], labels: Int[Tensor, "N"], *, block: int | None = None
+    ) -> None:
         if len(examples) != len(labels):
             raise ValueError(f"`labels` should be one per example, {len(examples)}. Found {len(labels)} labels.")
         if block is not None and block < 1:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,6 +12,8 @@ from training.networks.build import build_network
 NETWORK_KEY = "alphadx_network"
 """Where a checkpoint of ours says which network it holds."""
 FORMAT = 1
+FETCHING = ("resnet18",)
+"""Networks that would fetch weights unless told not to."""
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "ema")
 """Keys under which a state dict is commonly stored."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "classifier.", "backbone.")
@@ -60,6 +61,8 @@ def load_classifier(
     elif num_classes is None or shape is None:
         raise ValueError("`num_classes` and `shape` should be given together with `network`. Found None.")
     else:
+        if network in FETCHING:
+            options = {"weights": None} | options
         model = build_network(network, shape=shape, num_classes=num_classes, bounds=bounds, **options)
     _load(model, _weights(content, path), path)
     return model.eval()
@@ -68,7 +71,7 @@ def load_classifier(
 def network_from(description: Mapping[str, Any]) -> nn.Module:
     """The network that a checkpoint of ours describes, with fresh weights."""
     options = dict(description["options"])
-    if "weights" in options:
+    if description["network"] in FETCHING:
         options["weights"] = None  # they come from the checkpoint, so nothing needs to be fetched
     return build_network(
         description["network"],
@@ -80,11 +83,11 @@ def network_from(description: Mapping[str, Any]) -> nn.Module:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such checkpoint.")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint file.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # a file of another kind can make the reader fail in any way
         raise ValueError(
             f"{path} cannot be read with weights_only=True, which executes nothing from the file. "
             f"Save the model's state_dict() instead. ({error})"
@@ -130,9 +133,12 @@ def _matched_prefixes(weights: dict[str, Tensor], wanted: dict[str, Tensor]) -> 
     if len(bare_to_wanted) < len(wanted):  # prefixes tell parameters apart, so they must stay
         bare_to_wanted = {key: key for key in wanted}
     renamed = {bare_to_wanted.get(_bare(key), _bare(key)): value for key, value in weights.items()}
-    exact = weights.keys() & wanted.keys()
-    better = len(renamed) == len(weights) and len(renamed.keys() & wanted.keys()) > len(exact)
-    return renamed if better else weights
+    forms = [weights]
+    while prefix := next((prefix for prefix in PREFIXES if all(key.startswith(prefix) for key in forms[-1])), None):
+        forms.append({key.removeprefix(prefix): value for key, value in forms[-1].items()})
+    if len(renamed) == len(weights):
+        forms.append(renamed)
+    return max(forms, key=lambda form: len(form.keys() & wanted.keys()))
 
 
 def _bare(key: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
@@ -87,7 +87,13 @@ class Classifier(LightningModule):
     def setup(self, stage: str) -> None:
         """Build the residual estimator, which needs the data."""
         if stage == "fit" and self.alignment_weight > 0:
-            self.estimator = cast(DataSet, self.trainer.datamodule).residual(self.residual)  # type: ignore[attr-defined]
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            if not isinstance(data, DataSet):
+                raise ValueError(
+                    "`alignment_weight` above 0 needs residuals, and so a DataSet of training.data as the trainer's "
+                    f"datamodule. Found {type(data).__name__}."
+                )
+            self.estimator = data.residual(self.residual)
 
     def on_train_epoch_start(self) -> None:
         """Make the global randomness (dropout) a function of seed and epoch."""

@@ -64,7 +64,7 @@ class AT:
         epsilon: radius of the ball in the data's own units; `8/255` may be written.
         norm: of the ball.
         steps: gradient steps of the inner maximisation, κ.
-        step_size: η; None for 2.5 ε / steps.
+        step_size: η; None for the default of `training.attacks.pgd`.
         loss: what the inner maximisation raises, see `training.attacks.pgd`.
     """
 
@@ -77,7 +77,7 @@ class AT:
         loss: Loss = "auto",
     ) -> None:
         self.epsilon, self.norm, self.steps = Strength(epsilon), norm, steps
-        self.step_size, self.loss = step_size, loss
+        self.step_size, self.loss = None if step_size is None else Strength(step_size), loss
 
     def __call__(
         self,

@@ -14,7 +14,8 @@ def derived_seed(*parts: int | str) -> int:
         >>> derived_seed(0, "attack", 3) == derived_seed(0, "attack", 4)
         False
     """
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    plain = tuple(part if isinstance(part, str) else int(part) for part in parts)
+    digest = hashlib.blake2b(repr(plain).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 

@@ -26,7 +26,7 @@ class Strength(float):
         text = str(written).strip()
         try:
             value = float(Fraction(text)) if "/" in text else float(text)
-        except (ValueError, ZeroDivisionError):
+        except (ValueError, ZeroDivisionError, OverflowError):
             raise ValueError(
                 f"A strength should be a number or a fraction such as 8/255. Found {written!r}."
             ) from None

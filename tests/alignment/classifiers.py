@@ -71,11 +71,11 @@ def perfect_on_spheres() -> nn.Module:
 
 
 class Detached(nn.Module):
-    """Answers logits without a graph to the input."""
+    """Answers logits without a graph to the input; with one to the weights where they are trainable."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, trainable: bool) -> None:
         super().__init__()
-        self.network = network.requires_grad_(False)
+        self.network = network.requires_grad_(trainable)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x.detach())

@@ -120,6 +120,31 @@ def test_gradient_leaves_no_trace(ambient: Ambient) -> None:
     assert torch.equal(gradient, input_gradient(classifier.eval(), x, y))
 
 
-def test_classifier_that_detaches_its_input_is_refused() -> None:
+@pytest.mark.parametrize("ambient", [nullcontext, torch.inference_mode])
+def test_gradient_at_tensors_made_in_inference_mode_is_that_at_others(ambient: Ambient) -> None:
+    classifier, x, plus, minus = (
+        smooth(6, 3, torch.float32),
+        torch.randn(2, 6),
+        torch.tensor([0, 1]),
+        torch.tensor([2, 0]),
+    )
+    with torch.inference_mode():
+        made_inside = x.clone(), plus.clone(), minus.clone()
+    with ambient():
+        gradient = input_gradient(classifier, *made_inside)
+    assert torch.equal(gradient, input_gradient(classifier, x, plus, minus))
+
+
+@pytest.mark.parametrize("name", ["plus", "minus"])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_classes_out_of_range_are_refused(name: str, label: int) -> None:
+    classes = {"plus": torch.tensor([0, 1]), "minus": torch.tensor([1, 2])} | {name: torch.tensor([1, label])}
+    with pytest.raises(ValueError, match=rf"`{name}` should lie in \[0, 3\)"):
+        input_gradient(smooth(6, 3, torch.float32), torch.randn(2, 6), **classes)
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_classifier_that_detaches_its_input_is_refused(trainable: bool) -> None:
+    classifier = Detached(smooth(6, 3, torch.float32), trainable=trainable)
     with pytest.raises(ValueError, match="Found logits without a graph"):
-        input_gradient(Detached(smooth(6, 3)), torch.randn(2, 6, dtype=torch.float64), torch.tensor([0, 1]))
+        input_gradient(classifier, torch.randn(2, 6), torch.tensor([0, 1]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing
+from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn.functional import cosine_similarity
 
 from alignment import AlphaDx, AlphaX, alpha_dx, alpha_dx_other_classes, alpha_x
@@ -38,6 +38,17 @@ def ones(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
     return torch.ones_like(x)
 
 
+class Generator(nn.Module):
+    """An estimator with weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        return self.layer(x)
+
+
 MEASURES = {
     "alpha_dx": lambda classifier, x, y: alpha_dx(classifier, x, y, ones),
     "alpha_x": alpha_x,
@@ -47,6 +58,11 @@ MEASURES = {
     "AlphaX": lambda classifier, x, y: AlphaX()(classifier, x, y),
 }
 every_measure = pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES.keys())
+LABELLED = {
+    "alpha_dx to a target": lambda classifier, x, y: alpha_dx(classifier, x, y, ones, target=torch.ones_like(y)),
+    **{name: MEASURES[name] for name in ("alpha_dx", "alpha_x of the closest", "other classes")},
+}
+every_labelled_measure = pytest.mark.parametrize("measure", LABELLED.values(), ids=LABELLED.keys())
 
 
 @pytest.mark.parametrize(
@@ -125,6 +141,11 @@ def test_estimator_is_asked_for_the_closest_class() -> None:
     assert [tensor.tolist() for tensor in asked.pop()] == [[[1, 0]], [0], [2]]
 
 
+def test_alignment_has_no_graph_to_the_estimator() -> None:
+    classifier, x, y = smooth(6, 2, torch.float32), torch.randn(2, 6), torch.tensor([0, 1])
+    assert not alpha_dx(classifier, x, y, Generator()).requires_grad
+
+
 def test_named_target_takes_the_place_of_the_closest_class() -> None:
     classifier, x = hand_made()
     y, target = torch.tensor([0]), torch.tensor([3])
@@ -177,6 +198,20 @@ def test_measuring_leaves_no_trace(measure: Callable[..., Tensor], classes: int,
 
 
 @every_measure
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("ambient", [nullcontext, torch.inference_mode])
+def test_tensors_made_in_inference_mode_are_measured_like_others(
+    measure: Callable[..., Tensor], classes: int, ambient: Callable
+) -> None:
+    classifier, x, y = smooth(6, classes, torch.float32), torch.randn(8, 6), torch.arange(8) % classes
+    with torch.inference_mode():
+        made_inside = x.clone(), y.clone()
+    with ambient():
+        answer = measure(classifier, *made_inside)
+    assert torch.equal(answer, measure(classifier, x, y))
+
+
+@every_measure
 def test_inputs_with_nan_are_refused(measure: Callable[..., Tensor]) -> None:
     x = torch.randn(2, 6)
     x[1, 2] = torch.nan
@@ -192,9 +227,21 @@ def test_logits_with_nan_are_refused(measure: Callable[..., Tensor]) -> None:
 
 
 @every_measure
-def test_classifiers_without_a_graph_are_refused(measure: Callable[..., Tensor]) -> None:
+def test_gradients_with_nan_are_refused(measure: Callable[..., Tensor]) -> None:
+    classifier = Answer(lambda x: torch.stack([x.abs().sum(1).sqrt(), x.sum(1)], 1))
+    with pytest.raises(ValueError, match=r"`gradient of classifier\(x\)` should be finite\. Found 12 NaN"):
+        measure(classifier, torch.zeros(2, 6), torch.tensor([0, 1]))
+
+
+@every_measure
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("trainable", [False, True])
+def test_classifiers_without_a_graph_are_refused(
+    measure: Callable[..., Tensor], classes: int, trainable: bool
+) -> None:
+    classifier = Detached(smooth(6, classes, torch.float32), trainable=trainable)
     with pytest.raises(ValueError, match="`classifier` should be differentiable"):
-        measure(Detached(smooth(6, 2, torch.float32)), torch.randn(2, 6), torch.tensor([0, 1]))
+        measure(classifier, torch.randn(2, 6), torch.tensor([0, 1]))
 
 
 @every_measure
@@ -203,11 +250,36 @@ def test_classifiers_with_one_output_are_refused(measure: Callable[..., Tensor])
         measure(smooth(6, 1, torch.float32), torch.randn(2, 6), torch.tensor([0, 1]))
 
 
+@every_labelled_measure
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("measure", [MEASURES["alpha_dx"], MEASURES["alpha_x of the closest"]])
 def test_labels_out_of_range_are_refused(measure: Callable[..., Tensor], classes: int) -> None:
     with pytest.raises(ValueError, match=rf"`y` should lie in \[0, {classes}\). Found values from 0 to 7"):
         measure(smooth(6, classes, torch.float32), torch.randn(2, 6), torch.tensor([0, 7]))
+
+
+def test_image_is_not_compared_with_the_gradient_of_a_class_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"should lie in \[0, 3\). Found values from 0 to 7"):
+        alpha_x(smooth(6, 3, torch.float32), torch.randn(2, 6), torch.tensor([0, 7]), of="true")
+
+
+def test_targets_out_of_range_are_refused() -> None:
+    y, target = torch.tensor([0, 0]), torch.tensor([1, 7])
+    with pytest.raises(ValueError, match=r"`target` should lie in \[0, 3\). Found values from 1 to 7"):
+        alpha_dx(smooth(6, 3, torch.float32), torch.randn(2, 6), y, ones, target=target)
+
+
+@every_labelled_measure
+def test_labels_that_are_not_one_per_sample_are_refused(
+    measure: Callable[..., Tensor], as_in_production: None
+) -> None:
+    with pytest.raises(ValueError, match=r"`y` should have shape \(2,\). Found \(1,\)"):
+        measure(smooth(6, 3, torch.float32), torch.randn(2, 6), torch.tensor([0]))
+
+
+def test_targets_that_are_not_one_per_sample_are_refused(as_in_production: None) -> None:
+    y, target = torch.tensor([0, 0]), torch.tensor([1])
+    with pytest.raises(ValueError, match=r"`target` should have shape \(2,\). Found \(1,\)"):
+        alpha_dx(smooth(6, 3, torch.float32), torch.randn(2, 6), y, ones, target=target)
 
 
 def test_residuals_of_another_shape_are_refused() -> None:
@@ -303,7 +375,17 @@ def test_candidates_are_passed_on() -> None:
         AlphaX(of="closest_to_true", candidates=4)(classifier, x, torch.tensor([0]))
 
 
-@pytest.mark.parametrize("metric", [AlphaDx(reversed_image), AlphaX(of="true")])
+def test_weights_of_an_estimator_are_no_part_of_the_metric() -> None:
+    metric = AlphaDx(Generator())
+    assert list(metric.modules()) == [metric]
+    assert not metric.state_dict()
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [AlphaDx(reversed_image), AlphaDx(ExactResidual(radial((1.0, 1.3, 2.0)))), AlphaX(of="true")],
+    ids=["AlphaDx", "AlphaDx of Spheres", "AlphaX"],
+)
 def test_metric_survives_pickling(metric: AlphaDx | AlphaX) -> None:
     classifier, ((x, y), (more_x, more_y)) = smooth(6, 3), batches(4, 3)
     metric.update(classifier, x, y)
@@ -314,15 +396,11 @@ def test_metric_survives_pickling(metric: AlphaDx | AlphaX) -> None:
     assert torch.equal(copy.compute(), metric.compute())
 
 
-def measure_a_share(rank: int, folder: Path) -> tuple[Tensor, Tensor, Tensor]:
+def sums_of_both(rank: int, folder: Path, metric: AlphaDx) -> tuple[Tensor, Tensor, Tensor]:
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(minutes=2)
     )
     try:
-        classifier, parts = torch.load(folder / "work.pt", weights_only=False)
-        metric = AlphaDx(reversed_image)
-        for x, y in parts[rank::2]:
-            metric.update(classifier, x, y)
         mean = metric.compute()
         with metric.sync_context():
             return mean, metric.valid.clone(), metric.invalid.clone()
@@ -330,19 +408,25 @@ def measure_a_share(rank: int, folder: Path) -> tuple[Tensor, Tensor, Tensor]:
         distributed.destroy_process_group()
 
 
-def be_the_other_process(index: int, folder: Path) -> None:
-    torch.save(measure_a_share(1 + index, folder), folder / "answer.pt")
+def be_the_other_process(index: int, folder: Path, metric: AlphaDx) -> None:
+    torch.save(sums_of_both(1 + index, folder, metric), folder / "answer.pt")
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_processes_with_uneven_shares_answer_what_one_does(tmp_path: Path) -> None:
-    classifier, parts = smooth(6, 3), batches(5, 3, 8)
-    torch.save((classifier, parts), tmp_path / "work.pt")
-    other = multiprocessing.spawn(be_the_other_process, args=(tmp_path,), join=False)
-    here = measure_a_share(0, tmp_path)
+    classifier, (first, second, third) = smooth(6, 3), batches(5, 3, 8)
+    shares = [[first, third], [second], [first, second, third]]
+    ours, theirs, alone = metrics = [AlphaDx(reversed_image) for _ in shares]
+    for metric, share in zip(metrics, shares, strict=True):
+        for x, y in share:
+            metric.update(classifier, x, y)
+    # Forked, because a fresh process spends seconds on its imports. Gradients are taken before, because
+    # autograd refuses to work in a fork where there is a GPU.
+    other = multiprocessing.start_processes(
+        be_the_other_process, args=(tmp_path, theirs), join=False, start_method="fork"
+    )
+    here = sums_of_both(0, tmp_path, ours)
     other.join()
-    alone = AlphaDx(reversed_image)
-    for x, y in parts:
-        alone.update(classifier, x, y)
     for mean, valid, invalid in (here, torch.load(tmp_path / "answer.pt")):
         torch.testing.assert_close(mean, alone.compute(), rtol=0, atol=1e-15)
         assert (valid, invalid) == (alone.valid, alone.invalid)

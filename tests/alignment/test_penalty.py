@@ -39,6 +39,15 @@ def test_samples_without_a_direction_are_left_out() -> None:
         torch.testing.assert_close(all_of_them, only_the_rest, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("where", ["x", "residual"])
+def test_nan_reaches_the_penalty_and_its_gradient(where: str) -> None:
+    classifier, (x, y, residual) = smooth(6, 2), batch_of(4, 2)
+    (x if where == "x" else residual)[1, 2] = torch.nan
+    penalty = alignment_penalty(classifier, x, y, residual)
+    assert penalty.isnan()
+    assert gradients(penalty, classifier)[0].isnan().any()
+
+
 def test_batch_without_any_direction_costs_nothing(linear: Linear) -> None:
     classifier, (x, y, residual) = linear(6, 2, torch.float64), batch_of(3, 2)
     nn.init.zeros_(classifier[1].weight)
@@ -161,10 +170,11 @@ def test_penalty_leaves_no_gradients_behind() -> None:
     assert not x.requires_grad
 
 
-def test_classifier_without_a_graph_is_refused() -> None:
+@pytest.mark.parametrize("trainable", [False, True])
+def test_classifier_without_a_graph_is_refused(trainable: bool) -> None:
     x, y, residual = batch_of(2, 2)
     with pytest.raises(ValueError, match="`classifier` should be differentiable"):
-        alignment_penalty(Detached(smooth(6, 2)), x, y, residual)
+        alignment_penalty(Detached(smooth(6, 2), trainable=trainable), x, y, residual)
 
 
 def test_classifier_with_one_output_is_refused() -> None:
@@ -173,7 +183,15 @@ def test_classifier_with_one_output_is_refused() -> None:
         alignment_penalty(smooth(6, 1), x, y, residual)
 
 
-def test_labels_out_of_range_are_refused() -> None:
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_out_of_range_are_refused(classes: int, label: int) -> None:
     x, _, residual = batch_of(2, 2)
-    with pytest.raises(ValueError, match=r"`y` should lie in \[0, 3\)"):
-        alignment_penalty(smooth(6, 3), x, torch.tensor([0, 3]), residual)
+    with pytest.raises(ValueError, match=rf"`y` should lie in \[0, {classes}\)"):
+        alignment_penalty(smooth(6, classes), x, torch.tensor([0, label]), residual)
+
+
+def test_residuals_of_another_shape_are_refused() -> None:
+    x, y, _ = batch_of(2, 2)
+    with pytest.raises(ValueError, match=r"`residual` should have the shape of `x`, \(2, 6\). Found \(2, 5\)"):
+        alignment_penalty(smooth(6, 2), x, y, torch.ones(2, 5))

@@ -22,6 +22,12 @@ def derivatives(u: Tensor, v: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad(cosine_similarity(u, v).value.sum(), (u, v))
 
 
+def second_derivatives(u: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+    u, v = u.clone().requires_grad_(), v.clone().requires_grad_()
+    first = torch.autograd.grad(cosine_similarity(u, v).value.sum(), (u, v), create_graph=True)
+    return torch.autograd.grad(sum(derivative.square().sum() for derivative in first), (u, v))
+
+
 @pytest.mark.parametrize("degrees", [0, 30, 90, 135, 180])
 def test_known_angles(degrees: float) -> None:
     angle = math.radians(degrees)
@@ -103,6 +109,25 @@ def test_zero_vector_has_zero_derivatives(zero: str) -> None:
     for derivative in derivatives(u, v):
         assert derivative[0].tolist() == [0] * 5
         assert derivative[1].abs().min() > 0
+
+
+@pytest.mark.parametrize("zero", ["u", "v", "both"])
+def test_zero_vector_has_zero_second_derivatives(zero: str) -> None:
+    u, v = torch.randn(2, 2, 5)
+    u[0] *= zero == "v"
+    v[0] *= zero == "u"
+    for second, alone in zip(second_derivatives(u, v), second_derivatives(u[1:], v[1:]), strict=True):
+        assert second[0].tolist() == [0] * 5
+        torch.testing.assert_close(second[1:], alone)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_has_a_cosine_of_nan_that_counts(bad: float) -> None:
+    u, v = torch.ones(2, 2, 5)
+    v[0, 1] = bad
+    for value, valid in (cosine_similarity(u, v), cosine_similarity(v, u)):
+        assert value.isnan().tolist() == [True, False]
+        assert valid.tolist() == [True, True]
 
 
 @pytest.mark.parametrize("dtype", HALVES)

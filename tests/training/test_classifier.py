@@ -18,7 +18,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import StepLR
 
 from alignment import alpha_dx
-from training import AT, Classifier, Strength
+from training import AT, Classifier, Plain, Strength
 from training.data import DataSet, Digits, Spheres
 
 no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
@@ -159,6 +159,29 @@ def test_initialisation_leaves_the_global_random_state_alone():
     before = torch.get_rng_state()
     sphere_classifier()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class RecordedSeeds(Plain):
+    """Plain training that remembers the seed it was given at every step."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    def __call__(self, *args, generator: torch.Generator, **options):
+        self.seeds.append(generator.initial_seed())
+        return super().__call__(*args, generator=generator, **options)
+
+
+@no_worker_hint
+def test_every_step_of_every_run_has_its_own_randomness(quiet_trainer):
+    given = []
+    for seed in (0, 1):
+        objective = RecordedSeeds()
+        module = sphere_classifier(objective=objective, seed=seed)
+        data = Spheres(dimensions=8, train_size=60, batch_size=20)
+        quiet_trainer(2, limit_val_batches=0).fit(module, datamodule=data)
+        given += objective.seeds
+    assert len(set(given)) == len(given) == 2 * 2 * 3
 
 
 @no_worker_hint

@@ -1,7 +1,7 @@
 """What a data set is: samples in splits, with everything an attack and a metric must know about them."""
 
+import math
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -50,7 +50,8 @@ class Split(Dataset[Batch]):
         images = self.images[index]
         if images.dtype == torch.uint8:
             low, high = self.bounds
-            images = images.float().div_(255).mul_(high - low).add_(low)
+            share = images.float().div_(255)
+            images = torch.lerp(torch.full_like(share, low), torch.full_like(share, high), share)
         return Batch(images, self.labels[index], index)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
@@ -110,12 +111,18 @@ class DataSet(LightningDataModule):
                 raise ValueError(f"`{argument}` should be at least 1. Found {value}.")
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.seed, self.workers = seed, workers
-        self.split = cache(self._split)
+        self._splits: dict[SplitName, Split] = {}
 
     @property
     def num_classes(self) -> int:
         """C."""
         return len(self.classes)
+
+    def split(self, name: SplitName) -> Split:
+        """The samples of a split; read or made once."""
+        if name not in self._splits:
+            self._splits[name] = self._split(name)
+        return self._splits[name]
 
     def _split(self, name: SplitName) -> Split:
         raise NotImplementedError
@@ -149,7 +156,10 @@ class DataSet(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training split in the order of the epoch."""
         split = self.split("train")
-        return self._loader(split, self.batch_size, EpochOrder(split, self.seed))
+        order = EpochOrder(split, self.seed)
+        # Lightning builds a run's first iterator before it tells the epoch, and workers then copy the split.
+        order.set_epoch(self.trainer.fit_loop.epoch_progress.current.completed if self.trainer else 0)
+        return self._loader(split, self.batch_size, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation split, in order."""
@@ -164,7 +174,15 @@ class DataSet(LightningDataModule):
         return self._loader(self.split(name), self.eval_batch_size, None)
 
     def _loader(self, split: Split, size: int, order: EpochOrder | None) -> DataLoader[Batch]:
-        return DataLoader(split, batch_size=size, sampler=order, num_workers=self.workers, collate_fn=_as_it_is)
+        return DataLoader(
+            split,
+            batch_size=size,
+            sampler=order,
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            # Its own randomness: the iterator would otherwise draw from the global one.
+            generator=torch.Generator(),
+        )
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -194,11 +212,14 @@ def check_samples(
             f"{int(labels.max())}. Number the classes from 0, or name all of them in `classes`."
         )
     if not images.dtype.is_floating_point:
+        if not all(map(math.isfinite, bounds)):
+            raise ValueError(f"{source}: images in bytes need finite `bounds` to be mapped to. Found {bounds}.")
         return
-    if images.isnan().any():
-        raise ValueError(
-            f"{source}: images should not hold NaN. Found {int(images.isnan().sum())}. Remove or impute them."
-        )
+    for kind, bad in (("NaN", images.isnan()), ("infinite values", images.isinf())):
+        if bad.any():
+            raise ValueError(
+                f"{source}: images should not hold {kind}. Found {int(bad.sum())}. Remove or impute them."
+            )
     if images.numel() and (images.min() < bounds[0] or images.max() > bounds[1]):
         raise ValueError(
             f"{source}: images should lie within {bounds}. Found values from {float(images.min()):.6g} to "

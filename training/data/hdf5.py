@@ -58,11 +58,12 @@ class HDF5Images(DataSet):
             raise ValueError(f"`validation_share` should lie in (0, 1). Found {validation_share}.")
         self.files = {"train": train, "test": test, "validation": validation or []}
         self.validation_share, self.bounds, self.name = validation_share, (bounds[0], bounds[1]), name
-        first = _opened(Path((train or test)[0]))
-        with first:
+        if not train:
+            raise ValueError("`train` should name at least one file. Found none.")
+        with _opened(Path(train[0])) as first:
             self.shape = tuple(first["images"].shape[1:])
-            count = int(np.max(first["labels"][:], initial=0)) + 1
-        self.classes = tuple(classes or (str(number) for number in range(max(count, 2))))
+            largest = int(np.max(first["labels"][:], initial=1))
+        self.classes = tuple(classes or (str(number) for number in range(largest + 1)))
 
     def _split(self, name: SplitName) -> Split:
         if name == "test" or (self.files[name] and self.files["validation"]):
@@ -76,7 +77,13 @@ class HDF5Images(DataSet):
     def _kept_for_validation(self, count: int, groups: np.ndarray | None) -> Tensor:
         kept = torch.zeros(count, dtype=torch.bool)
         if groups is None:
-            kept[shuffled(count, "validation", self.name)[: int(count * self.validation_share)]] = True
+            share = max(1, int(count * self.validation_share))
+            kept[shuffled(count, "validation", self.name)[:share]] = True
+        elif len(np.unique(groups)) < 2:
+            raise ValueError(
+                f"{self.files['train']}: keeping a validation split by `group` needs at least two groups. Found one. "
+                "Name files in `validation`, or leave `group` out."
+            )
         else:
             splitter = GroupShuffleSplit(n_splits=1, test_size=self.validation_share, random_state=0)
             _, validation = next(splitter.split(np.zeros(count), groups=groups))
@@ -84,9 +91,9 @@ class HDF5Images(DataSet):
         return kept
 
     def _read(self, files: Sequence[str]) -> tuple[Tensor, Tensor, np.ndarray | None]:
-        shards = [self._read_shard(Path(file)) for file in files]
-        if not shards:
+        if not files:
             raise ValueError("HDF5Images needs at least one file per split. Found none.")
+        shards = [self._read_shard(Path(file)) for file in files]
         images, labels, groups = zip(*shards, strict=True)
         with_groups = [group for group in groups if group is not None]
         if with_groups and len(with_groups) < len(shards):
@@ -104,8 +111,6 @@ class HDF5Images(DataSet):
             )
         if raw.dtype != np.uint8 and not np.issubdtype(raw.dtype, np.floating):
             raise ValueError(f"{path}: images should be uint8 or floating point. Found {raw.dtype}.")
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"{path}: labels should be integers. Found {labels.dtype}.")
         if groups is not None and len(groups) != len(labels):
             raise ValueError(f"{path}: `group` should be one per label, {len(labels)}. Found {len(groups)}.")
         images = torch.from_numpy(raw if raw.dtype == np.uint8 else raw.astype(np.float32))
@@ -129,4 +134,8 @@ def _opened(path: Path) -> h5py.File:
             raise ValueError(
                 f"{path}: should hold `{key}` with {' or '.join(map(str, dimensions))} dimensions. Found {found}."
             )
+    if not np.issubdtype(file["labels"].dtype, np.integer):
+        found = str(file["labels"].dtype)
+        file.close()
+        raise ValueError(f"{path}: labels should be integers. Found {found}.")
     return file

@@ -1,5 +1,7 @@
 """What stands between the data and a network, and between a network and the logits."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,7 +20,8 @@ class OneLogit(nn.Module):
 
     def forward(self, x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B 2"]:
         """Logits of the two classes."""
-        half = self.network(x).reshape(len(x), -1) / 2
+        answer = self.network(x)
+        half = answer.reshape(len(x), math.prod(answer.shape[1:])) / 2
         if half.shape[1] != 1:
             raise ValueError(f"`network` should answer one output per sample. Found {half.shape[1]}.")
         return torch.cat([-half, half], dim=1)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from urllib.error import URLError
 
+import torch.nn.functional as F
 import torchvision
 from torch import nn
 
@@ -13,9 +14,11 @@ from training.networks.adapters import ToImageNetInput
 class FrozenBatchNorm(nn.BatchNorm2d):
     """Batch normalisation that stays in evaluation mode: its statistics never move, its scale and shift train."""
 
-    def train(self, mode: bool = True) -> "FrozenBatchNorm":
-        """Stay in evaluation mode."""
-        return super().train(False)
+    def forward(self, x: Any) -> Any:
+        """Normalise with the statistics as they are."""
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+        )
 
 
 def resnet18(
