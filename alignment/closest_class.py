@@ -33,7 +33,8 @@ def linearised_radii(
         largest finite number where two logits have the same gradient and so no boundary between them.
 
     Raises:
-        ValueError: if labels lie outside [0, C), `candidates` outside [1, C − 1], or a logit is not finite.
+        ValueError: if labels lie outside [0, C), `candidates` outside [1, C − 1], or a logit or gradient is not
+            finite.
     """
     with evaluating(classifier), differentiable():
         variable = as_variable(x)
@@ -49,8 +50,10 @@ def linearised_radii(
             margin = pick(logits, y) - pick(logits, ranked[:, k])
             slope = scaled_norm(gradient_of(margin, variable, keep=k + 1 < ranked.shape[1]))
             radius = margin.detach() if signed else margin.detach().abs()
-            radius = torch.where(slope > 0, radius / slope, torch.inf).clamp(max=torch.finfo(radius.dtype).max)
+            radius = torch.where(slope == 0, torch.inf, radius / slope).clamp(max=torch.finfo(radius.dtype).max)
             radii.scatter_(1, ranked[:, k : k + 1], radius.unsqueeze(1))
+    if radii.isnan().any():
+        raise ValueError("The gradient of `classifier(x)` should be finite. Found NaN.")
     return radii
 
 
@@ -78,7 +81,8 @@ def closest_class(
         number.
 
     Raises:
-        ValueError: if labels lie outside [0, C) or `candidates` outside [1, C − 1].
+        ValueError: if labels lie outside [0, C), `candidates` outside [1, C − 1], or a logit or gradient is not
+            finite.
     """
     with evaluating(classifier), torch.no_grad():
         classes = logits_of(classifier, x[:1]).shape[1]

@@ -211,6 +211,8 @@ def _alignment_with_image(
     classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: int | None
 ) -> Similarity:
     logits = _checked_logits(classifier, x)
+    if y is not None:
+        check_labels(y, len(x), logits.shape[1])
     value, valid = cosine_similarity(x.detach(), _gradient(classifier, x, y, of, candidates, logits))
     return Similarity(value.abs(), valid)
 

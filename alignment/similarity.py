@@ -45,7 +45,10 @@ def cosine_similarity(u: Float[Tensor, "B *shape"], v: Float[Tensor, "B *shape"]
     chosen = valid.unsqueeze(1)
     lengths = [torch.linalg.vector_norm(torch.where(chosen, w, 1.0), dim=1) for w in (u, v)]
     cosine = (u * v).sum(dim=1) / (lengths[0] * lengths[1])
-    return Similarity(torch.where(valid, cosine, 0.0).clamp(-1, 1), valid)
+    # 0, or NaN where the other vector is not finite.
+    nothing = 0 * (u + v).sum(dim=1)
+    value = torch.where(valid, cosine, nothing).clamp(-1, 1)
+    return Similarity(value, valid | value.isnan())
 
 
 def scaled_norm(u: Float[Tensor, "B *shape"]) -> Float[Tensor, "B"]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -157,7 +158,7 @@ def show(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `alphadx` command."""
-    args = sys.argv[1:] if args is None else args
+    args = _spelled(sys.argv[1:] if args is None else args)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
@@ -170,6 +171,12 @@ def main(args: list[str] | None = None) -> None:
             auto_cli(components, args=args, prog="alphadx", as_positional=True)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"alphadx: {error}")
+
+
+def _spelled(args: list[str]) -> list[str]:
+    """Options may be written with hyphens, and `--fast` alone."""
+    spelled = [re.sub(r"^--[^=]+", lambda name: "--" + name[0][2:].replace("-", "_"), arg) for arg in args]
+    return [f"{arg}=true" if arg == "--fast" else arg for arg in spelled]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Train from a configuration, through the Lightning CLI."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,12 @@ class FitCLI(LightningCLI):
             auto_configure_optimizers=False,
             parser_kwargs={"prog": "alphadx fit"},
         )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse what was given; Lightning would warn that the command line holds arguments as well."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+            super().parse_arguments(parser, args)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What there is beside model, data and trainer."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import torch
@@ -38,6 +38,7 @@ class Outcome:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Measurement(Protocol):
     """A number that can be measured on any classifier and data set. Its fields are its settings."""
 

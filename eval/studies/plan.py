@@ -91,7 +91,7 @@ def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return result
 
 
-def _cells(data: str, experiment: Mapping[str, Any], study: Mapping[str, Any]) -> Iterator[Cell]:
+def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cell]:
     _check_keys(experiment, data, needed={"recipes"}, allowed={"base", "measure", "seeds", "sweep"})
     base = laid_over(study.get("base", {}), experiment.get("base", {}))
     measure = laid_over(study.get("measure", {}), experiment.get("measure", {}))

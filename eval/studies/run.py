@@ -5,6 +5,7 @@ import logging
 import os
 import time
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,15 +44,26 @@ def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> R
     cores = os.cpu_count() or 1
     if jobs is None:
         jobs = 1 if torch.cuda.is_available() else max(1, min(cores, len(study.cells) // 2))
-    threads = max(1, cores // jobs)
-    bar = tqdm(total=len(study.cells), unit="model", desc=study.name)
-    with bar, ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
-        waiting = {pool.submit(run_cell, cell, results.folder): cell for cell in study.cells}
-        for done in as_completed(waiting):
-            seconds = done.result()
-            bar.set_postfix_str(f"{results.model_folder(waiting[done].model).name}, {seconds:.0f} s")
+    finished = _in_turn(study, results) if jobs == 1 else _at_once(study, results, jobs, max(1, cores // jobs))
+    with tqdm(total=len(study.cells), unit="model", desc=study.name) as bar:
+        for cell, seconds in finished:
+            bar.set_postfix_str(f"{results.model_folder(cell.model).name}, {seconds:.0f} s")
             bar.update()
     return results
+
+
+def _in_turn(study: Study, results: Results) -> Iterator[tuple[Cell, float]]:
+    with warnings.catch_warnings():
+        _quiet()
+        for cell in study.cells:
+            yield cell, run_cell(cell, results.folder)
+
+
+def _at_once(study: Study, results: Results, jobs: int, threads: int) -> Iterator[tuple[Cell, float]]:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
+        waiting = {pool.submit(run_cell, cell, results.folder): cell for cell in study.cells}
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
 
 
 def run_cell(cell: Cell, folder: Path) -> float:
@@ -125,9 +137,10 @@ def _claim(folder: Path, study: Study) -> None:
         )
 
 
-def _quiet(threads: int) -> None:
-    """Set up a worker: its share of the cores, and silence but for errors."""
-    torch.set_num_threads(threads)
+def _quiet(threads: int | None = None) -> None:
+    """Silence but for errors and, in a worker, its share of the cores."""
+    if threads is not None:
+        torch.set_num_threads(threads)
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")

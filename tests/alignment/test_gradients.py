@@ -122,12 +122,8 @@ def test_gradient_leaves_no_trace(ambient: Ambient) -> None:
 
 @pytest.mark.parametrize("ambient", [nullcontext, torch.inference_mode])
 def test_gradient_at_tensors_made_in_inference_mode_is_that_at_others(ambient: Ambient) -> None:
-    classifier, x, plus, minus = (
-        smooth(6, 3, torch.float32),
-        torch.randn(2, 6),
-        torch.tensor([0, 1]),
-        torch.tensor([2, 0]),
-    )
+    classifier, x = smooth(6, 3, torch.float32), torch.randn(2, 6)
+    plus, minus = torch.tensor([0, 1]), torch.tensor([2, 0])
     with torch.inference_mode():
         made_inside = x.clone(), plus.clone(), minus.clone()
     with ambient():

@@ -1,10 +1,10 @@
 """PGD: exact on linear models, inside the ball everywhere, and without a trace on anything else."""
 
 import math
-from contextlib import nullcontext
 
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.stats import kstest
 from torch import Tensor, nn
 
@@ -83,6 +83,17 @@ def test_closed_form_is_reached_on_a_linear_model(linear, norm, options, loss):
     torch.testing.assert_close((before - after) / loss_of_lead, torch.ones(16).double(), rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("loss", ["margin", "cross_entropy"])
+def test_random_start_in_l2_is_forgotten_by_default(linear, loss):
+    classifier, epsilon = linear(500, 2, torch.float64), 0.25
+    x, y = torch.randn(16, 500, dtype=torch.float64), torch.randint(2, (16,))
+    answer = pgd(classifier, x, y, epsilon, norm="L2", loss=loss, bounds=UNBOUNDED)
+    before, slope = lead_and_slope(classifier, x, y)
+    after, _ = lead_and_slope(classifier, answer, y)
+    optimum = epsilon * slope.norm(dim=1)
+    torch.testing.assert_close((before - after) / optimum, torch.ones(16).double(), rtol=0, atol=2e-3)
+
+
 def test_corner_of_the_box_is_reached_within_bounds(linear):
     classifier = linear(20, 2)
     x, y = torch.rand(16, 20) * 2 - 1, torch.randint(2, (16,))
@@ -129,6 +140,26 @@ def test_answer_lies_within_ball_and_bounds(norm, dtype, epsilon, bounds):
     assert_within(answer, x, radius, ORDER[norm], bounds)
 
 
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-5, 1e-4, 1e-3])
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), UNBOUNDED])
+@pytest.mark.parametrize("leave_when_fooled", [False, True])
+def test_answer_lies_within_an_l2_ball_that_is_tiny_beside_the_input(linear, epsilon, bounds, leave_when_fooled):
+    x, y = F.normalize(torch.randn(16, 500)), torch.randint(3, (16,))
+    options = {"norm": "L2", "steps": 5, "bounds": bounds, "leave_when_fooled": leave_when_fooled}
+    answer = pgd(linear(500, 3), x, y, epsilon, **options)
+    assert_within(answer, x, torch.full((16,), epsilon, dtype=torch.float64), 2, bounds)
+
+
+@pytest.mark.parametrize(("epsilon", "share"), [(1e-6, 0.8), (1e-5, 0.98), (1e-4, 0.995), (1e-3, 0.995)])
+def test_tiny_l2_ball_is_still_used(linear, epsilon, share):
+    classifier, x, y = linear(500, 2), F.normalize(torch.randn(16, 500)), torch.randint(2, (16,))
+    answer = pgd(classifier, x, y, epsilon, norm="L2")
+    _, slope = lead_and_slope(classifier, x, y)
+    # Computed from the shift, because the logits themselves round away so small a change.
+    gained = ((x.double() - answer.double()) * slope.double()).sum(dim=1)
+    assert (gained > share * epsilon * slope.double().norm(dim=1)).all()
+
+
 @both_norms
 @pytest.mark.parametrize("shape", [(6,), (2, 3), (1, 2, 3)])
 @pytest.mark.parametrize("size", [0, 1, 3, 8])
@@ -156,6 +187,14 @@ def test_input_is_not_written_to(norm):
     before = x.clone()
     pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=3, random_start=False)
     assert torch.equal(x, before)
+
+
+@both_norms
+@pytest.mark.parametrize("steps", [0, 2])
+def test_answer_carries_no_graph(norm, steps):
+    x = torch.rand(5, 6).requires_grad_()
+    answer = pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=steps)
+    assert not answer.requires_grad
 
 
 def random_starts(norm: str, count: int, features: int) -> Tensor:
@@ -232,13 +271,15 @@ def test_classifier_is_attacked_in_evaluation_mode():
 
 
 @both_norms
-def test_gradients_of_others_do_not_hinder(norm):
-    classifier, x, y = curved(6), torch.rand(5, 6), torch.randint(3, (5,))
-    answers = []
-    for context in (nullcontext(), torch.no_grad()):
-        with context:
-            answers.append(pgd(classifier, x, y, 0.1, norm=norm, steps=3, random_start=False))
-    assert torch.equal(*answers)
+@pytest.mark.parametrize("ambient", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("leave_when_fooled", [False, True])
+def test_gradients_of_others_do_not_hinder(norm, ambient, leave_when_fooled):
+    classifier, x, y, radius = curved(6), torch.rand(5, 6), torch.randint(3, (5,)), torch.linspace(0.1, 0.2, 5)
+    options = {"norm": norm, "steps": 3, "random_start": False, "leave_when_fooled": leave_when_fooled}
+    expected = pgd(classifier, x, y, radius, **options)
+    with ambient():  # the inputs are made inside, too
+        answer = pgd(classifier, x.clone(), y.clone(), radius.clone(), **options)
+    assert torch.equal(answer, expected)
 
 
 @both_norms
@@ -366,12 +407,21 @@ def test_cross_entropy_stalls_on_an_overconfident_model(linear):
         ({"norm": "L1"}, "`norm` should be one of Linf, L2. Found 'L1'"),
         ({"loss": "mse"}, "`loss` should be one of auto, cross_entropy, margin, dlr. Found 'mse'"),
         ({"steps": -1}, "`steps` should be at least 0. Found -1"),
+        ({"step_size": -0.1}, "`step_size` should be at least 0. Found -0.1"),
+        ({"step_size": math.nan}, "`step_size` should be at least 0. Found nan"),
     ],
 )
 def test_wrong_argument_is_named(changed, message):
     arguments = {"x": torch.zeros(3, 6), "y": torch.tensor([0, 1, 2]), "epsilon": 0.1} | changed
     with pytest.raises(ValueError, match=message):
         pgd(curved(6), **arguments)
+
+
+@both_norms
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_logits_that_are_not_finite_are_refused(linear, norm, number):
+    with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite. Found 9 NaN or infinite of 9 values"):
+        pgd(Scaled(linear(6, 3), number), torch.rand(3, 6), torch.tensor([0, 1, 2]), 0.1, norm=norm)
 
 
 def test_dlr_needs_three_classes():

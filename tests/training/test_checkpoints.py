@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from training import Classifier, build_network, load_classifier
-from training.checkpoints import WRAPPERS
+from training.checkpoints import NETWORK_KEY, WRAPPERS
 from training.data import Digits, Spheres
 
 MLP = {"shape": (4,), "num_classes": 3, "hidden": [5]}
@@ -91,10 +92,11 @@ class TwoParts(nn.Module):
         return self.classifier(self.backbone(x))
 
 
-def test_names_that_only_look_like_prefixes_are_kept(save):
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model."])
+def test_names_that_only_look_like_prefixes_are_kept(save, prefix):
     network = TwoParts()
-    name = f"{__name__}.TwoParts"
-    loaded = load_classifier(name, checkpoint=save(network.state_dict()), shape=(4,), num_classes=3)
+    path = save(with_prefix(prefix, network.state_dict()))
+    loaded = load_classifier(f"{__name__}.TwoParts", checkpoint=path, shape=(4,), num_classes=3)
     assert_same_weights(loaded, network)
 
 
@@ -111,6 +113,7 @@ def test_path_may_be_text(save):
         ("small_cnn", {"width": 2}, Digits),
         ("mlp", {"hidden": [5], "one_logit": True}, lambda: Spheres(dimensions=4)),
         ("resnet18", {"weights": None, "frozen_batch_norm": False}, Digits),
+        (f"{__name__}.TwoParts", {}, lambda: Spheres(dimensions=4)),
     ],
 )
 def test_checkpoint_of_ours_says_which_network_it_holds(tmp_path, quiet_trainer, name, options, data):
@@ -123,6 +126,29 @@ def test_checkpoint_of_ours_says_which_network_it_holds(tmp_path, quiet_trainer,
     assert_same_weights(loaded, trained.network)
     x = data.split("test").__getitems__(range(5)).x
     torch.testing.assert_close(loaded(x), trained.eval()(x))
+
+
+SMALL_RESNET = {"network": "resnet18", "shape": (1, 8, 8), "num_classes": 2}
+
+
+@pytest.mark.parametrize(
+    ("described", "given"),
+    [({}, {}), ({"weights": "imagenet"}, {}), ({"weights": None}, {}), ({}, SMALL_RESNET)],
+    ids=["ours by default", "ours with weights", "ours without", "named"],
+)
+def test_loading_fetches_nothing(save, monkeypatch, described, given):
+    original = torchvision.models.resnet18
+
+    def offline(weights: str | None = None, **options: object) -> nn.Module:
+        assert weights is None
+        return original(**options)
+
+    monkeypatch.setattr(torchvision.models, "resnet18", offline)
+    name, *rest = SMALL_RESNET
+    network = build_network(SMALL_RESNET[name], weights=None, **{key: SMALL_RESNET[key] for key in rest})
+    description = SMALL_RESNET | {"options": described, "bounds": (-1.0, 1.0)}
+    path = save({"state_dict": network.state_dict(), NETWORK_KEY: description})
+    assert_same_weights(load_classifier(checkpoint=path, **given), network)
 
 
 def test_mismatch_lists_what_is_missing_unexpected_and_of_another_shape(save):
@@ -160,16 +186,30 @@ def test_whole_pickled_model_is_refused(save):
         load_classifier("mlp", checkpoint=save(build_network("mlp", **MLP)), **MLP)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a checkpoint",
+        # Each makes torch's reader fail in another way.
+        b".",
+        b"h\x05.",
+        b"\x80\x02}.",
+        b"\x80\x02c\xff\n\n.",
+        b"PK\x03\x04",
+    ],
+)
 def test_file_of_another_format_is_refused(tmp_path, content):
     (tmp_path / "notes.txt").write_bytes(content)
     with pytest.raises(ValueError, match=r"notes.txt cannot be read"):
         load_classifier("mlp", checkpoint=tmp_path / "notes.txt", **MLP)
 
 
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"gone.pt: no such checkpoint"):
-        load_classifier("mlp", checkpoint=tmp_path / "gone.pt", **MLP)
+@pytest.mark.parametrize("name", ["gone.pt", "folder"])
+def test_what_is_no_file_is_named(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"{name}: no such checkpoint file"):
+        load_classifier("mlp", checkpoint=tmp_path / name, **MLP)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ RECIPES = {
     "adversarial": lambda: {"objective": AT(Strength(0.1), steps=2)},
 }
 every_recipe = pytest.mark.parametrize("recipe", RECIPES)
+every_kind_of_data = pytest.mark.parametrize("data", ["digits", "spheres"])
 
 
 class Small(nn.Sequential):
@@ -46,8 +47,10 @@ class Small(nn.Sequential):
         )
 
 
-def small_data(name: str) -> DataSet:
-    return Digits(batch_size=300) if name == "digits" else Spheres(dimensions=8, train_size=100, batch_size=25)
+def small_data(name: str, workers: int = 0) -> DataSet:
+    if name == "digits":
+        return Digits(batch_size=300, workers=workers)
+    return Spheres(dimensions=8, train_size=100, batch_size=25, workers=workers)
 
 
 def small_classifier(data: DataSet, recipe: str, seed: int = 0, dropout: float = 0.0) -> Classifier:
@@ -86,11 +89,12 @@ def trained(
     epochs: int = 2,
     seed: int = 0,
     dropout: float = 0.0,
+    workers: int = 0,
     checkpoint: Path | None = None,
     **options,
 ) -> Classifier:
     module = small_classifier(small_data(data), recipe, seed, dropout)
-    quiet_trainer(epochs, **options).fit(module, datamodule=small_data(data), ckpt_path=checkpoint)
+    quiet_trainer(epochs, **options).fit(module, datamodule=small_data(data, workers), ckpt_path=checkpoint)
     return module
 
 
@@ -110,13 +114,21 @@ def test_another_seed_gives_other_weights(quiet_trainer):
 @no_worker_hint
 @folder_hint
 @every_recipe
-@pytest.mark.parametrize("data", ["digits", "spheres"])
-def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer, tmp_path, recipe, data):
-    whole = trained(quiet_trainer, recipe, data, epochs=3, **keeping_every_epoch(tmp_path))
-    resumed = trained(
-        quiet_trainer, recipe, data, epochs=3, checkpoint=tmp_path / "epoch=0.ckpt", **keeping_every_epoch(tmp_path)
-    )
+@every_kind_of_data
+@pytest.mark.parametrize("workers", [0, 1])
+def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer, tmp_path, recipe, data, workers):
+    options = {"epochs": 3, "dropout": 0.2, "workers": workers}
+    whole = trained(quiet_trainer, recipe, data, **options, **keeping_every_epoch(tmp_path))
+    options["checkpoint"] = tmp_path / "epoch=0.ckpt"
+    resumed = trained(quiet_trainer, recipe, data, **options, **keeping_every_epoch(tmp_path))
     assert same_weights(resumed, whole)
+
+
+@no_worker_hint
+@every_kind_of_data
+def test_worker_processes_change_nothing_in_a_run(quiet_trainer, data):
+    alone, helped = (trained(quiet_trainer, "plain", data, dropout=0.2, workers=workers) for workers in (0, 1))
+    assert same_weights(helped, alone)
 
 
 def train_until_killed(folder: str) -> None:
@@ -266,6 +278,17 @@ def test_schedule_moves_once_per_epoch(quiet_trainer):
     assert trainer.optimizers[0].param_groups[0]["lr"] == 0.125
 
 
+@no_worker_hint
+def test_frozen_batch_norm_does_not_move_in_a_run(quiet_trainer):
+    module = Classifier(
+        "resnet18", {"weights": None}, shape=(1, 8, 8), num_classes=10, objective=AT(Strength(0.1), steps=1)
+    )
+    before = {key: value.clone() for key, value in module.network.named_buffers()}
+    quiet_trainer(1, limit_train_batches=2).fit(module, datamodule=Digits(batch_size=8))
+    assert any("running_mean" in key for key in before)
+    assert all(torch.equal(value, before[key]) for key, value in module.network.named_buffers())
+
+
 def test_optimiser_of_the_paper_is_the_default():
     optimizer = sphere_classifier().configure_optimizers()
     assert isinstance(optimizer, Adam)
@@ -277,6 +300,15 @@ def test_frozen_parameters_are_not_optimised():
     next(module.network.parameters()).requires_grad_(False)
     (group,) = module.configure_optimizers().param_groups
     assert len(group["params"]) == len(list(module.network.parameters())) - 1
+
+
+@no_worker_hint
+def test_penalty_needs_a_data_set(quiet_trainer):
+    data = Spheres(dimensions=8)
+    with pytest.raises(
+        ValueError, match=r"needs residuals, and so a DataSet .* as the trainer's datamodule. Found None"
+    ):
+        quiet_trainer(1).fit(sphere_classifier(alignment_weight=1.0), data.train_dataloader(), data.val_dataloader())
 
 
 def test_negative_weight_of_the_penalty_is_refused():

@@ -1,5 +1,6 @@
 """Your own HDF5 files: what is read, how it is split, and what is said when a file cannot be right."""
 
+import math
 from collections.abc import Callable
 
 import h5py
@@ -87,6 +88,13 @@ def test_validation_is_drawn_from_all_over_the_files(write):
     assert max(kept) >= 150
 
 
+@pytest.mark.parametrize("count", [2, 8])
+def test_something_is_kept_for_validation_however_small_the_share(write, count):
+    path = write("a.h5", **numbered(0, count))
+    data = HDF5Images([path], [path], validation_share=0.1)
+    assert (len(data.split("validation")), len(data.split("train"))) == (1, count - 1)
+
+
 def test_own_validation_file_is_used_and_nothing_is_kept_back(write):
     train, validation = write("a.h5", **numbered(0, 20)), write("b.h5", **numbered(20, 25))
     data = HDF5Images([train], [train], [validation])
@@ -106,6 +114,18 @@ def test_group_is_never_divided(write, kind):
     assert sorted(kept + rest) == list(range(200))
     assert not set(patients[kept]) & set(patients[rest])
     assert len(kept) > 0
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_single_group_cannot_be_divided(write, split):
+    path = write("a.h5", **numbered(0, 20, group=np.zeros(20)))
+    with pytest.raises(ValueError, match=r"a.h5.*`group` needs at least two groups. Found one. Name files in `valid"):
+        HDF5Images([path], [path]).split(split)
+
+
+def test_single_group_is_fine_where_nothing_is_kept_back(write):
+    train, validation = write("a.h5", **numbered(0, 20, group=np.zeros(20))), write("b.h5", **numbered(20, 25))
+    assert numbers_in(HDF5Images([train], [], [validation]), "train") == list(range(20))
 
 
 def test_class_that_the_first_file_lacks_is_read_when_named(write):
@@ -145,11 +165,20 @@ def test_file_without_its_content_is_refused_at_once(write, arrays, message):
 
 
 @pytest.mark.parametrize(
+    ("labels", "found"), [([0.0, 1.0], "float64"), ([0.0, math.nan], "float64"), ([b"a", b"b"], r"\|S1")]
+)
+def test_labels_that_are_no_integers_are_refused_at_once(write, labels, found):
+    with pytest.raises(ValueError, match=f"bad.h5: labels should be integers. Found {found}"):
+        HDF5Images([write("bad.h5", images=np.zeros((2, 3)), labels=np.array(labels))], [])
+
+
+@pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"images": np.zeros((4, 2, 3), np.uint8)}, r"images should have shape \(3,\), as in the first file"),
         ({"images": np.zeros((4, 3), np.int64)}, "images should be uint8 or floating point. Found int64"),
         ({"images": np.full((4, 3), np.nan)}, "images should not hold NaN. Found 12. Remove or impute them"),
+        ({"images": np.full((4, 3), np.inf)}, "images should not hold infinite values. Found 12. Remove or impute"),
         ({"images": np.full((4, 3), 1.25)}, r"images should lie within \(-1.0, 1.0\). Found .* 1.25. Rescale them"),
         ({"images": np.zeros((5, 3))}, "one label per image. Found 5 images and 4 labels"),
         ({"labels": np.array([0, 1, 2, 1])}, r"labels should lie in \[0, 2\). Found .* 0 to 2. Number the classes"),
@@ -187,6 +216,19 @@ def test_file_of_another_format_is_refused(tmp_path):
     path.write_text("not images")
     with pytest.raises(ValueError, match=r"notes.txt: not an HDF5 file"):
         HDF5Images([str(path)], [])
+
+
+@pytest.mark.parametrize("bounds", [(-math.inf, math.inf), (0.0, math.inf), (-math.inf, 0.0)])
+def test_bytes_need_finite_bounds(write, bounds):
+    path = write("a.h5", **numbered(0, 20))
+    with pytest.raises(ValueError, match=r"a.h5: images in bytes need finite `bounds` to be mapped to. Found \("):
+        HDF5Images([path], [path], bounds=bounds).split("train")
+
+
+@pytest.mark.parametrize("test", [[], ["not yet.h5"]])
+def test_data_set_without_training_files_is_refused(test):
+    with pytest.raises(ValueError, match=r"`train` should name at least one file. Found none"):
+        HDF5Images([], test)
 
 
 def test_split_without_files_is_refused(write):

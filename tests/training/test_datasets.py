@@ -1,11 +1,14 @@
 """What every data set promises, whichever it is."""
 
+import math
+import pickle
 from collections import Counter
 
 import pytest
 import torch
 
 from generators import NearestExample
+from training.attacks import check_inputs
 from training.data import Batch, DataSet, Digits, Spheres, Split, Squares
 from training.data.dataset import EpochOrder, check_samples
 
@@ -135,6 +138,13 @@ def test_worker_processes_change_nothing(name):
     assert torch.equal(epoch(workers=1), epoch(workers=0))
 
 
+@every_data_set
+def test_data_set_can_be_pickled(name):
+    data = MAKERS[name]()
+    copy, expected = pickle.loads(pickle.dumps(data)), everything(data, "test")
+    assert all(torch.equal(a, b) for a, b in zip(everything(copy, "test"), expected, strict=True))
+
+
 def test_one_sample_is_a_batch_of_one():
     x, y, index = Digits().split("train")[7]
     assert (x.shape, y.shape, index.tolist()) == ((1, 1, 8, 8), (1,), [7])
@@ -153,12 +163,28 @@ def test_digits_are_those_of_the_file():
     assert found == expected
 
 
-@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)])
-def test_bytes_are_mapped_to_the_bounds_with_exact_ends(bounds):
+many_bounds = pytest.mark.parametrize(
+    "bounds",
+    [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-1.0, 0.7), (-3.0, -0.8), (0.1, 0.9), (-2.1179, 2.64)],
+)
+
+
+def all_bytes(bounds: tuple[float, float]) -> torch.Tensor:
+    """What a split makes of the bytes 0 to 255."""
     images = torch.arange(256, dtype=torch.uint8).reshape(256, 1)
-    x = Split(images, torch.zeros(256), bounds).__getitems__(range(256)).x.flatten()
-    assert (x[0], x[-1]) == bounds
+    return Split(images, torch.zeros(256), bounds).__getitems__(range(256)).x.flatten()
+
+
+@many_bounds
+def test_bytes_are_mapped_to_the_bounds_with_exact_ends(bounds):
+    x = all_bytes(bounds)
+    assert torch.equal(x[[0, -1]], torch.tensor(bounds))
     torch.testing.assert_close(x.double(), torch.linspace(*bounds, 256, dtype=torch.float64), rtol=1e-6, atol=1e-6)
+
+
+@many_bounds
+def test_bytes_are_legal_inputs_of_an_attack(bounds):
+    check_inputs(all_bytes(bounds), bounds)
 
 
 def test_float_images_are_taken_as_they_are():
@@ -230,3 +256,10 @@ def test_batch_without_samples_is_refused(argument):
 def test_impossible_samples_are_refused_by_the_name_of_their_source(images, labels, message):
     with pytest.raises(ValueError, match="^my.h5: .*" + message):
         check_samples(images, labels, 2, (-1.0, 1.0), "my.h5")
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-math.inf, math.inf)])
+def test_infinite_images_are_refused_whatever_the_bounds(value, bounds):
+    with pytest.raises(ValueError, match="^my.h5: images should not hold infinite values. Found 1. Remove or impute"):
+        check_samples(torch.tensor([[0.0], [value]]), torch.tensor([0, 1]), 2, bounds, "my.h5")

@@ -80,7 +80,7 @@ class Plane(nn.Module):
 
 
 @pytest.mark.parametrize("flat", [False, True])
-@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("size", [0, 1, 3])
 def test_one_logit_keeps_the_gradient_and_the_decision(flat, size):
     network = Plane(flat)
     x = torch.randn(size, 4, requires_grad=True)
@@ -122,8 +122,9 @@ def statistics(network: nn.Module) -> list[Tensor]:
     return [value.clone() for key, value in network.state_dict().items() if "running" in key or "num_batches" in key]
 
 
-def test_frozen_batch_norm_does_not_move_in_training_mode():
-    network = resnet18((1, 32, 32), 2, weights=None).train()
+@pytest.mark.parametrize("prepare", [lambda network: network, nn.Module.train], ids=["as made", "train"])
+def test_frozen_batch_norm_does_not_move(prepare):
+    network = prepare(resnet18((1, 32, 32), 2, weights=None))
     x = torch.rand(4, 1, 32, 32)
     before, trained = statistics(network), network(x)
     assert all(torch.equal(a, b) for a, b in zip(statistics(network), before, strict=True))

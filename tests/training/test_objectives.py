@@ -51,6 +51,16 @@ def test_adversarial_loss_has_its_closed_form_on_a_linear_model(linear, norm, st
     torch.testing.assert_close(losses["adversarial"], F.softplus(-lead).mean(), rtol=1e-5, atol=0)
 
 
+@pytest.mark.usefixtures("as_in_production")
+def test_strengths_may_be_written_as_fractions(linear):
+    classifier, x, y = linear(6, 3), torch.randn(4, 6), torch.randint(3, (4,))
+    written, numbers = (
+        losses_of(AT(epsilon, step_size=step_size, steps=2), classifier, x, y)["adversarial"]
+        for epsilon, step_size in (("8/255", "2/255"), (8 / 255, 2 / 255))
+    )
+    assert torch.equal(written, numbers)
+
+
 def test_adversarial_training_names_its_loss_adversarial(linear):
     losses = losses_of(AT(Strength(0.1), steps=1), linear(6, 3), torch.randn(4, 6), torch.randint(3, (4,)))
     assert list(losses) == ["adversarial"]

@@ -1,5 +1,6 @@
 """Derived seeds: the same everywhere and for ever, and different for different names."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,6 +34,12 @@ def test_seed_never_changes(parts, seed):
 
 def test_different_parts_give_different_seeds():
     assert len({derived_seed(*parts) for parts in PARTS}) == len(PARTS)
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_integers_of_numpy_give_the_seeds_of_integers(kind):
+    assert derived_seed(kind(3), "order") == derived_seed(3, "order")
 
 
 def test_seeds_fill_their_range():

@@ -41,7 +41,10 @@ def test_copies_keep_value_and_form(copied):
     assert (type(strength), float(strength), strength.written) == (Strength, 8 / 255, "8/255")
 
 
-@pytest.mark.parametrize("written", ["", "eight", "8/", "/255", "8/0", "8//255", "1/2/3"])
+TOO_LARGE = pytest.param("1" + 400 * "0" + "/1", id="1e400/1")
+
+
+@pytest.mark.parametrize("written", ["", "eight", "8/", "/255", "8/0", "8//255", "1/2/3", TOO_LARGE])
 def test_what_is_no_number_is_refused(written):
     with pytest.raises(ValueError, match=r"should be a number or a fraction such as 8/255. Found"):
         Strength(written)

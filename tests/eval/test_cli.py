@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from eval.cli import main
+from eval.results import Results
+from training import build_network
+
+FIT = {
+    "data": {"class_path": "training.data.Digits", "init_args": {"batch_size": 256}},
+    "model": {"network": "mlp", "network_options": {"hidden": [8]}},
+    "selection": {"steps": 2},
+    "trainer": {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False, "log_every_n_steps": 1},
+}
+lightning_hints = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    network = build_network("small_cnn", shape=(1, 8, 8), num_classes=10, width=2)
+    torch.save(
+        {"state_dict": {f"module.{key}": value for key, value in network.state_dict().items()}}, tmp_path / "a.pt"
+    )
+    return tmp_path / "a.pt"
+
+
+@lightning_hints
+def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = FIT | {"trainer": FIT["trainer"] | {"default_root_dir": str(tmp_path)}}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    attack = '{"class_path": "training.AT", "init_args": {"epsilon": "8/255", "steps": 1}}'
+    main(["fit", str(tmp_path / "fit.yaml"), "--model.objective", attack, "--seed-everything", "3"])
+    (best,) = tmp_path.rglob("best.ckpt")
+    assert str(best) in capsys.readouterr().out
+    (saved,) = tmp_path.rglob("config.yaml")
+    assert yaml.safe_load(saved.read_text())["model"]["objective"]["init_args"]["epsilon"] == "8/255"
+
+    main(["measure", str(best), "Digits", "--steps=2", "--limit", "20", "--out", str(tmp_path / "out")])
+    records = Results(tmp_path / "out").records()
+    assert {r.measurement for r in records} == {
+        "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2",
+    }  # fmt: skip
+    assert {r.samples for r in records} == {20}
+    printed = capsys.readouterr().out
+    assert "ε50% PGD L∞" in printed
+    assert "page.html" in printed
+
+
+def test_state_dict_of_a_named_network_is_measured(checkpoint: Path, capsys: pytest.CaptureFixture) -> None:
+    options = [
+        "--network",
+        "small_cnn",
+        "--network-options",
+        '{"width": 2}',
+        "--limit=10",
+        "--steps=2",
+        "--norms=[L2]",
+    ]
+    main(["measure", str(checkpoint), "Digits", *options])
+    assert "epsilon50_pgd_l2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["measure", "{checkpoint}", "Digits"], "does not say which network it holds"),
+        (["measure", "{checkpoint}", "Digits", "--network=mlp"], "Missing keys: .* Unexpected keys: "),
+        (["measure", "nowhere.pt", "Digits"], "nowhere.pt: no such checkpoint"),
+        (["study", "nothing"], "`study` should be one of"),
+        (["report", "{folder}"], "holds no records"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(
+    checkpoint: Path, args: list[str], message: str, capsys: pytest.CaptureFixture
+) -> None:
+    places = {"checkpoint": checkpoint, "folder": checkpoint.parent}
+    with pytest.raises(SystemExit, match=f"^alphadx: .*{message}"):
+        main([arg.format(**places) for arg in args])
+
+
+def test_study_runs_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    plan = {"title": "one", "base": FIT, "measure": {"steps": 2, "norms": ["Linf"]}}
+    plan |= {"experiments": {"digits": {"recipes": {"B": {}}}}}
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(plan))
+    main(["study", str(tmp_path / "one.yaml"), "--out", str(tmp_path / "out")])
+    assert "Side by side" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out/study.json").read_text())["title"] == "one"
+    main(["report", str(tmp_path / "out")])
+    assert "Side by side" in capsys.readouterr().out
+
+
+def test_fast_and_hyphens_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    planned = []
+    monkeypatch.setenv("ALPHADX_DATA", "before")
+    monkeypatch.setattr("eval.cli.run_study", lambda plan, folder, jobs: planned.append((plan.name, folder)))
+    monkeypatch.setattr("eval.cli.write_report", lambda folder: {})
+    main(["study", "mnist35", "--fast", "--data-root", str(tmp_path), "--jobs=1"])
+    assert planned == [("mnist35_fast", Path("runs/mnist35_fast"))]

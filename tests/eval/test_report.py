@@ -1,0 +1,93 @@
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from eval.report import correlation_table, side_by_side, theory_check, write_report
+from eval.results import Model, Record, Results
+
+OUTCOMES = pd.DataFrame({"index": range(4), "label": 0, "radius": [0, 0.1, 0.3, math.inf], "failed_at": 0.0})
+
+
+def filled(folder: Path, rows: list[tuple[Model, str, float]], invalid: int = 0) -> Results:
+    results = Results(folder)
+    for model, measurement, value in rows:
+        settings = {"epsilon_max": 1.4}
+        record = Record(model, measurement, value, 4, invalid, settings, 8, 4, 0.1, {}, {"versions": {"torch": "2"}})
+        results.write(record, OUTCOMES)
+    return results
+
+
+def test_seeds_become_a_mean_and_a_deviation(tmp_path: Path) -> None:
+    rows = [(Model("d", "B", seed=seed), "epsilon50_pgd_linf", value) for seed, value in enumerate((0.2, 0.3, 0.4))]
+    (row,) = side_by_side(filled(tmp_path, rows)).to_dict("records")
+    assert row["ε50% PGD L∞"] == "0.300 ± 0.100"
+    assert row["seeds"] == "3"
+    assert row["α_x"] == "–"
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.00581, "0.00581"), (0.0, "0.000"), (61.94, "61.9"), (3.384, "3.38")])
+def test_numbers_have_three_digits(tmp_path: Path, value: float, text: str) -> None:
+    table = side_by_side(filled(tmp_path, [(Model("d", "B"), "epsilon50_pgd_l2", value)]))
+    assert table["ε50% PGD L2"][0] == text
+
+
+def test_median_above_everything_tried_is_no_number(tmp_path: Path) -> None:
+    table = side_by_side(filled(tmp_path, [(Model("d", "B"), "epsilon50_pgd_l2", math.inf)]))
+    assert table["ε50% PGD L2"][0] == "> 1.4"
+
+
+def test_recipes_stand_in_the_order_of_the_papers(tmp_path: Path) -> None:
+    rows = [(Model("d", recipe), "accuracy", 0.5) for recipe in ("P", "mine", "Lα", "B")]
+    assert list(side_by_side(filled(tmp_path, rows)).recipe) == ["B", "Lα", "P", "mine"]
+
+
+def test_paper_stands_below_ours_where_it_reports(tmp_path: Path) -> None:
+    rows = [(Model("MNIST-3/5", "P", "0.3"), "epsilon50_pgd_linf", 0.5), (Model("digits", "B"), "accuracy", 0.9)]
+    table = side_by_side(filled(tmp_path, rows))
+    assert list(table.recipe) == ["B", "P", "  paper"]
+    assert table["ε50% PGD L∞"][2] == "0.547 ± 0.007"
+    assert table["accuracy %"][2] == "99.5 ± 0.2"
+
+
+def test_theory_check_divides_robustness_by_alignment(tmp_path: Path) -> None:
+    model = Model("Spheres", "B")
+    table = theory_check(filled(tmp_path, [(model, "epsilon50_pgd_l2", 0.1), (model, "alpha_dx", 0.5)]))
+    assert table.to_dict("records")[0]["ε50% L2 / α_Δx"] == "0.2000"
+    assert table["off by"][0] == "+33.3 %"
+
+
+def test_without_spheres_or_sweep_there_is_nothing_to_check(tmp_path: Path) -> None:
+    results = filled(tmp_path, [(Model("d", "B"), "accuracy", 0.5)])
+    assert theory_check(results).empty
+    assert correlation_table(results).empty
+
+
+def test_left_out_samples_are_said(tmp_path: Path) -> None:
+    filled(tmp_path, [(Model("d", "B"), "alpha_dx", 0.5)], invalid=2)
+    write_report(tmp_path)
+    assert "d B seed 0: α_Δx left out 2 of 4 samples." in (tmp_path / "page.html").read_text()
+
+
+def test_names_cannot_break_the_page(tmp_path: Path) -> None:
+    filled(tmp_path, [(Model("<script>", "B&B"), "accuracy", 0.5)])
+    write_report(tmp_path)
+    page = (tmp_path / "page.html").read_text()
+    assert "<script>" not in page
+    assert "B&amp;B" in page
+
+
+def test_report_is_drawn_from_files_alone_and_is_always_the_same(tmp_path: Path) -> None:
+    model = Model("d", "B")
+    filled(tmp_path, [(model, "accuracy", 0.5), (model, "epsilon50_pgd_linf", 0.2), (model, "epsilon50_pgd_l2", 1.0)])
+    write_report(tmp_path)
+    first = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    write_report(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == first
+    assert {"table.csv", "records.csv", "cost.csv", "page.html", "curves-d.png"} <= first.keys()
+
+
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no records"):
+        write_report(tmp_path)

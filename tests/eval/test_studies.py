@@ -1,0 +1,158 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy import stats
+
+from eval.report import write_report
+from eval.studies import correlations, load_study, run_study
+from eval.studies.plan import presets
+
+AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/20", "steps": 3}}
+TINY = {
+    "title": "tiny",
+    "base": {
+        "trainer": {"accelerator": "cpu", "max_epochs": 2},
+        "model": {"network": "mlp", "network_options": {"hidden": [16]}},
+        "selection": {"steps": 3},
+        "data": {
+            "class_path": "training.data.Spheres",
+            "init_args": {"dimensions": 4, "train_size": 200, "batch_size": 50},
+        },
+    },
+    "measure": {"steps": 5, "resolution": 0.05},
+    "experiments": {
+        "Spheres4": {
+            "recipes": {
+                "B": {},
+                "P": {"model": {"objective": AT}},
+            },
+            "sweep": {"recipe": "P", "epsilon": ["1/50", 0.1], "seeds": [0, 1]},
+        }
+    },
+}
+
+
+def written(folder: Path, **changes: object) -> str:
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY | changes))
+    return str(path)
+
+
+def test_grid_is_every_recipe_and_every_epsilon_with_every_seed(tmp_path: Path) -> None:
+    cells = load_study(written(tmp_path)).cells
+    assert [(c.model.group, c.model.recipe, c.model.epsilon, c.model.seed) for c in cells] == [
+        ("side by side", "B", "", 0),
+        ("side by side", "P", "1/20", 0),
+        ("sweep", "P", "1/50", 0),
+        ("sweep", "P", "1/50", 1),
+        ("sweep", "P", "0.1", 0),
+        ("sweep", "P", "0.1", 1),
+    ]
+    assert cells[3].fit["seed_everything"] == 1
+    assert cells[3].fit["model"]["objective"]["init_args"] == {"epsilon": "1/50", "steps": 3}
+    assert "objective" not in cells[0].fit["model"]
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_can_be_planned(name: str) -> None:
+    study = load_study(name)
+    assert len({cell.model for cell in study.cells}) == len(study.cells) > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"experiment": {}}, r"should hold the keys .* Found \['experiment'\]"),
+        ({"experiments": {"a": {}}}, r"a: the keys \['recipes'\] are missing"),
+        ({"experiments": {"a": {"recipes": {"B": {}}, "sweep": {"recipe": "B", "epsilon": [1]}}}}, "Found 'B'"),
+        ({"experiments": {"a": None}}, r"a: should hold the keys \['recipes'\]. Found None"),
+    ],
+)
+def test_mistakes_in_a_study_are_named(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_study(written(tmp_path, **changes))
+
+
+def test_unknown_study_lists_the_presets() -> None:
+    with pytest.raises(ValueError, match=r"`study` should be one of mnist35, mnist35_fast, quick, or an existing"):
+        load_study("nothing")
+
+
+def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    study, folder = load_study(written(tmp_path)), tmp_path / "run"
+    values = run_study(study, folder, jobs=1).frame().value
+    files = {path: path.stat().st_mtime_ns for path in folder.glob("models/*/**/*.*") if path.is_file()}
+
+    # What a kill leaves behind: one measurement missing; one model with its first epoch only.
+    lost = folder / "models/side_by_side-Spheres4-B-seed0/alpha_dx.json"
+    lost.unlink()
+    half = folder / "models/sweep-Spheres4-P-eps0.1-seed1"
+    for path in [*half.glob("*.json"), half / "training/trained.json"]:
+        path.unlink()
+    again = run_study(study, folder, jobs=1).frame().value
+
+    np.testing.assert_array_equal(again, values)
+    changed = {path for path, time in files.items() if path.exists() and path.stat().st_mtime_ns != time}
+    assert {path.parent for path in changed} <= {lost.parent, half, half / "training"}
+    assert {path.name for path in changed if path.parent == lost.parent} == {"alpha_dx.json", "alpha_dx.csv"}
+
+    with pytest.raises(ValueError, match="holds results of another study"):
+        run_study(load_study(written(tmp_path, measure={"steps": 7})), folder, jobs=1)
+
+    tables = write_report(folder)
+    assert list(tables["Side by side"].recipe) == ["B", "P"]
+    page = (folder / "page.html").read_text()
+    assert "6 of 6 models" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert "http" not in page.replace("http-equiv", "")
+    assert json.loads((folder / "study.json").read_text())["models"] == 6
+
+
+def sweep(pairs: list[tuple[float, float]]) -> pd.DataFrame:
+    rows = []
+    for seed, (alpha, radius) in enumerate(pairs):
+        row = {"data": "d", "recipe": "P", "epsilon": "1", "seed": seed, "group": "sweep"}
+        rows.append(row | {"measurement": "alpha_dx", "value": alpha})
+        rows.append(row | {"measurement": "epsilon50_pgd_linf", "value": radius})
+    return pd.DataFrame(rows)
+
+
+def test_correlations_are_those_of_scipy() -> None:
+    pairs = [(0.1, 0.3), (0.4, 0.2), (0.5, 0.9), (0.6, 0.8), (0.9, 1.0)]
+    found = correlations(sweep(pairs)).set_index("statistic")
+    a, b = np.array(pairs).T
+    assert found.value["Pearson"] == pytest.approx(stats.pearsonr(a, b).statistic)
+    assert found.value["Spearman"] == pytest.approx(stats.spearmanr(a, b).statistic)
+    assert (found.low <= found.value).all()
+    assert (found.value <= found.high).all()
+
+
+def test_perfect_correlation_has_no_width() -> None:
+    found = correlations(sweep([(a, 2 * a) for a in (0.1, 0.2, 0.3, 0.7)]))
+    assert found[["value", "low", "high"]].to_numpy() == pytest.approx(1)
+
+
+def test_models_without_a_finite_radius_are_left_out_and_counted() -> None:
+    found = correlations(sweep([(0.1, 0.1), (0.2, 0.3), (0.3, 0.2), (0.4, math.inf)]))
+    assert set(found.models) == {3}
+    assert set(found.left_out) == {1}
+
+
+@pytest.mark.parametrize("pairs", [[(0.1, 0.1), (0.2, 0.2)], [(0.1, 0.5)] * 4])
+def test_too_few_or_equal_models_have_no_correlation(pairs: list[tuple[float, float]]) -> None:
+    assert correlations(sweep(pairs)).value.isna().all()
+
+
+def test_interval_narrows_with_more_models() -> None:
+    rng = np.random.default_rng(0)
+    widths = []
+    for count in (8, 80):
+        a = rng.uniform(size=count)
+        found = correlations(sweep(list(zip(a, a + 0.3 * rng.normal(size=count), strict=True))))
+        widths.append(found.high[0] - found.low[0])
+    assert widths[1] < 0.6 * widths[0]
