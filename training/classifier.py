@@ -25,8 +25,8 @@ SchedulerCallable = Callable[[Optimizer], LRScheduler]
 class Classifier(LightningModule):
     """Trains a named network with an objective and, if asked, the alignment penalty L_α (paper 1, Eq. 9).
 
-    All randomness of an epoch depends on the seed and the epoch alone, so that a run resumed from its last
-    checkpoint ends where an uninterrupted one does.
+    All randomness of an epoch depends on the seed and the epoch alone, so that a run resumed from a checkpoint made
+    at the end of an epoch ends where an uninterrupted one does.
 
     Args:
         network: name of a network, see `training.build_network`.

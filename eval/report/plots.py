@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.report.tables import TITLES
+from eval.report.tables import TITLES, rank
 from eval.results import Record, Results
 
 COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
@@ -31,27 +31,34 @@ def all_plots(results: Results) -> dict[str, bytes]:
 
 def _curves(results: Results, records: list[Record]) -> Figure:
     """Accuracy against ε, one panel per attack, one line per model: the survival function of the radii."""
-    attacks = list(dict.fromkeys(r.measurement for r in records))
+    attacks = sorted({r.measurement for r in records}, key=rank)
     figure, axes = _panels(len(attacks))
     for axis, attack in zip(axes, attacks, strict=True):
-        right = 0.0
-        for record in (r for r in records if r.measurement == attack):
-            radii = np.sort(results.per_sample(record).radius.to_numpy())
-            alive = 100 * (1 - np.arange(1, len(radii) + 1) / len(radii))
-            colour = COLOURS.get(record.model.recipe)
-            wrong = (radii == 0).sum()
-            start = 100 * (1 - wrong / len(radii))
-            x, y = np.append(0, radii[wrong:]), np.append(start, alive[wrong:])
-            first = record.model.seed == min(r.model.seed for r in records)
-            axis.step(x, y, where="post", color=colour, lw=1.5, label=record.model.recipe if first else None)
-            finite = radii[np.isfinite(radii)]
-            right = max(right, float(np.quantile(finite, 0.98)) if len(finite) else 0.0)
+        chosen = [r for r in records if r.measurement == attack]
+        for record in chosen:
+            first = record.model.seed == min(r.model.seed for r in chosen)
+            _survival(axis, results.per_sample(record), record.model.recipe, labelled=first)
         axis.axhline(50, color="black", lw=0.6, ls=":")
-        axis.set(xlim=(0, 1.05 * right or 1), ylim=(0, 101), xlabel=f"ε, {TITLES.get(attack, attack)[5:].strip()}")
+        axis.set(xlim=(0, None), ylim=(0, 101), xlabel=f"ε, {TITLES.get(attack, attack).removeprefix('ε50% ')}")
         axis.legend(frameon=False)
     axes[0].set_ylabel("accuracy under attack, %")
     figure.suptitle(f"{records[0].model.data}: accuracy against ε; ε50% lies where a line crosses 50 %", fontsize=10)
     return figure
+
+
+def _survival(axis: Axes, outcome: pd.DataFrame, recipe: str, *, labelled: bool) -> None:
+    """Share of radii above ε: between the strengths seen to fail and to succeed, with a line in the middle."""
+    colour = COLOURS.get(recipe)
+    low, high = outcome.failed_at.to_numpy(), outcome.radius.to_numpy()
+    top = float(np.quantile(high[np.isfinite(high)], 0.98)) if np.isfinite(high).any() else 1.0
+    grid = np.linspace(0, 1.02 * top or 1.0, 400)
+    # A radius that was never reached lies above everything that was tried.
+    middle = np.where(np.isfinite(high), (np.where(high > 0, low, 0) + high) / 2, np.inf)
+    shares = [
+        100 * (1 - np.searchsorted(np.sort(ends), grid, side="right") / len(ends)) for ends in (low, middle, high)
+    ]
+    axis.fill_between(grid, np.where(grid == 0, shares[1], shares[0]), shares[2], color=colour, alpha=0.2, lw=0)
+    axis.plot(grid, shares[1], color=colour, lw=1.5, label=recipe if labelled else None)
 
 
 def _correlation(data: str, part: pd.DataFrame) -> Figure:

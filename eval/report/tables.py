@@ -59,7 +59,7 @@ def correlation_table(results: Results) -> pd.DataFrame:
     if found.empty:
         return found
     found["cell"] = [f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in found.itertuples()]
-    found = found.sort_values(["robustness", "metric"], key=lambda column: column.map(_rank), kind="stable")
+    found = found.sort_values(["robustness", "metric"], key=lambda column: column.map(rank), kind="stable")
     keys = ["data", "robustness", "metric", "models", "left_out"]
     wide = found.pivot_table(index=keys, columns="statistic", values="cell", aggfunc="first", sort=False)
     wide = wide.reset_index()
@@ -75,7 +75,7 @@ def cost_table(results: Results) -> pd.DataFrame:
     """Forward and backward passes per sample and seconds, per measurement, over all models."""
     frame = results.frame()
     sums = frame.groupby("measurement")[["samples", "forward_passes", "backward_passes", "seconds"]].sum()
-    sums = sums.loc[sorted(sums.index, key=_rank)]
+    sums = sums.loc[sorted(sums.index, key=rank)]
     return pd.DataFrame(
         {
             "measurement": [_title(name) for name in sums.index],
@@ -129,7 +129,7 @@ def _in_order(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]
     return sorted(groups, key=lambda group: (group[0][0].lower(), order.get(group[0][1], 3), group[0][1]))
 
 
-def _rank(measurement: Any) -> int:
+def rank(measurement: Any) -> int:
     """Place of a measurement among the columns; unknown ones come last."""
     return list(TITLES).index(measurement) if measurement in TITLES else len(TITLES)
 

@@ -1,5 +1,10 @@
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +14,7 @@ import yaml
 from scipy import stats
 
 from eval.report import write_report
+from eval.results import Results
 from eval.studies import correlations, load_study, run_study
 from eval.studies.plan import presets
 
@@ -156,3 +162,24 @@ def test_interval_narrows_with_more_models() -> None:
         found = correlations(sweep(list(zip(a, a + 0.3 * rng.normal(size=count), strict=True))))
         widths.append(found.high[0] - found.low[0])
     assert widths[1] < 0.6 * widths[0]
+
+
+@pytest.mark.slow
+def test_study_killed_for_real_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "eval.cli", "study", written(tmp_path), "--jobs=2", "--out"]
+    subprocess.run([*command, tmp_path / "whole"], check=True, capture_output=True)
+
+    killed = subprocess.Popen([*command, tmp_path / "killed"], start_new_session=True, stderr=subprocess.DEVNULL)
+    while not list((tmp_path / "killed").glob("models/*/training/last.ckpt")):
+        assert killed.poll() is None
+        time.sleep(0.02)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("models/*/*.json")}
+    assert len(before) < 30
+    subprocess.run([*command, tmp_path / "killed"], check=True, capture_output=True)
+
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    values = [Results(tmp_path / name).frame().value.to_numpy() for name in ("whole", "killed")]
+    np.testing.assert_array_equal(*values)
+    assert len(values[0]) == 30

@@ -128,12 +128,12 @@ def test_checkpoint_of_ours_says_which_network_it_holds(tmp_path, quiet_trainer,
     torch.testing.assert_close(loaded(x), trained.eval()(x))
 
 
-SMALL_RESNET = {"network": "resnet18", "shape": (1, 8, 8), "num_classes": 2}
+TINY_IMAGES = {"shape": (1, 8, 8), "num_classes": 2}
 
 
 @pytest.mark.parametrize(
     ("described", "given"),
-    [({}, {}), ({"weights": "imagenet"}, {}), ({"weights": None}, {}), ({}, SMALL_RESNET)],
+    [({}, {}), ({"weights": "imagenet"}, {}), ({"weights": None}, {}), ({}, {"network": "resnet18", **TINY_IMAGES})],
     ids=["ours by default", "ours with weights", "ours without", "named"],
 )
 def test_loading_fetches_nothing(save, monkeypatch, described, given):
@@ -144,9 +144,8 @@ def test_loading_fetches_nothing(save, monkeypatch, described, given):
         return original(**options)
 
     monkeypatch.setattr(torchvision.models, "resnet18", offline)
-    name, *rest = SMALL_RESNET
-    network = build_network(SMALL_RESNET[name], weights=None, **{key: SMALL_RESNET[key] for key in rest})
-    description = SMALL_RESNET | {"options": described, "bounds": (-1.0, 1.0)}
+    network = build_network("resnet18", weights=None, **TINY_IMAGES)
+    description = {"network": "resnet18", "options": described, "bounds": (-1.0, 1.0), **TINY_IMAGES}
     path = save({"state_dict": network.state_dict(), NETWORK_KEY: description})
     assert_same_weights(load_classifier(checkpoint=path, **given), network)
 

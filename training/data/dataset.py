@@ -158,7 +158,9 @@ class DataSet(LightningDataModule):
         split = self.split("train")
         order = EpochOrder(split, self.seed)
         # Lightning builds a run's first iterator before it tells the epoch, and workers then copy the split.
-        order.set_epoch(self.trainer.fit_loop.epoch_progress.current.completed if self.trainer else 0)
+        if self.trainer is not None:
+            progress: Any = self.trainer.fit_loop.epoch_progress.current
+            order.set_epoch(progress.processed)
         return self._loader(split, self.batch_size, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
