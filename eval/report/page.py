@@ -20,8 +20,8 @@ LEGEND = {
     "α_Δx": "mean cosine between ∇(logit of the closest wrong class − logit of the true class) and the vector to the "
     "closest point of that class.",
     "α_x": "mean absolute cosine between the gradient of the predicted class's logit and the image itself.",
-    "curves": "a band reaches from the largest strength seen to fail to the smallest seen to succeed, sample by sample; "
-    "the line runs in its middle. Near 50 % the band is closed to the resolution of ε50%.",
+    "curves": "a band reaches from the largest strength seen to fail to the smallest seen to succeed, sample by "
+    "sample; the line runs in its middle. Near 50 % the band is closed to the resolution of ε50%.",
     "intervals": "in square brackets, 95 % bootstrap intervals over models.",
     "B, Lα, P": "plain training; plain training with the alignment penalty; adversarial training with PGD.",
 }
