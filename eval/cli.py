@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def measure(
     wanted = standard_measurements(
         norms,
         steps,
-        None if step_size is None else float(step_size),
+        step_size,
         loss,
         resolution,
         curve_resolution,
@@ -101,11 +102,13 @@ def measure(
         candidates,
         seed,
     )
+    origin: dict[str, Any] = {"checkpoint": str(checkpoint), "sha256": sha256(checkpoint.read_bytes()).hexdigest()}
+    origin |= {"network": network, "network_options": network_options}
     records = []
     results = None if out is None else Results(out)
     for measurement in (bar := tqdm(wanted, unit="measurement", leave=False)):
         bar.set_description(measurement.name)
-        record, per_sample = take(measurement, classifier, data, model, split=split, limit=limit)
+        record, per_sample = take(measurement, classifier, data, model, split=split, limit=limit, training=origin)
         records.append(record)
         if results is not None:
             results.write(record, per_sample)

@@ -19,6 +19,7 @@ from eval.results import Model, Record, provenance
 from eval.verdict import predictions
 from training.attacks import Loss, Norm, pgd
 from training.data import Batch, DataSet, SplitName
+from training.strength import Strength
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class PGDRadii:
 
     norm: Norm = "Linf"
     steps: int = 40
-    step_size: float | None = None
+    step_size: Strength | None = None
     loss: Loss = "auto"
     resolution: float = 0.01
     curve_resolution: float | None = 0.05
@@ -133,7 +134,7 @@ class PGDRadii:
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """ε50%; per sample the radius and the largest strength seen to fail."""
         scale = math.sqrt(math.prod(data.shape)) if self.norm == "L2" else 1.0
-        step_size = None if self.step_size is None else self.step_size * scale
+        step_size = None if self.step_size is None else float(self.step_size) * scale
         radii = critical_radii(
             classifier,
             batches,
@@ -152,7 +153,7 @@ class PGDRadii:
 def standard_measurements(
     norms: Sequence[Norm] = ("Linf", "L2"),
     steps: int = 40,
-    step_size: float | None = None,
+    step_size: Strength | float | str | None = None,
     loss: Loss = "auto",
     resolution: float = 0.01,
     curve_resolution: float | None = 0.05,
@@ -173,7 +174,8 @@ def standard_measurements(
         candidates: see `alignment.closest_class`.
         seed: of the random starts.
     """
-    attacks = [PGDRadii(norm, steps, step_size, loss, resolution, curve_resolution, seed) for norm in norms]
+    stride = None if step_size is None else Strength(step_size)
+    attacks = [PGDRadii(norm, steps, stride, loss, resolution, curve_resolution, seed) for norm in norms]
     return [Accuracy(), *attacks, Alignment(residual, candidates=candidates), ImageAlignment()]
 
 
@@ -185,7 +187,7 @@ def take(
     *,
     split: SplitName = "test",
     limit: int | None = None,
-    training: dict[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> tuple[Record, pd.DataFrame]:
     """Take one measurement of a classifier on a split of a data set.
 

@@ -19,6 +19,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from training.strength import Strength
+
 SCHEMA = 1
 LIBRARIES = ("alphadx", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "kornia", "scipy", "numpy")
 
@@ -181,7 +183,9 @@ def _record(path: Path) -> Record:
 
 
 def _plain(value: Any) -> Any:
-    """The same with strings in place of numbers that JSON does not know, and of anything that is not plain."""
+    """The same in values that JSON knows; a strength both as a number and as written."""
+    if isinstance(value, Strength):
+        return {"value": float(value), "written": value.written}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

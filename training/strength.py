@@ -23,7 +23,7 @@ class Strength(float):
 
     def __new__(cls, written: float | str) -> "Strength":
         """Read the text."""
-        text = str(written).strip()
+        text = str(written).strip()  # a Strength's text is what was written
         try:
             value = float(Fraction(text)) if "/" in text else float(text)
         except (ValueError, ZeroDivisionError, OverflowError):

@@ -18,7 +18,7 @@ from eval.fit import FitCLI
 from eval.measurements import standard_measurements, take
 from eval.results import Results, write_json
 from eval.studies.plan import Cell, Study, laid_over
-from training import load_classifier
+from training import Strength, load_classifier
 
 
 def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> Results:
@@ -79,8 +79,10 @@ def run_cell(cell: Cell, folder: Path) -> float:
             cli = FitCLI(_configuration(cell, home))
             classifier = load_classifier(checkpoint=_trained(cli, home))
             classifier.to(cli.trainer.strategy.root_device)
+            epsilon = Strength(cell.model.epsilon) if cell.model.epsilon else None
+            training = cell.fit | {"epsilon": epsilon}
             for measurement in missing:
-                results.write(*take(measurement, classifier, cli.datamodule, cell.model, training=cell.fit))
+                results.write(*take(measurement, classifier, cli.datamodule, cell.model, training=training))
     return time.perf_counter() - started
 
 

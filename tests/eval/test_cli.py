@@ -44,6 +44,7 @@ def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.Capture
         "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2",
     }  # fmt: skip
     assert {r.samples for r in records} == {20}
+    assert {r.training["checkpoint"] for r in records} == {str(best)}
     printed = capsys.readouterr().out
     assert "ε50% PGD L∞" in printed
     assert "page.html" in printed

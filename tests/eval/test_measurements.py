@@ -1,9 +1,8 @@
-from pathlib import Path
-
 import pytest
 import torch
 
 from eval.measurements import Accuracy, Alignment, ImageAlignment, PGDRadii, standard_measurements, take
+from eval.passes import CountPasses
 from eval.results import Model
 from tests.eval.classifiers import InMemory, Radial, half_problem, known_radii
 from training.data import Spheres
@@ -78,7 +77,12 @@ def test_nearest_examples_stand_in_where_the_residual_is_not_known() -> None:
         take(Alignment(residual="exact"), classifier, InMemory(x, y), MODEL)
 
 
-def test_one_passes_budget_per_step_and_sample_is_not_exceeded(tmp_path: Path) -> None:
-    classifier, x, y = half_problem(40)
-    record, _ = take(PGDRadii(steps=10, curve_resolution=None), classifier, InMemory(x, y), MODEL)
-    assert 0 < record.backward_passes <= record.forward_passes
+def test_step_size_may_be_a_fraction_and_grows_with_the_root_of_the_dimension_in_l2(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strides = []
+    monkeypatch.setattr("eval.measurements.critical_radii", lambda *args, **_: strides.append(args[2].keywords))
+    for measurement in standard_measurements(step_size="8/255")[1:3]:
+        with pytest.raises(AttributeError):
+            measurement(CountPasses(Radial()), Spheres(dimensions=16), [])
+    assert [stride["step_size"] for stride in strides] == [8 / 255, 4 * 8 / 255]
