@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of
+from eval.first_order import first_order_radii
 from eval.passes import CountPasses
 from eval.verdict import predictions, verdict
-from training.attacks import Norm, attack_loss, check_inputs
+from training.attacks import Norm, check_inputs
 from training.seeds import generator_for
 
 Attack = Callable[..., Tensor]
@@ -134,8 +134,8 @@ def critical_radii(
         The radii.
 
     Raises:
-        ValueError: if there is no sample, inputs are NaN or outside the bounds, or the resolution is not in
-            (0, 1).
+        ValueError: if there is no sample, inputs are NaN or outside the bounds, the resolution is not in (0, 1), or
+            `epsilon_max` is not above 0.
     """
     if not 0 < resolution < 1:
         raise ValueError(f"`resolution` should lie in (0, 1). Found {resolution}.")
@@ -177,11 +177,13 @@ class _Search:
         pairs = [(batch[0], batch[1]) for batch in batches]
         if not sum(len(y) for _, y in pairs):
             raise ValueError("`batches` should hold at least one sample. Found none.")
-        self.x, self.y = torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
+        self.x, self.y = torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]).cpu()
         check_inputs(self.x, bounds)
         self.device = next((p.device for p in classifier.parameters()), self.x.device)
-        self.epsilon_max = epsilon_max or _largest_strength(self.x, norm, bounds)
-        self.generator = generator_for(seed, "attack")
+        self.epsilon_max = _largest_strength(self.x, norm, bounds) if epsilon_max is None else epsilon_max
+        if not self.epsilon_max > 0:
+            raise ValueError(f"`epsilon_max` should be above 0. Found {self.epsilon_max}.")
+        self.generator = generator_for(seed, "attack", device=self.device)
         self.seed, self.rejected = seed, 0
         count = len(self.y)
         self.lower = torch.zeros(count, dtype=torch.float64)
@@ -266,30 +268,6 @@ class _Search:
             guess[rows] = first_order_radii(self.classifier, x, y, self.norm).double().cpu()
         usable = guess.isfinite() & (guess > SMALLEST * self.epsilon_max)
         return torch.where(usable, guess, self.epsilon_max / 8).clamp(max=self.epsilon_max)
-
-
-def first_order_radii(
-    classifier: nn.Module, x: Float[Tensor, "B *shape"], y: Int[Tensor, "B"], norm: Norm
-) -> Float[Tensor, "B"]:
-    """Margin / ‖∇margin‖_dual towards the strongest wrong class: the radius if the classifier were linear.
-
-    Args:
-        classifier: from `(B, *shape)` to logits `(B, C)`.
-        x: inputs, `(B, *shape)`.
-        y: true classes, `(B,)`.
-        norm: in which the radius is measured; the gradient is measured in its dual.
-
-    Returns:
-        Radii, `(B,)`; infinite or NaN where the gradient is zero.
-    """
-    with evaluating(classifier), differentiable():
-        variable = as_variable(x)
-        margin = -attack_loss(logits_of(classifier, variable), y, "margin")
-        try:
-            slope = gradient_of(margin, variable).flatten(1)
-        except ValueError:  # not differentiable: nothing can be said, and a black-box attack does not need it
-            return torch.full_like(margin, torch.inf)
-    return margin.detach() / torch.linalg.vector_norm(slope, ord=1 if norm == "Linf" else 2, dim=1)
 
 
 class _Guess:

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from eval.first_order import first_order_radii
 from eval.passes import CountPasses
-from eval.radii import Radii, critical_radii, first_order_radii, median
+from eval.radii import Radii, critical_radii, median
 from tests.eval.classifiers import Half, half_problem, known_radii
 from tests.properties import unchanged
 from training import pgd
@@ -177,6 +178,7 @@ def test_median_of_an_even_number_lies_in_the_middle() -> None:
     ("options", "message"),
     [
         ({"resolution": 0.0}, r"`resolution` should lie in \(0, 1\). Found 0.0"),
+        ({"epsilon_max": 0.0}, "`epsilon_max` should be above 0. Found 0.0"),
         ({"bounds": (0.0, 1.0)}, r"`x` should lie within `bounds` \(0.0, 1.0\)"),
     ],
 )

@@ -258,3 +258,10 @@ def test_cifar10_is_read_from_its_shards(real_data):
     ] * 10
     x = next(iter(data.test_dataloader())).x
     assert (x.min(), x.max()) == (-1.0, 1.0)
+
+
+def test_group_in_the_files_of_two_splits_is_refused(write):
+    first = write("a.h5", **numbered(0, 6, group=np.array([0, 0, 1, 1, 2, 2])))
+    second = write("b.h5", **numbered(6, 10, group=np.array([2, 2, 3, 3])))
+    with pytest.raises(ValueError, match=r"a\.h5: shares 1 of its groups, such as 2, with .*b\.h5"):
+        HDF5Images([first], [second]).split("test")

@@ -67,12 +67,26 @@ class HDF5Images(DataSet):
 
     def _split(self, name: SplitName) -> Split:
         if name == "test" or (self.files[name] and self.files["validation"]):
-            images, labels, _ = self._read(self.files[name])
+            images, labels, groups = self._read(self.files[name])
+            if groups is not None:
+                self._refuse_shared_groups(name, groups)
             return Split(images, labels, self.bounds)
         images, labels, groups = self._read(self.files["train"])
         kept = self._kept_for_validation(len(labels), groups)
         chosen = kept if name == "validation" else ~kept
         return Split(images[chosen], labels[chosen], self.bounds)
+
+    def _refuse_shared_groups(self, name: SplitName, groups: np.ndarray) -> None:
+        """No patient may stand in the files of two splits."""
+        others = {file for split, files in self.files.items() if split != name for file in files}
+        for path in sorted(others - set(self.files[name])):
+            with _opened(Path(path)) as file:
+                shared = np.intersect1d(groups, file["group"][:]) if "group" in file else np.empty(0)
+            if len(shared):
+                raise ValueError(
+                    f"{path}: shares {len(shared)} of its groups, such as {shared[0]}, with {self.files[name]}. "
+                    "Keep each group in the files of one split."
+                )
 
     def _kept_for_validation(self, count: int, groups: np.ndarray | None) -> Tensor:
         kept = torch.zeros(count, dtype=torch.bool)
