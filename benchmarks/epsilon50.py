@@ -106,7 +106,8 @@ def main() -> None:
     options = parser.parse_args()
     data = MNISTPair(data_root=options.data_root, batch_size=64)
     batches = list(data.batches("test"))
-    record: dict = {"command": " ".join(["python", *sys.argv]), "provenance": provenance(), "models": {}}
+    command = " ".join(["python", *sys.argv]).replace(options.data_root or "DIR", "DIR")
+    record: dict = {"command": command, "provenance": provenance(), "models": {}}
     for name, objective in (("plain", Plain()), ("PGD-trained", AT(0.3, steps=10))):
         classifier = trained(objective, data, options.epochs)
         ways = {

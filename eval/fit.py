@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -68,8 +69,29 @@ class FitCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def fit(self) -> ModelCheckpoint:
-        """Train, and answer the checkpoint callback, which knows the best and the last checkpoint."""
-        self.trainer.fit(self.model, self.datamodule, ckpt_path=self.config.resume)
+        """Train, and answer the checkpoint callback, which knows the best and the last checkpoint.
+
+        Raises:
+            FileNotFoundError: if there is no checkpoint to go on from.
+        """
         checkpoint = self.trainer.checkpoint_callback
         assert isinstance(checkpoint, ModelCheckpoint)  # add_arguments_to_parser asks for one
+        start = self._start()
+        if start is not None:
+            checkpoint.dirpath = str(start.parent)  # the best epoch so far lies there
+        self.trainer.fit(self.model, self.datamodule, ckpt_path=start)
         return checkpoint
+
+    def _start(self) -> Path | None:
+        """The checkpoint to go on from; Lightning's own "last" would look into a new folder and start afresh."""
+        if self.config.resume is None:
+            return None
+        if self.config.resume != "last":
+            found = [Path(self.config.resume)]
+        else:
+            root = Path(self.config.checkpoint.dirpath or self.trainer.default_root_dir)
+            found = sorted(root.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime)
+        if not (found and found[-1].is_file()):
+            where = found[-1] if found else f"{root} (no last.ckpt in it)"
+            raise FileNotFoundError(f"{where}: no checkpoint to go on from. Leave out --resume to start afresh.")
+        return found[-1]

@@ -50,6 +50,23 @@ def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.Capture
     assert "page.html" in printed
 
 
+@lightning_hints
+@pytest.mark.filterwarnings("ignore:.*exists and is not empty.*")
+def test_fit_goes_on_from_its_last_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = FIT | {"trainer": FIT["trainer"] | {"default_root_dir": str(tmp_path)}}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    command = ["fit", str(tmp_path / "fit.yaml")]
+    with pytest.raises(SystemExit, match=r"no last.ckpt in it.*no checkpoint to go on from"):
+        main([*command, "--resume=last"])
+    main(command)
+    main([*command, "--resume=last", "--trainer.max_epochs=2"])
+    (last,) = tmp_path.rglob("last.ckpt")
+    assert torch.load(last, weights_only=True)["global_step"] == 2 * 5  # five batches an epoch
+    assert str(last.with_name("best.ckpt")) in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"nowhere.ckpt: no checkpoint to go on from"):
+        main([*command, "--resume=nowhere.ckpt"])
+
+
 def test_state_dict_of_a_named_network_is_measured(checkpoint: Path, capsys: pytest.CaptureFixture) -> None:
     options = [
         "--network",
