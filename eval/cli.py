@@ -41,7 +41,7 @@ def fit(config: str, *overrides: str) -> None:
 
 def measure(
     checkpoint: Path,
-    data: DataSet,
+    data: DataSet | None = None,
     network: str | None = None,
     network_options: dict[str, Any] | None = None,
     recipe: str = "",
@@ -64,7 +64,7 @@ def measure(
     Args:
         checkpoint: of ours, or a state dict (plain, wrapped in a dict, with or without `model.` or `module.`
             prefixes) of the network named by `network`.
-        data: data set, for example `Digits`, or `MNISTPair --data.data_root DIR`.
+        data: data set, for example `--data Digits`, or `--data MNISTPair --data.data_root DIR`; must be given.
         network: mlp, small_cnn, resnet18, resnet18_cifar or the dotted path of a class; not needed for a
             checkpoint of ours.
         network_options: what the network takes.
@@ -85,7 +85,12 @@ def measure(
 
     Returns:
         The records.
+
+    Raises:
+        ValueError: if no data set is given, or the checkpoint does not fit, see `training.load_classifier`.
     """
+    if data is None:
+        raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
     named: dict[str, Any] = {}
     if network is not None:
         named = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}

@@ -38,7 +38,7 @@ def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.Capture
     (saved,) = tmp_path.rglob("config.yaml")
     assert yaml.safe_load(saved.read_text())["model"]["objective"]["init_args"]["epsilon"] == "8/255"
 
-    main(["measure", str(best), "Digits", "--steps=2", "--limit", "20", "--out", str(tmp_path / "out")])
+    main(["measure", str(best), "--data=Digits", "--steps=2", "--limit", "20", "--out", str(tmp_path / "out")])
     records = Results(tmp_path / "out").records()
     assert {r.measurement for r in records} == {
         "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2",
@@ -77,16 +77,17 @@ def test_state_dict_of_a_named_network_is_measured(checkpoint: Path, capsys: pyt
         "--steps=2",
         "--norms=[L2]",
     ]
-    main(["measure", str(checkpoint), "Digits", *options])
+    main(["measure", str(checkpoint), "--data=Digits", *options])
     assert "epsilon50_pgd_l2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["measure", "{checkpoint}", "Digits"], "does not say which network it holds"),
-        (["measure", "{checkpoint}", "Digits", "--network=mlp"], "Missing keys: .* Unexpected keys: "),
-        (["measure", "nowhere.pt", "Digits"], "nowhere.pt: no such checkpoint"),
+        (["measure", "{checkpoint}"], "`--data` should name a data set"),
+        (["measure", "{checkpoint}", "--data=Digits"], "does not say which network it holds"),
+        (["measure", "{checkpoint}", "--data=Digits", "--network=mlp"], "Missing keys: .* Unexpected keys: "),
+        (["measure", "nowhere.pt", "--data=Digits"], "nowhere.pt: no such checkpoint"),
         (["study", "nothing"], "`study` should be one of"),
         (["report", "{folder}"], "holds no records"),
     ],
@@ -117,3 +118,11 @@ def test_fast_and_hyphens_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr("eval.cli.write_report", lambda folder: {})
     main(["study", "mnist35", "--fast", "--data-root", str(tmp_path), "--jobs=1"])
     assert planned == [("mnist35_fast", Path("runs/mnist35_fast"))]
+
+
+def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    network = build_network("mlp", shape=(7,), num_classes=2, hidden=[4])
+    torch.save(network.state_dict(), tmp_path / "a.pt")
+    named = ["--network=mlp", "--network-options", '{"hidden": [4]}', "--data", "Spheres", "--data.dimensions", "7"]
+    main(["measure", str(tmp_path / "a.pt"), *named, "--limit=10", "--steps=2", "--curve-resolution=null"])
+    assert "alpha_dx" in capsys.readouterr().out
