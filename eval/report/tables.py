@@ -58,7 +58,10 @@ def correlation_table(results: Results) -> pd.DataFrame:
     found = correlations(results.frame())
     if found.empty:
         return found
-    found["cell"] = [f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in found.itertuples()]
+    found["cell"] = [
+        "–" if math.isnan(row.value) else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
+        for row in found.itertuples()
+    ]
     found = found.sort_values(["robustness", "metric"], key=lambda column: column.map(rank), kind="stable")
     keys = ["data", "robustness", "metric", "models", "left_out"]
     wide = found.pivot_table(index=keys, columns="statistic", values="cell", aggfunc="first", sort=False)

@@ -91,3 +91,10 @@ def test_report_is_drawn_from_files_alone_and_is_always_the_same(tmp_path: Path)
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no records"):
         write_report(tmp_path)
+
+
+def test_too_few_models_have_no_correlation_in_the_table(tmp_path: Path) -> None:
+    model = Model("d", "P", "0.1", 0, "sweep")
+    table = correlation_table(filled(tmp_path, [(model, "alpha_x", 0.2), (model, "epsilon50_pgd_l2", 0.5)]))
+    assert list(table.Pearson) == ["–"]
+    assert list(table.models) == [1]
