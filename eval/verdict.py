@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from alignment import evaluating, logits_of
-from training.attacks import Norm
+from training.attacks import Norm, column
 
 TOLERANCE = 1e-6
 
@@ -70,9 +70,5 @@ def verdict(
     legal = (flat >= bounds[0]).all(dim=1) & (flat <= bounds[1]).all(dim=1) & flat.isfinite().all(dim=1)
     legal &= size <= strength.double() * (1 + TOLERANCE)
     # What is illegal is never shown to the classifier, which might answer NaN.
-    wrong = predictions(classifier, torch.where(_column(legal, x), adversarial, x)) != y
+    wrong = predictions(classifier, torch.where(column(legal, x), adversarial, x)) != y
     return Verdict(wrong & legal, size, ~legal)
-
-
-def _column(mask: Tensor, x: Tensor) -> Tensor:
-    return mask.reshape(-1, *[1] * (x.ndim - 1))

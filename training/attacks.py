@@ -161,7 +161,8 @@ def _fresh(generator: torch.Generator | None) -> torch.Generator:
     return generator
 
 
-def _column(values: Tensor, x: Tensor) -> Tensor:
+def column(values: Tensor, x: Tensor) -> Tensor:
+    """One value per sample, in a shape that goes with x."""
     return values.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -169,7 +170,7 @@ class _LinfBall:
     """The box of all points within ε of x in every coordinate and within the bounds."""
 
     def __init__(self, x: Tensor, radius: Tensor, bounds: tuple[float, float]) -> None:
-        exact, reach = x.double(), _column(radius.double(), x)
+        exact, reach = x.double(), column(radius.double(), x)
         self.low = _rounded(exact - reach, x.dtype, up=True).clamp(min=bounds[0])
         self.high = _rounded(exact + reach, x.dtype, up=False).clamp(max=bounds[1])
         self.x, self.radius = x, radius
@@ -186,11 +187,11 @@ class _LinfBall:
 
     def random_point(self, generator: torch.Generator) -> Tensor:
         noise = torch.rand(self.x.shape, generator=generator, device=generator.device, dtype=self.x.dtype)
-        shift = (2 * noise.to(self.x.device) - 1) * _column(self.radius, self.x)
+        shift = (2 * noise.to(self.x.device) - 1) * column(self.radius, self.x)
         return (self.x + shift).clamp_(self.low, self.high)
 
     def step(self, point: Tensor, gradient: Tensor, stride: Tensor) -> Tensor:
-        return gradient.sign().mul_(_column(stride, point)).add_(point).clamp_(self.low, self.high)
+        return gradient.sign().mul_(column(stride, point)).add_(point).clamp_(self.low, self.high)
 
 
 class _L2Ball:
@@ -206,8 +207,8 @@ class _L2Ball:
         """Moved back by what rounding carried it outside, which shows where ε is tiny beside x."""
         shift = point.double() - self.x.double()
         length = torch.linalg.vector_norm(shift.flatten(1), dim=1)
-        outside = _column(length > self.radius.double(), point)
-        exact = self.x.double() + shift * _column(self.radius.double() / length.clamp(min=1e-300), point)
+        outside = column(length > self.radius.double(), point)
+        exact = self.x.double() + shift * column(self.radius.double() / length.clamp(min=1e-300), point)
         near = exact.to(point.dtype)
         further = (near.double() - self.x.double()).abs() > (exact - self.x.double()).abs()
         near = torch.where(further, torch.nextafter(near, self.x), near)
@@ -218,17 +219,17 @@ class _L2Ball:
         noise = torch.randn(shape, generator=generator, device=device, dtype=self.x.dtype)
         share = torch.rand(shape[:1], generator=generator, device=device, dtype=self.x.dtype)
         length = share.pow(1 / self.x[0].numel()).to(self.x.device) if len(self.x) else share
-        shift = _unit(noise.to(self.x.device)) * _column(length * self.radius, self.x)
+        shift = _unit(noise.to(self.x.device)) * column(length * self.radius, self.x)
         return self._project(self.x + shift)
 
     def step(self, point: Tensor, gradient: Tensor, stride: Tensor) -> Tensor:
-        return self._project(_unit(gradient).mul_(_column(stride, point)).add_(point))
+        return self._project(_unit(gradient).mul_(column(stride, point)).add_(point))
 
     def _project(self, point: Tensor) -> Tensor:
         shift = point.sub_(self.x)
         length = torch.linalg.vector_norm(shift.flatten(1), dim=1)
         shrink = (INSIDE * self.radius / length.clamp(min=torch.finfo(length.dtype).tiny)).clamp(max=1)
-        return shift.mul_(_column(shrink, point)).add_(self.x).clamp_(*self.bounds)
+        return shift.mul_(column(shrink, point)).add_(self.x).clamp_(*self.bounds)
 
 
 def _unit(vectors: Tensor) -> Tensor:
