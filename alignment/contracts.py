@@ -33,7 +33,7 @@ def check_same_shape(value: Float[Tensor, "..."], reference: Float[Tensor, "..."
         )
 
 
-def check_choice(value: str, choices: tuple[str, ...], name: str) -> None:
+def check_choice(value: str | None, choices: tuple[str | None, ...], name: str) -> None:
     """Refuse a word that is not among the choices."""
     if value not in choices:
-        raise ValueError(f"`{name}` should be one of {', '.join(choices)}. Found {value!r}.")
+        raise ValueError(f"`{name}` should be one of {', '.join(map(str, choices))}. Found {value!r}.")

@@ -5,9 +5,9 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -16,13 +16,11 @@ from tqdm import tqdm
 
 from eval.fit import FitCLI
 from eval.measurements import standard_measurements, take
-from eval.report import write_report
+from eval.report import all_tables, write_report
 from eval.results import Model, Record, Results
 from eval.studies import load_study, run_study
 from training import load_classifier
-from training.attacks import Loss, Norm
 from training.data import DataSet, SplitName
-from training.strength import Strength
 
 
 def fit(config: str, *overrides: str) -> None:
@@ -47,17 +45,10 @@ def measure(
     recipe: str = "",
     split: SplitName = "test",
     limit: int | None = None,
-    norms: Sequence[Norm] = ("Linf", "L2"),
-    steps: int = 40,
-    step_size: Strength | None = None,
-    loss: Loss = "auto",
-    resolution: float = 0.01,
-    curve_resolution: float | None = 0.05,
-    residual: str = "auto",
-    candidates: int | None = None,
     seed: int = 0,
     device: str = "cpu",
     out: Path | None = None,
+    **measurements: Any,
 ) -> list[Record]:
     """Alignment and robustness of any checkpoint.
 
@@ -71,17 +62,11 @@ def measure(
         recipe: how the model was trained, for the table; the checkpoint's name if not given.
         split: of the data set.
         limit: only that many samples; all if not given.
-        norms: of the balls for PGD.
-        steps: gradient steps of PGD, κ.
-        step_size: η for Linf, η·√n for L2; if not given, all steps together reach 2.5 ε and 4 ε.
-        loss: inside PGD.
-        resolution: relative width to which ε50% is closed.
-        curve_resolution: the same for the other radii; null for ε50% alone.
-        residual: estimator for α_Δx: auto, exact, nearest, nearest-even or nearest-odd.
-        candidates: closest classes to consider; all if not given.
         seed: of the attacks.
         device: cpu, cuda, …
         out: folder for records, table, plots and page; nothing is saved if not given.
+        measurements: what to measure, as `eval.measurements.standard_measurements` takes it, for example
+            `--attacks [pgd,square,sta,cw,autoattack] --norms [Linf,L2] --epsilons [8/255]`.
 
     Returns:
         The records.
@@ -96,31 +81,18 @@ def measure(
         named = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
     classifier = load_classifier(network, checkpoint=checkpoint, **named, **(network_options or {})).to(device)
     model = Model(data.name, recipe or checkpoint.stem, seed=seed)
-    wanted = standard_measurements(
-        norms,
-        steps,
-        step_size,
-        loss,
-        resolution,
-        curve_resolution,
-        residual,
-        candidates,
-        seed,
-    )
+    wanted = standard_measurements(seed=seed, **measurements)
     origin: dict[str, Any] = {"checkpoint": str(checkpoint), "sha256": sha256(checkpoint.read_bytes()).hexdigest()}
     origin |= {"network": network, "network_options": network_options}
-    records = []
-    results = None if out is None else Results(out)
-    for measurement in (bar := tqdm(wanted, unit="measurement", leave=False)):
-        bar.set_description(measurement.name)
-        record, per_sample = take(measurement, classifier, data, model, split=split, limit=limit, training=origin)
-        records.append(record)
-        if results is not None:
+    with TemporaryDirectory() as nowhere:
+        results = Results(out or nowhere)
+        records = []
+        for measurement in (bar := tqdm(wanted, unit="measurement", leave=False)):
+            bar.set_description(measurement.name)
+            record, per_sample = take(measurement, classifier, data, model, split=split, limit=limit, training=origin)
             results.write(record, per_sample)
-    if results is not None:
-        show(write_report(results.folder), results.folder)
-    else:
-        print(pd.Series({r.measurement: f"{r.value:.4g}" for r in records}).to_string())
+            records.append(record)
+        show(all_tables(results) if out is None else write_report(out), out)
     return records
 
 
@@ -157,11 +129,12 @@ def report(folder: Path) -> None:
     show(write_report(folder), folder)
 
 
-def show(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+def show(tables: dict[str, pd.DataFrame], folder: Path | None) -> None:
     """Print tables, and where everything lies."""
     for heading, table in tables.items():
         print(f"\n{heading}\n{table.to_string(index=False)}")
-    print(f"\n{folder / 'page.html'}")
+    if folder is not None:
+        print(f"\n{folder / 'page.html'}")
 
 
 def main(args: list[str] | None = None) -> None:

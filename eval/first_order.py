@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of
-from training.attacks import Norm, attack_loss
+from training.attacks import DUAL, Norm, attack_loss
 
 
 def first_order_radii(
@@ -29,4 +29,4 @@ def first_order_radii(
             slope = gradient_of(margin, variable).flatten(1)
         except ValueError:  # not differentiable: nothing can be said, and a black-box attack does not need it
             return torch.full_like(margin, torch.inf)
-    return margin.detach() / torch.linalg.vector_norm(slope, ord=1 if norm == "Linf" else 2, dim=1)
+    return margin.detach() / torch.linalg.vector_norm(slope, ord=DUAL[norm], dim=1)

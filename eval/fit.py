@@ -11,6 +11,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from eval.selection import MONITORED, Epsilon50
 from training import Classifier
 from training.data import DataSet
+from training.watch import EpochCost, StopAtCollapse
 
 TRAINER_DEFAULTS = {
     "max_epochs": 30,
@@ -58,6 +59,8 @@ class FitCLI(LightningCLI):
         """What there is beside model, data and trainer."""
         parser.add_lightning_class_args(Epsilon50, "selection")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(StopAtCollapse, "collapse")
+        parser.add_lightning_class_args(EpochCost, "cost")
         parser.set_defaults(CHECKPOINT_DEFAULTS)
         parser.add_argument(
             "--resume", type=str | None, default=None, help="checkpoint to go on from, or the word last"

@@ -12,14 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from alignment import AlphaDx, AlphaX
+from alignment.contracts import check_choice
 from alignment.metrics import Differentiated
+from eval.attacks import ATTACKS, KnownAttack
+from eval.masking import masking_signs, summary
 from eval.passes import CountPasses
-from eval.radii import critical_radii
+from eval.radii import critical_radii, minimal_radii
 from eval.results import Model, Record, provenance
 from eval.verdict import predictions
-from training.attacks import Loss, Norm, pgd
+from training.attacks import ORDER, Loss, Norm, pgd
 from training.data import Batch, DataSet, SplitName
 from training.strength import Strength
+
+SMALLEST_TAU = 0.05
+"""Where the search for τ50% ends; the smallest τ of the paper's grids."""
 
 
 @dataclass(frozen=True)
@@ -104,79 +110,172 @@ class ImageAlignment:
 
 
 @dataclass(frozen=True)
-class PGDRadii:
-    """ε50% under PGD: the median over samples of the smallest ε at which the attack succeeds.
+class AttackRadii:
+    """ε50% under an attack: the median over samples of the smallest strength at which it succeeds.
+
+    Under STA, whose strength is 1/τ, it is τ50% (paper 1, section 3.3).
 
     Args:
-        norm: of the ball.
-        steps: gradient steps, κ.
-        step_size: η for Linf; with L2 the paper's η·√n is used. None for the default of `pgd`.
-        loss: see `training.attacks.pgd`.
+        attack: by its name in `eval.attacks.ATTACKS`.
+        norm: of the ball; None for STA.
+        options: what the attack itself takes. A `step_size` is η for Linf, and η·n^(1/p) in Lp, as in paper 1.
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii, and with them the curve, are closed; None for
             not at all, when ε50% alone is wanted, which is much cheaper.
-        seed: of the random starts.
+        epsilons: strengths at which the accuracy is wanted exactly.
+        seed: of the attack's randomness.
+
+    Raises:
+        ValueError: if there is no such attack, or it does not know the norm.
     """
 
-    norm: Norm = "Linf"
-    steps: int = 40
-    step_size: Strength | None = None
-    loss: Loss = "auto"
+    attack: str = "pgd"
+    norm: Norm | None = "Linf"
+    options: Mapping[str, Any] = field(default_factory=dict)
     resolution: float = 0.01
     curve_resolution: float | None = 0.05
+    epsilons: tuple[Strength, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self.attack, tuple(ATTACKS), "attack")
+        check_choice(self.norm, self.known.norms or (None,), f"norm of {self.attack}")
+
+    @property
+    def known(self) -> KnownAttack:
+        """The attack."""
+        return ATTACKS[self.attack]
 
     @property
     def name(self) -> str:
-        """Such as "epsilon50_pgd_linf"."""
-        return f"epsilon50_pgd_{self.norm.lower()}"
+        """Such as "epsilon50_pgd_linf", or "tau50_sta"."""
+        return f"tau50_{self.attack}" if self.norm is None else f"epsilon50_{self.attack}_{self.norm.lower()}"
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
-        """ε50%; per sample the radius and the largest strength seen to fail."""
-        scale = math.sqrt(math.prod(data.shape)) if self.norm == "L2" else 1.0
-        step_size = None if self.step_size is None else float(self.step_size) * scale
-        radii = critical_radii(
-            classifier,
-            batches,
-            partial(pgd, steps=self.steps, step_size=step_size, loss=self.loss, leave_when_fooled=True),
-            norm=self.norm,
-            resolution=self.resolution,
-            curve_resolution=self.curve_resolution,
-            only="median" if self.curve_resolution is None else "all",
-            bounds=data.bounds,
-            seed=self.seed,
-        )
+        """ε50% or τ50%; per sample the radius (1/τ under STA) and the largest strength seen to fail."""
+        options = dict(self.options)
+        if self.norm is not None and options.get("step_size") is not None:
+            options["step_size"] = float(options["step_size"]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
+        attack = partial(self.known.attack, **options)
+        if self.known.minimal:
+            assert self.norm is not None  # only STA has none
+            radii = minimal_radii(classifier, batches, attack, norm=self.norm, bounds=data.bounds, seed=self.seed)
+        else:
+            radii = critical_radii(
+                classifier,
+                batches,
+                attack,
+                norm=self.norm,
+                resolution=self.resolution,
+                curve_resolution=self.curve_resolution,
+                at=[float(epsilon) for epsilon in self.epsilons],
+                only="median" if self.curve_resolution is None else "all",
+                bounds=data.bounds,
+                epsilon_max=1 / SMALLEST_TAU if self.norm is None else None,
+                guess=self._guess(classifier, data, batches),
+                seed=self.seed,
+            )
         frame = _frame(batches, radius=radii.upper, failed_at=radii.lower)
-        return Outcome(radii.epsilon50, frame, radii.rejected, {"epsilon_max": radii.epsilon_max})
+        accuracies = {str(epsilon): radii.accuracy_at(float(epsilon)) for epsilon in self.epsilons}
+        details = {"epsilon_max": radii.epsilon_max, "accuracy_at": accuracies}
+        strength = radii.epsilon50
+        value = strength if self.norm is not None else math.inf if strength == 0 else 1 / strength
+        return Outcome(value, frame, radii.rejected, details)
+
+    def _guess(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> float | None:
+        """For an attack whose failures are costly, ε50% under a short PGD."""
+        if not self.known.costly or self.norm is None:
+            return None
+        short = partial(pgd, steps=10, leave_when_fooled=True)
+        found = critical_radii(
+            classifier, batches, short, norm=self.norm, resolution=0.05, only="median", bounds=data.bounds
+        )
+        return found.epsilon50 if 0 < found.epsilon50 < math.inf else None
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How many signs of gradient masking the classifier shows, at its ε50% under PGD L∞.
+
+    Args:
+        steps: gradient steps of PGD.
+        limit: only that many samples, the first ones.
+        seed: of all attacks.
+    """
+
+    steps: int = 40
+    limit: int = 200
+    seed: int = 0
+    name = "masking"
+
+    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
+        """Number of signs; the signs themselves, with their figures, are in the details."""
+        few = list(_limited(batches, self.limit))
+        attack = partial(pgd, steps=self.steps, leave_when_fooled=True)
+        radii = critical_radii(
+            classifier, few, attack, resolution=0.05, only="median", bounds=data.bounds, seed=self.seed
+        )
+        epsilon = radii.epsilon50 if 0 < radii.epsilon50 < math.inf else radii.epsilon_max / 8
+        signs = masking_signs(classifier, few, epsilon=epsilon, bounds=data.bounds, steps=self.steps, seed=self.seed)
+        return Outcome(
+            float(sum(sign.caught for sign in signs)),
+            _frame(few),
+            details={"epsilon": epsilon, "signs": [asdict(sign) for sign in signs], "summary": summary(signs)},
+        )
 
 
 def standard_measurements(
+    attacks: Sequence[str] = ("pgd",),
     norms: Sequence[Norm] = ("Linf", "L2"),
+    epsilons: Sequence[Strength | float | str] = (),
     steps: int = 40,
     step_size: Strength | float | str | None = None,
     loss: Loss = "auto",
+    attack_options: Mapping[str, Mapping[str, Any]] | None = None,
     resolution: float = 0.01,
     curve_resolution: float | None = 0.05,
+    masking: bool = True,
     residual: str = "auto",
     candidates: int | None = None,
     seed: int = 0,
 ) -> list[Measurement]:
-    """Accuracy, ε50% under PGD in each norm, α_Δx and α_x: paper 1's Table 2 as far as PGD goes.
+    """Accuracy, ε50% under each attack in each norm it knows, α_Δx and α_x: paper 1's Tables 2 and 3.
 
     Args:
-        norms: for PGD.
+        attacks: by name: pgd, square, sta, cw, autoattack and all others of `eval.attacks.ATTACKS`.
+        norms: of the balls; an attack that knows none of them, such as CW beside Linf alone, is measured in its own.
+        epsilons: strengths, in the first of the norms, at which the accuracy under each attack is wanted exactly.
         steps: gradient steps of PGD, κ.
-        step_size: η for Linf, η·√n for L2; None for the default of `pgd`.
+        step_size: η of PGD for Linf, η·√n for L2; None for the default of `pgd`.
         loss: inside PGD, see `training.attacks.pgd`.
+        attack_options: further options by attack, such as `{"square": {"queries": 1000}}`.
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii are closed; None for ε50% alone.
+        masking: look for signs of gradient masking.
         residual: estimator for α_Δx, by a name that `DataSet.residual` knows.
         candidates: see `alignment.closest_class`.
-        seed: of the random starts.
+        seed: of all randomness.
+
+    Raises:
+        ValueError: if there is no such attack, or options are given for one that is not among `attacks`.
     """
+    given = {name: dict(options) for name, options in (attack_options or {}).items()}
+    for name in attacks:
+        check_choice(name, tuple(ATTACKS), "attacks")
+    for name in given:
+        check_choice(name, tuple(attacks), "attack_options")
     stride = None if step_size is None else Strength(step_size)
-    attacks = [PGDRadii(norm, steps, stride, loss, resolution, curve_resolution, seed) for norm in norms]
-    return [Accuracy(), *attacks, Alignment(residual, candidates=candidates), ImageAlignment()]
+    given["pgd"] = {"steps": steps, "step_size": stride, "loss": loss} | given.get("pgd", {})
+    strengths = tuple(Strength(epsilon) for epsilon in epsilons)
+    radii = []
+    for attack in attacks:
+        known = ATTACKS[attack].norms
+        for norm in [norm for norm in norms if norm in known] or known[:1] or (None,):
+            at = strengths if norm in norms[:1] else ()
+            options = given.get(attack, {})
+            radii.append(AttackRadii(attack, norm, options, resolution, curve_resolution, at, seed))
+    judged = [Masking(steps, seed=seed)] if masking else []
+    return [Accuracy(), *radii, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]
 
 
 def take(

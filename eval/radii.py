@@ -7,7 +7,7 @@ curve is the fraction of radii above ε.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,11 +18,14 @@ from torch import Tensor, nn
 from eval.first_order import first_order_radii
 from eval.passes import CountPasses
 from eval.verdict import predictions, verdict
-from training.attacks import Norm, check_inputs
+from training.attacks import ORDER, Norm, check_inputs
 from training.seeds import generator_for
 
 Attack = Callable[..., Tensor]
 """`(classifier, x, y, strength, *, norm, bounds, generator) → x_adv`; strength is one number per sample."""
+
+MinimumNormAttack = Callable[..., Tensor]
+"""`(classifier, x, y, *, norm, bounds, generator) → x_adv`: as near to x as the attack can come."""
 
 SMALLEST = 1e-6
 """A radius below this part of the largest strength is not resolved further."""
@@ -95,9 +98,10 @@ def critical_radii(
     batches: Iterable[Any],
     attack: Attack,
     *,
-    norm: Norm = "Linf",
+    norm: Norm | None = "Linf",
     resolution: float = 0.01,
     curve_resolution: float | None = None,
+    at: Sequence[float] = (),
     only: Literal["all", "median"] = "all",
     bounds: tuple[float, float] = (-1.0, 1.0),
     epsilon_max: float | None = None,
@@ -118,13 +122,15 @@ def critical_radii(
         batches: of inputs and true classes, and perhaps more.
         attack: `(classifier, x, y, strength, *, norm, bounds, generator) → x_adv`, for example
             `functools.partial(pgd, leave_when_fooled=True)`.
-        norm: in which strength is measured, passed on to the attack.
+        norm: in which strength is measured, passed on to the attack; None where strength is no distance, as for
+            the spatial attack, whose answers are then checked for class and bounds alone.
         resolution: relative width of a closed bracket.
         curve_resolution: the same for brackets that do not decide the median; None for `resolution`.
+        at: strengths at which the accuracy is wanted exactly, whatever the width of the brackets.
         only: "all" for every radius, "median" for ε50% alone, which is much cheaper.
         bounds: lowest and highest legal value of an input.
         epsilon_max: largest strength to try; None for the diameter of the legal range, or, where there is
-            none, for the largest norm of an input.
+            none, for the largest norm of an input. Must be given where strength is no distance.
         guess: where ε50% is expected, in place of a pilot.
         pilot: samples of the pilot.
         batch_size: samples per call of the attack.
@@ -134,8 +140,8 @@ def critical_radii(
         The radii.
 
     Raises:
-        ValueError: if there is no sample, inputs are NaN or outside the bounds, the resolution is not in (0, 1), or
-            `epsilon_max` is not above 0.
+        ValueError: if there is no sample, inputs are NaN or outside the bounds, the resolution is not in (0, 1),
+            `epsilon_max` is not above 0 or missing, or a strength of `at` is above it.
     """
     if not 0 < resolution < 1:
         raise ValueError(f"`resolution` should lie in (0, 1). Found {resolution}.")
@@ -145,17 +151,45 @@ def critical_radii(
         if only == "all":
             search.close_all(torch.arange(len(search.y)), max(resolution, curve_resolution or 0))
         search.close_median(resolution, search.upper if only == "all" else search.pilot(pilot, guess))
-    return Radii(
-        lower=search.lower,
-        upper=search.upper,
-        epsilon_max=search.epsilon_max,
-        resolution=resolution,
-        only=only,
-        rejected=search.rejected,
-        forward_passes=search.classifier.forward_passes,
-        backward_passes=search.classifier.backward_passes,
-        seconds=time.perf_counter() - started,
-    )
+        for strength in at:
+            search.decide(strength)
+    return search.radii(resolution, only, started)
+
+
+def minimal_radii(
+    classifier: nn.Module,
+    batches: Iterable[Any],
+    attack: MinimumNormAttack,
+    *,
+    norm: Norm = "L2",
+    bounds: tuple[float, float] = (-1.0, 1.0),
+    batch_size: int = 512,
+    seed: int = 0,
+) -> Radii:
+    """Distance of the answers of an attack that looks for the nearest adversarial example itself.
+
+    Each sample that is classified correctly is attacked once. The classifier is left as it was found.
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`.
+        batches: of inputs and true classes, and perhaps more.
+        attack: `(classifier, x, y, *, norm, bounds, generator) → x_adv`.
+        norm: in which the distance is measured, passed on to the attack.
+        bounds: lowest and highest legal value of an input.
+        batch_size: samples per call of the attack.
+        seed: of the attack's randomness.
+
+    Returns:
+        The radii; the brackets are closed, since the attack would have answered the same at any strength.
+
+    Raises:
+        ValueError: if there is no sample, or inputs are NaN or outside the bounds.
+    """
+    started = time.perf_counter()
+    with torch.inference_mode(False):
+        search = _Search(classifier, batches, attack, norm, bounds, None, batch_size, seed)
+        search.run_once()
+    return search.radii(0.0, "all", started)
 
 
 class _Search:
@@ -166,7 +200,7 @@ class _Search:
         classifier: nn.Module,
         batches: Iterable[Any],
         attack: Attack,
-        norm: Norm,
+        norm: Norm | None,
         bounds: tuple[float, float],
         epsilon_max: float | None,
         batch_size: int,
@@ -180,7 +214,11 @@ class _Search:
         self.x, self.y = torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]).cpu()
         check_inputs(self.x, bounds)
         self.device = next((p.device for p in classifier.parameters()), self.x.device)
-        self.epsilon_max = _largest_strength(self.x, norm, bounds) if epsilon_max is None else epsilon_max
+        if epsilon_max is None:
+            if norm is None:
+                raise ValueError("`epsilon_max` should be given where strength is no distance. Found None.")
+            epsilon_max = _largest_strength(self.x, norm, bounds)
+        self.epsilon_max = epsilon_max
         if not self.epsilon_max > 0:
             raise ValueError(f"`epsilon_max` should be above 0. Found {self.epsilon_max}.")
         self.generator = generator_for(seed, "attack", device=self.device)
@@ -195,21 +233,50 @@ class _Search:
     def try_at(self, which: Int[Tensor, "K"], strength: Float[Tensor, "K"]) -> None:
         """Attack some samples, each at its strength, and move their brackets."""
         for part, at in zip(which.split(self.batch_size), strength.split(self.batch_size), strict=True):
-            x, y, at = self.x[part].to(self.device), self.y[part].to(self.device), at.to(self.device)
-            answer = self.attack(
-                self.classifier,
-                x,
-                y,
-                at.to(x.dtype),
-                norm=self.norm,
-                bounds=self.bounds,
-                generator=self.generator,
-            )
-            fooled, size, rejected = verdict(self.classifier, x, y, answer, at, norm=self.norm, bounds=self.bounds)
-            self.rejected += int(rejected.sum())
-            found = torch.where(fooled, torch.minimum(size, at), torch.inf).cpu()
+            fooled, size = self._judged(part, at, at.to(self.device, self.x.dtype))
+            found = torch.where(fooled, torch.minimum(size, at), torch.inf)
             self.upper[part] = torch.minimum(self.upper[part], found)
-            self.lower[part] = torch.where(fooled.cpu(), self.lower[part], at.cpu())
+            self.lower[part] = torch.where(fooled, self.lower[part], at)
+
+    def run_once(self) -> None:
+        """Attack every sample that is classified correctly once, without a strength."""
+        for part in self.upper.isinf().nonzero().squeeze(1).split(self.batch_size):
+            fooled, size = self._judged(part, torch.full((len(part),), torch.inf, dtype=torch.float64))
+            self.upper[part] = torch.where(fooled, size, torch.inf)
+        self.lower = self.upper.clamp(max=self.epsilon_max)
+
+    def _judged(self, part: Int[Tensor, "K"], limit: Float[Tensor, "K"], *strength: Tensor) -> tuple[Tensor, Tensor]:
+        """Which samples the attack fooled within the rules, and the size of its perturbations."""
+        x, y = self.x[part].to(self.device), self.y[part].to(self.device)
+        answer = self.attack(
+            self.classifier, x, y, *strength, norm=self.norm, bounds=self.bounds, generator=self.generator
+        )
+        fooled, size, rejected = verdict(
+            self.classifier, x, y, answer, limit.to(self.device), norm=self.norm, bounds=self.bounds
+        )
+        self.rejected += int(rejected.sum())
+        return fooled.cpu(), size.cpu()
+
+    def decide(self, strength: float) -> None:
+        """Attack at a strength whoever might be fooled at it or not."""
+        if not 0 <= strength <= self.epsilon_max:
+            raise ValueError(f"`at` should lie in [0, {self.epsilon_max}]. Found {strength}.")
+        which = ((self.lower < strength) & (strength < self.upper)).nonzero().squeeze(1)
+        self.try_at(which, torch.full((len(which),), strength, dtype=torch.float64))
+
+    def radii(self, resolution: float, only: Literal["all", "median"], started: float) -> Radii:
+        """What was found, and what it took."""
+        return Radii(
+            lower=self.lower,
+            upper=self.upper,
+            epsilon_max=self.epsilon_max,
+            resolution=resolution,
+            only=only,
+            rejected=self.rejected,
+            forward_passes=self.classifier.forward_passes,
+            backward_passes=self.classifier.backward_passes,
+            seconds=time.perf_counter() - started,
+        )
 
     def open(self, which: Int[Tensor, "K"], resolution: float) -> Int[Tensor, "K2"]:
         """Those of the samples whose bracket is still wider than the resolution."""
@@ -262,12 +329,15 @@ class _Search:
 
     def _first_order(self, which: Int[Tensor, "K"]) -> Float[Tensor, "K"]:
         """Radii as they would be if the classifier were linear; where that says nothing, an eighth of the range."""
-        guess = torch.empty(len(which), dtype=torch.float64)
+        start = torch.full((len(which),), self.epsilon_max / 8, dtype=torch.float64)
+        if self.norm is None:
+            return start
         for rows in torch.arange(len(which)).split(self.batch_size):
             x, y = self.x[which[rows]].to(self.device), self.y[which[rows]].to(self.device)
-            guess[rows] = first_order_radii(self.classifier, x, y, self.norm).double().cpu()
-        usable = guess.isfinite() & (guess > SMALLEST * self.epsilon_max)
-        return torch.where(usable, guess, self.epsilon_max / 8).clamp(max=self.epsilon_max)
+            guess = first_order_radii(self.classifier, x, y, self.norm).double().cpu()
+            usable = guess.isfinite() & (guess > SMALLEST * self.epsilon_max)
+            start[rows] = torch.where(usable, guess, start[rows])
+        return start.clamp(max=self.epsilon_max)
 
 
 class _Guess:
@@ -299,6 +369,6 @@ def _is_open(low: Tensor, high: Tensor, resolution: float, epsilon_max: float) -
 def _largest_strength(x: Tensor, norm: Norm, bounds: tuple[float, float]) -> float:
     width = bounds[1] - bounds[0]
     if math.isfinite(width):
-        return width if norm == "Linf" else width * math.sqrt(x[0].numel())
+        return width * x[0].numel() ** (1 / ORDER[norm])
     flat = x.double().flatten(1)
-    return float(torch.linalg.vector_norm(flat, ord=float("inf") if norm == "Linf" else 2, dim=1).max())
+    return float(torch.linalg.vector_norm(flat, ord=ORDER[norm], dim=1).max())

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from alignment import evaluating, logits_of
-from training.attacks import Norm, column
+from training.attacks import ORDER, Norm, column
 
 TOLERANCE = 1e-6
 
@@ -36,7 +36,7 @@ def predictions(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Int[Tens
 def distance(a: Float[Tensor, "B *shape"], b: Float[Tensor, "B *shape"], norm: Norm) -> Float[Tensor, "B"]:
     """‖a − b‖ per sample, computed in float64."""
     difference = (a.double() - b.double()).flatten(1)
-    return torch.linalg.vector_norm(difference, ord=float("inf") if norm == "Linf" else 2, dim=1)
+    return torch.linalg.vector_norm(difference, ord=ORDER[norm], dim=1)
 
 
 def verdict(
@@ -46,7 +46,7 @@ def verdict(
     adversarial: Float[Tensor, "B *shape"],
     strength: Float[Tensor, "B"],
     *,
-    norm: Norm,
+    norm: Norm | None,
     bounds: tuple[float, float],
 ) -> Verdict:
     """Judge the answer of an attack.
@@ -59,13 +59,13 @@ def verdict(
         x: the clean inputs, `(B, *shape)`.
         y: true classes, `(B,)`.
         adversarial: the attack's answer, of the shape of x.
-        strength: radius of the ball, `(B,)`.
-        norm: of the ball.
+        strength: radius of the ball, `(B,)`; infinite where any distance is allowed.
+        norm: of the ball; None where there is no ball and strength stands for the size.
         bounds: lowest and highest legal value of an input.
     """
     if adversarial.shape != x.shape:
         raise ValueError(f"The attack should answer shape {tuple(x.shape)}. Found {tuple(adversarial.shape)}.")
-    size = distance(adversarial, x, norm)
+    size = strength.double() if norm is None else distance(adversarial, x, norm)
     flat = adversarial.flatten(1)
     legal = (flat >= bounds[0]).all(dim=1) & (flat <= bounds[1]).all(dim=1) & flat.isfinite().all(dim=1)
     legal &= size <= strength.double() * (1 + TOLERANCE)

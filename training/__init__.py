@@ -1,10 +1,29 @@
-"""Train classifiers: data sets, networks, PGD, objectives, the Lightning module, and anybody's checkpoints."""
+"""Train classifiers: data sets, networks, attacks, objectives, combiners, the Lightning module, anybody's checkpoints."""
 
 from training.attacks import pgd
 from training.checkpoints import load_classifier
 from training.classifier import Classifier
+from training.combiners import AGR, CAAT, TorchJD, WeightedSum
 from training.networks import build_network
-from training.objectives import AT, Plain
+from training.objectives import AT, CLP, MART, TRADES, AvMixup, Plain
 from training.strength import Strength
+from training.weight_perturbation import AWP
 
-__all__ = ["AT", "Classifier", "Plain", "Strength", "build_network", "load_classifier", "pgd"]
+__all__ = [
+    "AGR",
+    "AT",
+    "AWP",
+    "CAAT",
+    "CLP",
+    "MART",
+    "TRADES",
+    "AvMixup",
+    "Classifier",
+    "Plain",
+    "Strength",
+    "TorchJD",
+    "WeightedSum",
+    "build_network",
+    "load_classifier",
+    "pgd",
+]

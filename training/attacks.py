@@ -3,7 +3,8 @@
 Madry et al. 2018, https://arxiv.org/abs/1706.06083; paper 1, Eq. 17 and section 3.3.
 """
 
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -12,18 +13,29 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_finite, check_labels
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
+from training.balls import BALLS, DUAL, ORDER, Ball, Norm, column, unit
 
-Norm = Literal["Linf", "L2"]
-Loss = Literal["auto", "cross_entropy", "margin", "dlr"]
+__all__ = [
+    "DUAL",
+    "ORDER",
+    "Loss",
+    "Norm",
+    "attack_loss",
+    "check_inputs",
+    "column",
+    "fgsm",
+    "fresh_generator",
+    "mi_fgsm",
+    "per_sample",
+    "pgd",
+]
 
-INSIDE = 1 - 1e-6
-"""An L2 ball is kept this part of its radius, so that rounding in float32 never leads outside."""
+Loss = Literal["auto", "cross_entropy", "margin", "dlr", "kl"]
 
-
-REACH: dict[Norm, float] = {"Linf": 2.5, "L2": 4.0}
+REACH: dict[Norm, float] = {"Linf": 2.5, "L2": 4.0, "L1": 2.5}
 """How many ε all steps together can go by default. In L2 each step shrinks the tangent of half the angle between a
 random start and the gradient by e^(−step/ε): at 2.5 a linear margin ends one to two per cent short of its optimum,
-at 4 a tenth of a per cent."""
+at 4 a tenth of a per cent. In Linf and L1, 2 is enough to cross the ball from the worst of starts."""
 
 
 def pgd(
@@ -34,10 +46,12 @@ def pgd(
     *,
     norm: Norm = "Linf",
     steps: int = 40,
-    step_size: float | None = None,
+    step_size: float | Float[Tensor, "B"] | None = None,
     loss: Loss = "auto",
+    momentum: float = 0.0,
     bounds: tuple[float, float] = (-1.0, 1.0),
     random_start: bool = True,
+    restarts: int = 1,
     generator: torch.Generator | None = None,
     leave_when_fooled: bool = False,
 ) -> Float[Tensor, "B *shape"]:
@@ -50,15 +64,22 @@ def pgd(
         x: inputs within the bounds, `(B, *shape)`.
         y: true classes, `(B,)` int64 in [0, C).
         epsilon: radius of the ball in the data's own units, one number or one per sample.
-        norm: of the ball. Linf steps along the sign of the gradient, L2 along its direction.
+        norm: of the ball. Linf steps along the sign of the gradient, L2 along its direction, L1 moves the
+            coordinates with the largest gradients as far as the bounds allow, see `training.balls.L1Ball`.
         steps: gradient steps, κ; each is one forward and one backward pass.
-        step_size: η in the norm of the ball, the paper's η_L2 being η_Linf·√n; None for 2.5 ε / steps with Linf and
-            4 ε / steps with L2.
-        loss: "margin" is the largest wrong logit minus the true one, "dlr" is that of Croce and Hein 2020;
+        step_size: η in the norm of the ball, one number or one per sample, the paper's η_L2 being η_Linf·√n; None
+            for 2.5 ε / steps with Linf and L1 and 4 ε / steps with L2.
+        loss: "margin" is the largest wrong logit minus the true one (in Linf the attack is then CW∞), "dlr" is that
+            of Croce and Hein 2020, "kl" is KL(p(x) ‖ p(x')), the inner maximisation of TRADES (Zhang et al. 2019),
+            where p(x) is constant and costs one more forward pass;
             "auto" is the margin for two classes, where cross-entropy saturates in float32 and the attack
             stalls on confident models, and cross-entropy for more.
+        momentum: μ of MI-FGSM (Dong et al. 2018, Eq. 6): steps follow a sum of gradients, each of L1 norm 1, in
+            which the past decays by μ at every step.
         bounds: lowest and highest legal value of an input; infinite for unbounded data.
         random_start: start uniformly in the ball rather than at x.
+        restarts: how often to start. A sample that is misclassified at the end of one keeps that answer, the others
+            are attacked again; what never is keeps the last.
         generator: source of the random start; None for a fresh one. The global random state is not used.
         leave_when_fooled: a sample leaves the batch at its first misclassified iterate, which is then its
             answer, instead of taking all steps.
@@ -67,55 +88,153 @@ def pgd(
         Perturbed inputs within ball and bounds, `(B, *shape)`.
 
     Raises:
-        ValueError: for an epsilon or a step size below 0, labels out of range, inputs that are NaN or outside the
-            bounds, logits that are not finite, or a choice that does not exist.
+        ValueError: for an epsilon, a step size or a momentum below 0, labels out of range, inputs that are NaN or
+            outside the bounds, logits that are not finite, a choice that does not exist, or the loss "kl" or
+            restarts without a random start: the gradient of "kl" is zero at x, and every restart would be the same.
     """
     check_choice(norm, get_args(Norm), "norm")
     check_choice(loss, get_args(Loss), "loss")
     check_inputs(x, bounds)
     if steps < 0:
         raise ValueError(f"`steps` should be at least 0. Found {steps}.")
+    if not momentum >= 0:
+        raise ValueError(f"`momentum` should be at least 0. Found {momentum}.")
+    if restarts < 1:
+        raise ValueError(f"`restarts` should be at least 1. Found {restarts}.")
+    if not random_start and (restarts > 1 or loss == "kl"):
+        raise ValueError(
+            "`random_start` should be True with more than one restart or the loss 'kl'. "
+            f"Found False with restarts={restarts} and loss={loss!r}."
+        )
     radius = per_sample(epsilon, x, "epsilon")
-    stride = REACH[norm] * radius / max(steps, 1) if step_size is None else torch.full_like(radius, step_size)
-    if step_size is not None and not step_size >= 0:
-        raise ValueError(f"`step_size` should be at least 0. Found {step_size}.")
+    stride = REACH[norm] * radius / max(steps, 1) if step_size is None else per_sample(step_size, x, "step_size")
+    generator = generator or fresh_generator()
     with evaluating(classifier), differentiable():
         # Copies, because what was made in inference mode cannot take part in a gradient.
         x, y, radius, stride = (value.detach().clone() for value in (x, y, radius, stride))
-        whole = ball = (_LinfBall if norm == "Linf" else _L2Ball)(x, radius, bounds)
-        point = ball.random_point(_fresh(generator)) if random_start else x
-        answer = point.clone()
-        active = torch.arange(len(x), device=x.device)
-        for step in range(steps if len(x) else 0):
-            variable = as_variable(point)
-            logits = logits_of(classifier, variable)
-            if step == 0:
-                check_labels(y, len(x), logits.shape[1])
-                check_finite(logits.detach(), "classifier(x)")
-            gradient = gradient_of(attack_loss(logits, y, loss), variable)
-            if leave_when_fooled:
-                stays = logits.argmax(dim=1) == y
-                if not stays.all():
-                    answer[active] = point
-                    active, y, stride = active[stays], y[stays], stride[stays]
-                    point, gradient, ball = point[stays], gradient[stays], ball.only(stays)
-                    if len(active) == 0:
-                        break
-            point = ball.step(point, gradient, stride)
-        answer[active] = point
-    return whole.settled(answer)
+        reference = _constant_logits(classifier, x) if loss == "kl" else None
+        task = _Task(BALLS[norm](x, radius, bounds), y, stride, reference)
+
+        def attempt(task: _Task) -> Tensor:
+            start = task.ball.random_point(generator) if random_start else task.ball.x
+            end = _ascend(classifier, task, start, steps, loss, momentum, leave_when_fooled)
+            return task.ball.settled(end)
+
+        answer = attempt(task)
+        for _ in range(restarts - 1):
+            rest = _constant_logits(classifier, answer).argmax(dim=1) == y
+            if not rest.any():
+                break
+            answer[rest] = attempt(task.only(rest))
+    return answer
 
 
-def attack_loss(logits: Float[Tensor, "B C"], y: Int[Tensor, "B"], loss: Loss = "auto") -> Float[Tensor, "B"]:
+def fgsm(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, "B"],
+    epsilon: float | Float[Tensor, "B"],
+    **options: Any,
+) -> Float[Tensor, "B *shape"]:
+    """One step of length ε from x (Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572); options as of `pgd`."""
+    return pgd(classifier, x, y, epsilon, steps=1, step_size=epsilon, random_start=False, **options)
+
+
+def mi_fgsm(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, "B"],
+    epsilon: float | Float[Tensor, "B"],
+    *,
+    steps: int = 10,
+    momentum: float = 1.0,
+    **options: Any,
+) -> Float[Tensor, "B *shape"]:
+    """MI-FGSM (Dong et al. 2018, Algorithm 1): steps of ε / steps from x, with momentum; options as of `pgd`."""
+    stride = epsilon / max(steps, 1)
+    return pgd(
+        classifier, x, y, epsilon, steps=steps, step_size=stride, momentum=momentum, random_start=False, **options
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What belongs to each sample and does not change while it is attacked."""
+
+    ball: Ball
+    y: Tensor
+    stride: Tensor
+    reference: Tensor | None
+
+    def only(self, chosen: Tensor) -> "_Task":
+        reference = None if self.reference is None else self.reference[chosen]
+        return _Task(self.ball.only(chosen), self.y[chosen], self.stride[chosen], reference)
+
+
+def _ascend(
+    classifier: nn.Module,
+    task: _Task,
+    point: Tensor,
+    steps: int,
+    loss: Loss,
+    momentum: float,
+    leave_when_fooled: bool,
+) -> Tensor:
+    """Where gradient ascent leads from a point."""
+    answer, direction = point.clone(), torch.zeros_like(point)
+    active = torch.arange(len(point), device=point.device)
+    for step in range(steps if len(point) else 0):
+        variable = as_variable(point)
+        logits = logits_of(classifier, variable)
+        if step == 0:
+            check_labels(task.y, len(point), logits.shape[1])
+            check_finite(logits.detach(), "classifier(x)")
+        gradient = gradient_of(attack_loss(logits, task.y, loss, task.reference), variable)
+        direction = direction.mul_(momentum).add_(unit(gradient, order=1.0)) if momentum else gradient
+        if leave_when_fooled:
+            stays = logits.argmax(dim=1) == task.y
+            if not stays.all():
+                answer[active] = point
+                active, task = active[stays], task.only(stays)
+                point, direction = point[stays], direction[stays]
+                if len(active) == 0:
+                    break
+        point = task.ball.step(point, direction, task.stride)
+    answer[active] = point
+    return answer
+
+
+def _constant_logits(classifier: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return logits_of(classifier, x)
+
+
+def attack_loss(
+    logits: Float[Tensor, "B C"],
+    y: Int[Tensor, "B"],
+    loss: Loss = "auto",
+    reference: Float[Tensor, "B C"] | None = None,
+) -> Float[Tensor, "B"]:
     """The loss an attack raises, per sample; larger means closer to, or further into, a wrong class.
 
+    Args:
+        logits: of the perturbed inputs, `(B, C)`.
+        y: true classes, `(B,)`; "kl" does not look at them.
+        loss: see `pgd`.
+        reference: logits of the clean inputs, which "kl" needs, `(B, C)`.
+
     Raises:
-        ValueError: for DLR with fewer than three classes.
+        ValueError: for "dlr" with fewer than three classes, or "kl" without a reference.
     """
     if loss == "auto":
         loss = "margin" if logits.shape[1] == 2 else "cross_entropy"
     if loss == "cross_entropy":
         return F.cross_entropy(logits, y, reduction="none")
+    if loss == "kl":
+        if reference is None:
+            raise ValueError("`loss` 'kl' needs the logits of the clean inputs as `reference`. Found None.")
+        clean, perturbed = reference.log_softmax(dim=1), logits.log_softmax(dim=1)
+        return F.kl_div(perturbed, clean, reduction="none", log_target=True).sum(dim=1)
     margin = logits.scatter(1, y.unsqueeze(1), -torch.inf).amax(dim=1) - pick(logits, y)
     if loss == "margin":
         return margin
@@ -154,96 +273,8 @@ def per_sample(strength: float | Tensor, x: Tensor, name: str) -> Float[Tensor, 
     return values.expand(len(x))
 
 
-def _fresh(generator: torch.Generator | None) -> torch.Generator:
-    if generator is None:
-        generator = torch.Generator()
-        generator.seed()
+def fresh_generator() -> torch.Generator:
+    """A generator that nobody has seeded; the global random state is not used."""
+    generator = torch.Generator()
+    generator.seed()
     return generator
-
-
-def column(values: Tensor, x: Tensor) -> Tensor:
-    """One value per sample, in a shape that goes with x."""
-    return values.reshape(-1, *[1] * (x.ndim - 1))
-
-
-class _LinfBall:
-    """The box of all points within ε of x in every coordinate and within the bounds."""
-
-    def __init__(self, x: Tensor, radius: Tensor, bounds: tuple[float, float]) -> None:
-        exact, reach = x.double(), column(radius.double(), x)
-        self.low = _rounded(exact - reach, x.dtype, up=True).clamp(min=bounds[0])
-        self.high = _rounded(exact + reach, x.dtype, up=False).clamp(max=bounds[1])
-        self.x, self.radius = x, radius
-
-    def only(self, chosen: Tensor) -> "_LinfBall":
-        ball = object.__new__(_LinfBall)
-        ball.low, ball.high = self.low[chosen], self.high[chosen]
-        ball.x, ball.radius = self.x[chosen], self.radius[chosen]
-        return ball
-
-    def settled(self, point: Tensor) -> Tensor:
-        """The point itself: a box is kept exactly."""
-        return point
-
-    def random_point(self, generator: torch.Generator) -> Tensor:
-        noise = torch.rand(self.x.shape, generator=generator, device=generator.device, dtype=self.x.dtype)
-        shift = (2 * noise.to(self.x.device) - 1) * column(self.radius, self.x)
-        return (self.x + shift).clamp_(self.low, self.high)
-
-    def step(self, point: Tensor, gradient: Tensor, stride: Tensor) -> Tensor:
-        return gradient.sign().mul_(column(stride, point)).add_(point).clamp_(self.low, self.high)
-
-
-class _L2Ball:
-    """The points within Euclidean distance ε of x and within the bounds."""
-
-    def __init__(self, x: Tensor, radius: Tensor, bounds: tuple[float, float]) -> None:
-        self.x, self.radius, self.bounds = x, radius, bounds
-
-    def only(self, chosen: Tensor) -> "_L2Ball":
-        return _L2Ball(self.x[chosen], self.radius[chosen], self.bounds)
-
-    def settled(self, point: Tensor) -> Tensor:
-        """Moved back by what rounding carried it outside, which shows where ε is tiny beside x."""
-        shift = point.double() - self.x.double()
-        length = torch.linalg.vector_norm(shift.flatten(1), dim=1)
-        outside = column(length > self.radius.double(), point)
-        exact = self.x.double() + shift * column(self.radius.double() / length.clamp(min=1e-300), point)
-        near = exact.to(point.dtype)
-        further = (near.double() - self.x.double()).abs() > (exact - self.x.double()).abs()
-        near = torch.where(further, torch.nextafter(near, self.x), near)
-        return torch.where(outside, near, point)
-
-    def random_point(self, generator: torch.Generator) -> Tensor:
-        shape, device = self.x.shape, generator.device
-        noise = torch.randn(shape, generator=generator, device=device, dtype=self.x.dtype)
-        share = torch.rand(shape[:1], generator=generator, device=device, dtype=self.x.dtype)
-        length = share.pow(1 / self.x[0].numel()).to(self.x.device) if len(self.x) else share
-        shift = _unit(noise.to(self.x.device)) * column(length * self.radius, self.x)
-        return self._project(self.x + shift)
-
-    def step(self, point: Tensor, gradient: Tensor, stride: Tensor) -> Tensor:
-        return self._project(_unit(gradient).mul_(column(stride, point)).add_(point))
-
-    def _project(self, point: Tensor) -> Tensor:
-        shift = point.sub_(self.x)
-        length = torch.linalg.vector_norm(shift.flatten(1), dim=1)
-        shrink = (INSIDE * self.radius / length.clamp(min=torch.finfo(length.dtype).tiny)).clamp(max=1)
-        return shift.mul_(column(shrink, point)).add_(self.x).clamp_(*self.bounds)
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    """Vectors of length 1 in the same direction; zero stays zero. Works for gradients of any magnitude."""
-    tiny = torch.finfo(vectors.dtype).tiny
-    flat = vectors.flatten(1)
-    flat = flat / torch.linalg.vector_norm(flat, ord=float("inf"), dim=1, keepdim=True).clamp(min=tiny)
-    flat = flat / torch.linalg.vector_norm(flat, dim=1, keepdim=True).clamp(min=tiny)
-    return flat.reshape(vectors.shape)
-
-
-def _rounded(exact: Tensor, dtype: torch.dtype, *, up: bool) -> Tensor:
-    """float64 values in another precision, rounded upwards or downwards instead of to nearest."""
-    near = exact.to(dtype)
-    wrong = near.double() < exact if up else near.double() > exact
-    towards = torch.full_like(near, torch.inf if up else -torch.inf)
-    return torch.where(wrong, torch.nextafter(near, towards), near)

@@ -68,6 +68,17 @@ def load_classifier(
     return model.eval()
 
 
+def load_weights(model: nn.Module, checkpoint: str | Path) -> None:
+    """Give a network the weights of a checkpoint, read as `load_classifier` reads it; the network is changed.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read safely, holds no weights, or does not match the network.
+    """
+    path = Path(checkpoint)
+    _load(model, _weights(_read(path), path), path)
+
+
 def network_from(description: Mapping[str, Any]) -> nn.Module:
     """The network that a checkpoint of ours describes, with fresh weights."""
     options = dict(description["options"])

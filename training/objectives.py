@@ -1,13 +1,16 @@
 """Training objectives: each answers named losses for a batch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from training.attacks import Loss, Norm, pgd
+from alignment.gradients import logits_of, pick
+from training.attacks import Loss, Norm, column, pgd
 from training.strength import Strength
 
 Losses = dict[str, Tensor]
@@ -57,27 +60,79 @@ class Plain:
         return {"clean": F.cross_entropy(clean_logits(), y)}
 
 
-class AT:
-    """Adversarial training with PGD (Madry et al. 2018; paper 1, Eq. 17): recipe P.
+class AdversarialObjective(ABC):
+    """A loss at the inputs x' that PGD finds; a subclass says which.
+
+    The work is in two parts, so that weight perturbation can come between them: `perturbed` finds x',
+    `losses` is what trains.
 
     Args:
         epsilon: radius of the ball in the data's own units; `8/255` may be written.
         norm: of the ball.
-        steps: gradient steps of the inner maximisation, κ.
+        steps: gradient steps of the inner maximisation, κ; papers 2 and 3 take 10.
         step_size: η; None for the default of `training.attacks.pgd`.
         loss: what the inner maximisation raises, see `training.attacks.pgd`.
+        random_start: start the inner maximisation uniformly in the ball rather than at x.
     """
 
     def __init__(
         self,
         epsilon: Strength,
         norm: Norm = "Linf",
-        steps: int = 40,
+        steps: int = 10,
         step_size: Strength | None = None,
-        loss: Loss = "auto",
+        loss: Loss = "cross_entropy",
+        random_start: bool = True,
     ) -> None:
         self.epsilon, self.norm, self.steps = Strength(epsilon), norm, steps
-        self.step_size, self.loss = None if step_size is None else Strength(step_size), loss
+        self.step_size = None if step_size is None else Strength(step_size)
+        self.loss, self.random_start = loss, random_start
+
+    def perturbed(
+        self,
+        classifier: nn.Module,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, "B"],
+        *,
+        bounds: tuple[float, float],
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B *shape"]:
+        """Inputs x' = PGD(x, y), `(B, *shape)`, without a graph; the classifier is left as found."""
+        return pgd(
+            classifier,
+            x.detach(),
+            y,
+            float(self.epsilon),
+            norm=self.norm,
+            steps=self.steps,
+            step_size=None if self.step_size is None else float(self.step_size),
+            loss=self.loss,
+            bounds=bounds,
+            random_start=self.random_start,
+            generator=generator,
+        )
+
+    @abstractmethod
+    def losses(
+        self,
+        classifier: nn.Module,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, "B"],
+        perturbed: Float[Tensor, "B *shape"],
+        clean_logits: Callable[[], Tensor],
+        *,
+        generator: torch.Generator,
+    ) -> Losses:
+        """`{"adversarial": …}`, a scalar with a graph, in at least float32.
+
+        Args:
+            classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
+            x: inputs, `(B, *shape)`.
+            y: true classes, `(B,)` int64 in [0, C).
+            perturbed: what `perturbed` answered, `(B, *shape)`.
+            clean_logits: gives `classifier(x)`; not called by a loss that does not need them.
+            generator: of what a loss draws itself.
+        """
 
     def __call__(
         self,
@@ -89,17 +144,222 @@ class AT:
         bounds: tuple[float, float],
         generator: torch.Generator,
     ) -> Losses:
-        """`{"adversarial": CE(x', y)}` with x' = PGD(x, y)."""
-        adversarial = pgd(
-            classifier,
-            x.detach(),
-            y,
-            float(self.epsilon),
-            norm=self.norm,
-            steps=self.steps,
-            step_size=None if self.step_size is None else float(self.step_size),
-            loss=self.loss,
-            bounds=bounds,
-            generator=generator,
-        )
-        return {"adversarial": F.cross_entropy(classifier(adversarial), y)}
+        """`{"adversarial": …}` at the inputs that PGD finds."""
+        perturbed = self.perturbed(classifier, x, y, bounds=bounds, generator=generator)
+        return self.losses(classifier, x, y, perturbed, clean_logits, generator=generator)
+
+
+class AT(AdversarialObjective):
+    """Adversarial training with PGD (Madry et al. 2018; paper 1, Eq. 17), CE(x', y): recipe P.
+
+    Args:
+        epsilon: radius of the ball in the data's own units; `8/255` may be written.
+        norm: of the ball.
+        steps: gradient steps of the inner maximisation, κ; paper 1 takes 40.
+        step_size: η; None for the default of `training.attacks.pgd`.
+        loss: what the inner maximisation raises, see `training.attacks.pgd`.
+        random_start: start the inner maximisation uniformly in the ball rather than at x.
+    """
+
+    def __init__(
+        self,
+        epsilon: Strength,
+        norm: Norm = "Linf",
+        steps: int = 40,
+        step_size: Strength | None = None,
+        loss: Loss = "auto",
+        random_start: bool = True,
+    ) -> None:
+        super().__init__(epsilon, norm, steps, step_size, loss, random_start)
+
+    def losses(
+        self,
+        classifier: nn.Module,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, "B"],
+        perturbed: Float[Tensor, "B *shape"],
+        clean_logits: Callable[[], Tensor],
+        *,
+        generator: torch.Generator,
+    ) -> Losses:
+        """`{"adversarial": CE(x', y)}`."""
+        return {"adversarial": F.cross_entropy(logits_of(classifier, perturbed), y)}
+
+
+class TRADES(AdversarialObjective):
+    """CE(x, y) + β · KL( p(x) ‖ p(x') ), batch mean (Zhang et al. 2019, https://arxiv.org/abs/1901.08573).
+
+    The gradient flows through both p(x) and p(x'). The inner maximisation raises the KL divergence; paper 2's
+    program raises cross-entropy instead.
+
+    Args:
+        epsilon: radius of the ball in the data's own units; `8/255` may be written.
+        beta: β ≥ 0, the paper's 1/λ.
+        loss: what the inner maximisation raises, see `training.attacks.pgd`.
+        inner: norm, steps, step_size and random_start of `AdversarialObjective`.
+    """
+
+    def __init__(self, epsilon: Strength, beta: float = 6.0, loss: Loss = "kl", **inner: Any) -> None:
+        super().__init__(epsilon, loss=loss, **inner)
+        self.beta = _not_negative(beta, "beta")
+
+    def losses(
+        self,
+        classifier: nn.Module,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, "B"],
+        perturbed: Float[Tensor, "B *shape"],
+        clean_logits: Callable[[], Tensor],
+        *,
+        generator: torch.Generator,
+    ) -> Losses:
+        """`{"adversarial": CE(x, y) + β · mean KL( p(x) ‖ p(x') )}`."""
+        clean = _log_probabilities(clean_logits())
+        drift = _divergence(clean, _log_probabilities(logits_of(classifier, perturbed)))
+        return {"adversarial": F.nll_loss(clean, y) + self.beta * drift.mean()}
+
+
+class MART(AdversarialObjective):
+    """BCE(x', y) + β · mean[ KL( p(x) ‖ p(x') ) · (1 − p(x)_y) ] (Wang et al. 2020; paper 2's program).
+
+    BCE(x', y) = CE(x', y) − log(1.0001 − max_{c≠y} p(x')_c). The gradient flows through the weight 1 − p(x)_y too.
+    https://openreview.net/forum?id=rklOg6EFwS
+
+    Args:
+        epsilon: radius of the ball in the data's own units; `8/255` may be written.
+        beta: β ≥ 0.
+        inner: norm, steps, step_size, loss and random_start of `AdversarialObjective`.
+    """
+
+    def __init__(self, epsilon: Strength, beta: float = 6.0, **inner: Any) -> None:
+        super().__init__(epsilon, **inner)
+        self.beta = _not_negative(beta, "beta")
+
+    def losses(
+        self,
+        classifier: nn.Module,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, "B"],
+        perturbed: Float[Tensor, "B *shape"],
+        clean_logits: Callable[[], Tensor],
+        *,
+        generator: torch.Generator,
+    ) -> Losses:
+        """`{"adversarial": BCE(x', y) + β · mean[ KL( p(x) ‖ p(x') ) · (1 − p(x)_y) ]}`."""
+        clean = _log_probabilities(clean_logits())
+        adversarial = _log_probabilities(logits_of(classifier, perturbed))
+        rival = adversarial.scatter(1, y.unsqueeze(1), -torch.inf).amax(dim=1)
+        # 1 − p is −expm1(log p), which keeps the digits that 1 − exp(log p) loses near p = 1.
+        boosted = -pick(adversarial, y) - torch.log(1e-4 - torch.expm1(rival))
+        drift = _divergence(clean, adversarial) * -torch.expm1(pick(clean, y))
+        return {"adversarial": (boosted + self.beta * drift).mean()}
+
+
+class CLP(AdversarialObjective):
+    """CE(x, y) + λ · mean ‖logit(x) − logit(x')‖² (logit pairing, Kannan et al. 2018, arXiv 1803.06373).
+
+    Args:
+        epsilon: radius of the ball in the data's own units; `8/255` may be written.
+        weight: λ ≥ 0 of the squared Euclidean distance between the two logit vectors of a sample.
+        inner: norm, steps, step_size, loss and random_start of `AdversarialObjective`.
+    """
+
+    def __init__(self, epsilon: Strength, weight: float = 0.5, **inner: Any) -> None:
+        super().__init__(epsilon, **inner)
+        self.weight = _not_negative(weight, "weight")
+
+    def losses(
+        self,
+        classifier: nn.Module,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, "B"],
+        perturbed: Float[Tensor, "B *shape"],
+        clean_logits: Callable[[], Tensor],
+        *,
+        generator: torch.Generator,
+    ) -> Losses:
+        """`{"adversarial": CE(x, y) + λ · mean ‖logit(x) − logit(x')‖²}`."""
+        clean = _at_least_float32(clean_logits())
+        distance = (clean - logits_of(classifier, perturbed)).square().sum(dim=1)
+        return {"adversarial": F.cross_entropy(clean, y) + self.weight * distance.mean()}
+
+
+class AvMixup(AdversarialObjective):
+    """Cross-entropy with soft labels between x and its adversarial vertex (Lee et al. 2020, arXiv 2003.02484).
+
+    The vertex is x + γ(x' − x), clipped to the bounds. Each sample draws a share u ~ U[0, 1] and trains at
+    u·x + (1 − u)·vertex, where the true class has the probability u·λ1 + (1 − u)·λ2 and the others share the rest.
+
+    Args:
+        epsilon: radius of the ball in the data's own units; `8/255` may be written.
+        gamma: γ ≥ 0, how many times farther than x' the vertex is.
+        lambda1: λ1 in [0, 1], probability of the true class at x.
+        lambda2: λ2 in [0, 1], the same at the vertex; 0.1 says "any class" of ten. Paper 2's program has λ1 = 0.5
+            and λ2 = 0.7, but trains on the hard labels.
+        inner: norm, steps, step_size, loss and random_start of `AdversarialObjective`.
+    """
+
+    def __init__(
+        self,
+        epsilon: Strength,
+        gamma: float = 2.0,
+        lambda1: float = 1.0,
+        lambda2: float = 0.1,
+        **inner: Any,
+    ) -> None:
+        super().__init__(epsilon, **inner)
+        self.gamma = _not_negative(gamma, "gamma")
+        for name, value in (("lambda1", lambda1), ("lambda2", lambda2)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"`{name}` should lie in [0, 1]. Found {value}.")
+        self.lambda1, self.lambda2 = lambda1, lambda2
+
+    def perturbed(
+        self,
+        classifier: nn.Module,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, "B"],
+        *,
+        bounds: tuple[float, float],
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B *shape"]:
+        """The adversarial vertex x + γ(x' − x) within the bounds, `(B, *shape)`, without a graph."""
+        adversarial = super().perturbed(classifier, x, y, bounds=bounds, generator=generator)
+        return torch.lerp(x.detach(), adversarial, self.gamma).clamp_(*bounds)
+
+    def losses(
+        self,
+        classifier: nn.Module,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, "B"],
+        perturbed: Float[Tensor, "B *shape"],
+        clean_logits: Callable[[], Tensor],
+        *,
+        generator: torch.Generator,
+    ) -> Losses:
+        """`{"adversarial": cross-entropy of the soft labels between x and the vertex}`."""
+        share = torch.rand(len(x), generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+        mixed = torch.lerp(perturbed, x.detach(), column(share, x))
+        log_p = _log_probabilities(logits_of(classifier, mixed))
+        true, truth = pick(log_p, y), self.lambda2 + (self.lambda1 - self.lambda2) * share
+        others = (log_p.sum(dim=1) - true) / (log_p.shape[1] - 1)
+        return {"adversarial": -(truth * true + (1 - truth) * others).mean()}
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    return F.log_softmax(_at_least_float32(logits), dim=1)
+
+
+def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL( p ‖ q ) per sample."""
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1)
+
+
+def _not_negative(value: float, name: str) -> float:
+    if not value >= 0:
+        raise ValueError(f"`{name}` should be at least 0. Found {value}.")
+    return value

@@ -10,21 +10,38 @@ from string import Template
 import pandas as pd
 
 from eval.report.plots import all_plots
-from eval.report.tables import correlation_table, cost_table, invalid_notes, side_by_side, theory_check
+from eval.report.tables import (
+    correlation_table,
+    cost_table,
+    invalid_notes,
+    masking_table,
+    side_by_side,
+    theory_check,
+)
 from eval.results import Record, Results, write_whole
 
 LEGEND = {
     "ε50%": "strength of the attack at which half of the samples are misclassified: the median over samples of the "
     "smallest strength at which the attack succeeds, 0 for samples that are wrong already. Every finite radius "
     "belongs to an adversarial example whose class, norm and bounds were checked. In the data's own units.",
+    "τ50%": "weight of smoothness in the spatial attack (STA) at which half of the samples are misclassified; lower is "
+    "more robust. Strength is 1/τ.",
+    "worst of all": "ε50% where every sample meets the attack that is strongest on it.",
+    "signs of masking": "checks whether gradients can be trusted, made at ε50% under PGD L∞; each is described in "
+    "eval/masking.py.",
     "α_Δx": "mean cosine between ∇(logit of the closest wrong class − logit of the true class) and the vector to the "
     "closest point of that class.",
     "α_x": "mean absolute cosine between the gradient of the predicted class's logit and the image itself.",
     "curves": "a band reaches from the largest strength seen to fail to the smallest seen to succeed, sample by "
     "sample; the line runs in its middle. Near 50 % the band is closed to the resolution of ε50%.",
     "intervals": "in square brackets, 95 % bootstrap intervals over models.",
+    "GOP %": "share of parameter tensors whose clean and adversarial gradient oppose each other, mean over training.",
+    "μ": "‖g_n‖ ‖g_a‖ (1 − cos(g_n, g_a)), the conflict of the two gradients, mean over training.",
     "B, Lα, P": "plain training; plain training with the alignment penalty; adversarial training with PGD.",
 }
+
+PLOTS = {"Side by side": ("curves", "attacks"), "Correlation of alignment with robustness": ("correlation",)}
+"""Which plots stand below a table, by the beginning of their names."""
 
 
 def write_report(folder: str | Path) -> dict[str, pd.DataFrame]:
@@ -43,16 +60,14 @@ def write_report(folder: str | Path) -> dict[str, pd.DataFrame]:
     records = results.records()
     if not records:
         raise ValueError(f"{folder} holds no records. Run `alphadx study` or `alphadx measure` with it first.")
-    candidates = {
-        "Side by side": side_by_side(results),
-        "Correlation of alignment with robustness": correlation_table(results),
-        "Theory check on Spheres": theory_check(results),
-        "Cost of the measurements": cost_table(results),
-    }
-    tables = {heading: table for heading, table in candidates.items() if not table.empty}
+    tables = all_tables(results)
     plots = all_plots(results)
     files = {"Side by side": "table", "Correlation of alignment with robustness": "correlation"}
-    files |= {"Theory check on Spheres": "theory", "Cost of the measurements": "cost"}
+    files |= {
+        "Signs of gradient masking": "masking",
+        "Theory check on Spheres": "theory",
+        "Cost of the measurements": "cost",
+    }
     for heading, table in tables.items():
         write_whole(results.folder / f"{files[heading]}.csv", table.to_csv(index=False))
     write_whole(results.folder / "records.csv", results.frame().to_csv(index=False))
@@ -60,6 +75,18 @@ def write_report(folder: str | Path) -> dict[str, pd.DataFrame]:
         write_whole(results.folder / "plots" / name, picture)
     write_whole(results.folder / "page.html", _page(results.folder, records, tables, plots))
     return tables
+
+
+def all_tables(results: Results) -> dict[str, pd.DataFrame]:
+    """Every table that the records allow, by its heading."""
+    candidates = {
+        "Side by side": side_by_side(results),
+        "Signs of gradient masking": masking_table(results),
+        "Correlation of alignment with robustness": correlation_table(results),
+        "Theory check on Spheres": theory_check(results),
+        "Cost of the measurements": cost_table(results),
+    }
+    return {heading: table for heading, table in candidates.items() if not table.empty}
 
 
 def _page(folder: Path, records: list[Record], tables: dict[str, pd.DataFrame], plots: dict[str, bytes]) -> str:
@@ -70,8 +97,11 @@ def _page(folder: Path, records: list[Record], tables: dict[str, pd.DataFrame], 
     parts = []
     for heading, table in tables.items():
         parts.append(f'<h2>{heading}</h2>\n<div class="scroll">{_html(table)}</div>')
-        prefix = {"Side by side": "curves", "Correlation of alignment with robustness": "correlation"}.get(heading)
-        parts += [_image(name, data) for name, data in plots.items() if prefix and name.startswith(prefix)]
+        prefixes = {
+            "Side by side": ("curves", "attacks"),
+            "Correlation of alignment with robustness": ("correlation",),
+        }
+        parts += [_image(name, data) for name, data in plots.items() if name.startswith(prefixes.get(heading, ()))]
     parts.append(_list("How to read this", LEGEND))
     notes = invalid_notes(records)
     parts.append(_list("Left out", dict.fromkeys(notes, "") or {"No sample was left out of any number.": ""}))

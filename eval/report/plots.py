@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.report.tables import TITLES, rank
+from eval.report.titles import NORMS, rank, title
 from eval.results import Record, Results
 
 COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
@@ -18,11 +18,15 @@ STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid":
 
 def all_plots(results: Results) -> dict[str, bytes]:
     """Every plot that the records allow, as PNG, by file name."""
-    records = results.records()
-    radii = [r for r in records if r.measurement.startswith("epsilon50") and r.model.group != "sweep"]
+    records = [r for r in results.records() if r.model.group != "sweep"]
+    radii = [r for r in records if r.measurement.startswith(("epsilon50", "tau50"))]
     figures = {}
     for data in dict.fromkeys(r.model.data for r in radii):
         figures[f"curves-{_slug(data)}.png"] = _curves(results, [r for r in radii if r.model.data == data])
+    for model in dict.fromkeys(r.model for r in radii):
+        chosen = [r for r in radii if r.model == model]
+        if len(chosen) > 2:
+            figures[f"attacks-{results.model_folder(model).name}.png"] = _attacks(results, chosen)
     frame = results.frame()
     for data, part in frame[frame.group == "sweep"].groupby("data", sort=False):
         figures[f"correlation-{_slug(str(data))}.png"] = _correlation(str(data), part)
@@ -30,25 +34,51 @@ def all_plots(results: Results) -> dict[str, bytes]:
 
 
 def _curves(results: Results, records: list[Record]) -> Figure:
-    """Accuracy against ε, one panel per attack, one line per model: the survival function of the radii."""
+    """Accuracy against strength, one panel per attack, one line per model: the survival function of the radii."""
     attacks = sorted({r.measurement for r in records}, key=rank)
     figure, axes = _panels(len(attacks))
+    recipes = {recipe: COLOURS.get(recipe, f"C{i}") for i, recipe in enumerate(_unique(records, "recipe"))}
     for axis, attack in zip(axes, attacks, strict=True):
         chosen = [r for r in records if r.measurement == attack]
         for record in chosen:
             first = record.model.seed == min(r.model.seed for r in chosen)
-            _survival(axis, results.per_sample(record), record.model.recipe, labelled=first)
-        axis.axhline(50, color="black", lw=0.6, ls=":")
-        axis.set(xlim=(0, None), ylim=(0, 101), xlabel=f"ε, {TITLES.get(attack, attack).removeprefix('ε50% ')}")
-        axis.legend(frameon=False)
+            recipe = record.model.recipe
+            _survival(axis, results.per_sample(record), recipes[recipe], recipe if first else None)
+        _finished(axis, f"{'1/τ' if attack.startswith('tau50') else 'ε'}, {title(attack).partition(' ')[2]}")
     axes[0].set_ylabel("accuracy under attack, %")
     figure.suptitle(f"{records[0].model.data}: accuracy against ε; ε50% lies where a line crosses 50 %", fontsize=10)
     return figure
 
 
-def _survival(axis: Axes, outcome: pd.DataFrame, recipe: str, *, labelled: bool) -> None:
+def _attacks(results: Results, records: list[Record]) -> Figure:
+    """Every attack on one model, one panel per norm."""
+    groups: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: rank(r.measurement)):
+        norm = NORMS.get(record.measurement.rpartition("_")[2])
+        groups.setdefault("1/τ" if norm is None else f"ε, {norm}", []).append(record)
+    figure, axes = _panels(len(groups))
+    for axis, (label, chosen) in zip(axes, groups.items(), strict=True):
+        for i, record in enumerate(chosen):
+            _survival(axis, results.per_sample(record), f"C{i}", title(record.measurement).split(maxsplit=1)[1])
+        _finished(axis, label)
+    axes[0].set_ylabel("accuracy under attack, %")
+    model = records[0].model
+    figure.suptitle(f"{model.data}, {model.recipe}, seed {model.seed}: accuracy under every attack", fontsize=10)
+    return figure
+
+
+def _finished(axis: Axes, label: str) -> None:
+    axis.axhline(50, color="black", lw=0.6, ls=":")
+    axis.set(xlim=(0, None), ylim=(0, 101), xlabel=label)
+    axis.legend(frameon=False)
+
+
+def _unique(records: list[Record], attribute: str) -> list[str]:
+    return list(dict.fromkeys(getattr(r.model, attribute) for r in records))
+
+
+def _survival(axis: Axes, outcome: pd.DataFrame, colour: str, label: str | None) -> None:
     """Share of radii above ε: between the strengths seen to fail and to succeed, with a line in the middle."""
-    colour = COLOURS.get(recipe)
     low, high = outcome.failed_at.to_numpy(), outcome.radius.to_numpy()
     top = float(np.quantile(high[np.isfinite(high)], 0.98)) if np.isfinite(high).any() else 1.0
     grid = np.linspace(0, 1.02 * top or 1.0, 400)
@@ -58,7 +88,7 @@ def _survival(axis: Axes, outcome: pd.DataFrame, recipe: str, *, labelled: bool)
         100 * (1 - np.searchsorted(np.sort(ends), grid, side="right") / len(ends)) for ends in (low, middle, high)
     ]
     axis.fill_between(grid, np.where(grid == 0, shares[1], shares[0]), shares[2], color=colour, alpha=0.2, lw=0)
-    axis.plot(grid, shares[1], color=colour, lw=1.5, label=recipe if labelled else None)
+    axis.plot(grid, shares[1], color=colour, lw=1.5, label=label)
 
 
 def _correlation(data: str, part: pd.DataFrame) -> Figure:
@@ -72,8 +102,8 @@ def _correlation(data: str, part: pd.DataFrame) -> Figure:
         for level, colour in zip(levels, colours, strict=True):
             chosen = wide[wide.epsilon == level]
             axis.scatter(chosen[metric], chosen.epsilon50_pgd_linf, color=colour, s=28, label=level)
-        axis.set(xlabel=TITLES[metric])
-    axes[0].set_ylabel(TITLES["epsilon50_pgd_linf"])
+        axis.set(xlabel=title(metric))
+    axes[0].set_ylabel(title("epsilon50_pgd_linf"))
     axes[-1].legend(title="training ε", frameon=False, fontsize=8)
     figure.suptitle(f"{data}: alignment and robustness of PGD-trained models", fontsize=10)
     return figure

@@ -1,41 +1,87 @@
 """The tables of a report, as text ready to print."""
 
 import math
+from dataclasses import asdict, fields
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import pandas as pd
+import torch
 import yaml
 
-from eval.results import Record, Results
+from eval.radii import median
+from eval.report.titles import WORST, rank, title
+from eval.results import Model, Record, Results
 from eval.studies.correlation import correlations
 
-TITLES = {
-    "accuracy": "accuracy %",
-    "epsilon50_pgd_linf": "ε50% PGD L∞",
-    "epsilon50_pgd_l2": "ε50% PGD L2",
-    "alpha_dx": "α_Δx",
-    "alpha_x": "α_x",
-}
 HALF_DISTANCE = 0.15
 """½‖Δx‖ on Spheres: what ε50%/α is for a model that is linear along Δx (paper 1, after Theorem 2)."""
 
 
 def side_by_side(results: Results) -> pd.DataFrame:
     """One row per data set and recipe, mean ± deviation over seeds, with the paper's row below where it exists."""
-    frame = results.frame()
-    ceilings = {r.measurement: r.settings.get("epsilon_max") for r in results.records()}
-    chosen = frame[frame.group != "sweep"]
+    records = [r for r in results.records() if r.model.group != "sweep" and r.measurement != "masking"]
+    frame = pd.concat([_values(records), worst_case(results)], ignore_index=True)
+    ceilings = {r.measurement: r.settings.get("epsilon_max") for r in records}
+    columns = sorted(frame.measurement.unique(), key=rank)
     rows = []
-    for (data, recipe), part in _in_order(chosen):
-        rows.append(_row(data, recipe, str(part.seed.nunique()), _measured(part, ceilings)))
-        published = _published()["table2"].get(data, {}).get(recipe)
+    for (data, recipe), part in _in_order(frame):
+        rows.append(_row(data, recipe, str(part.seed.nunique()), _measured(part, ceilings), columns))
+        published = _published()["models"].get(data, {}).get(recipe)
         if published is not None:
-            rows.append(
-                _row("", "  paper", "5", {name: _spread(pair[0], pair[1], name) for name, pair in published.items()})
-            )
+            spreads = {
+                name: _spread(pair[0], pair[1] if pair[1:] else None, name) for name, pair in published.items()
+            }
+            rows.append(_row("", "  paper", "5" if published["accuracy"][1:] else "–", spreads, columns))
     return pd.DataFrame(rows)
+
+
+def worst_case(results: Results) -> pd.DataFrame:
+    """ε50% when every sample meets the attack that is strongest on it, norm by norm; empty below two attacks."""
+    radii: dict[tuple[Model, str], list[pd.Series]] = {}
+    for record in results.records():
+        if record.measurement.startswith("epsilon50") and record.model.group != "sweep":
+            norm = record.measurement.rpartition("_")[2]
+            radius = results.per_sample(record).set_index("index").radius
+            radii.setdefault((record.model, norm), []).append(radius)
+    rows = [
+        asdict(model)
+        | {
+            "measurement": f"epsilon50_{WORST}_{norm}",
+            "value": median(torch.tensor(pd.concat(found, axis=1).min(axis=1).to_numpy())),
+        }
+        for (model, norm), found in radii.items()
+        if len(found) > 1
+    ]
+    return pd.DataFrame(rows, columns=[*(f.name for f in fields(Model)), "measurement", "value"])
+
+
+def masking_table(results: Results) -> pd.DataFrame:
+    """One row per model: how many signs of gradient masking it shows, and which; empty where nobody looked."""
+    found = [r for r in results.records() if r.measurement == "masking"]
+    rows = [
+        {
+            "data": r.model.data,
+            "recipe": r.model.recipe,
+            "seed": r.model.seed,
+            "signs of masking": f"{r.value:.0f} of {len(r.settings['signs'])}",
+            "verdict": r.settings["summary"],
+        }
+        for r in sorted(found, key=lambda r: (r.model.data.lower(), *_recipe_order(r.model.recipe), r.model.seed))
+    ]
+    return pd.DataFrame(rows)
+
+
+def _values(records: list[Record]) -> pd.DataFrame:
+    """The number of every record, and its accuracies at chosen strengths."""
+    rows = []
+    for record in records:
+        found = {record.measurement: record.value}
+        for epsilon, share in record.settings.get("accuracy_at", {}).items():
+            found[f"accuracy_{record.measurement.partition('_')[2]}_{epsilon}"] = share
+        rows += [asdict(record.model) | {"measurement": name, "value": value} for name, value in found.items()]
+    return pd.DataFrame(rows, columns=[*(f.name for f in fields(Model)), "measurement", "value"])
 
 
 def theory_check(results: Results) -> pd.DataFrame:
@@ -66,22 +112,24 @@ def correlation_table(results: Results) -> pd.DataFrame:
     keys = ["data", "robustness", "metric", "models", "left_out"]
     wide = found.pivot_table(index=keys, columns="statistic", values="cell", aggfunc="first", sort=False)
     wide = wide.reset_index()
+    published = _published()["correlation"]
     wide["paper's Pearson"] = [
-        str(_published()["table4"].get(row.data, {}).get(row.metric, "–")) if row.robustness.endswith("linf") else "–"
+        str(published.get(row.data, {}).get(row.metric, "–")) if row.robustness == "epsilon50_pgd_linf" else "–"
         for row in wide.itertuples()
     ]
-    wide["robustness"], wide["metric"] = wide.robustness.map(_title), wide.metric.map(_title)
+    wide["robustness"], wide["metric"] = wide.robustness.map(title), wide.metric.map(title)
     return wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None)
 
 
 def cost_table(results: Results) -> pd.DataFrame:
     """Forward and backward passes per sample and seconds, per measurement, over all models."""
     frame = results.frame()
+    frame = frame[frame.forward_passes > 0]
     sums = frame.groupby("measurement")[["samples", "forward_passes", "backward_passes", "seconds"]].sum()
     sums = sums.loc[sorted(sums.index, key=rank)]
     return pd.DataFrame(
         {
-            "measurement": [_title(name) for name in sums.index],
+            "measurement": [title(name) for name in sums.index],
             "forward passes per sample": (sums.forward_passes / sums.samples).map("{:.1f}".format).to_numpy(),
             "backward passes per sample": (sums.backward_passes / sums.samples).map("{:.1f}".format).to_numpy(),
             "seconds, all models": sums.seconds.map("{:.1f}".format).to_numpy(),
@@ -92,7 +140,7 @@ def cost_table(results: Results) -> pd.DataFrame:
 def invalid_notes(records: list[Record]) -> list[str]:
     """A sentence for every record that left samples out; silence would hide them."""
     return [
-        f"{r.model.data} {r.model.recipe} seed {r.model.seed}: {_title(r.measurement)} left out {r.invalid} of "
+        f"{r.model.data} {r.model.recipe} seed {r.model.seed}: {title(r.measurement)} left out {r.invalid} of "
         f"{r.samples} samples."
         for r in records
         if r.invalid
@@ -102,43 +150,42 @@ def invalid_notes(records: list[Record]) -> list[str]:
 def _measured(part: pd.DataFrame, ceilings: dict[str, Any]) -> dict[str, str]:
     cells = {}
     for name, values in part.groupby("measurement", sort=False).value:
-        if math.isinf(values.mean()):
-            cells[str(name)] = f"> {ceilings[str(name)]:.4g}"
+        mean, ceiling = values.mean(), ceilings.get(str(name))
+        if math.isinf(mean) and ceiling and not str(name).startswith("tau50"):
+            cells[str(name)] = f"> {ceiling:.4g}"
+        elif not mean and ceiling and str(name).startswith("tau50"):
+            cells[str(name)] = f"< {1 / ceiling:.2g}"
         else:
-            cells[str(name)] = _spread(values.mean(), values.std() if len(values) > 1 else None, str(name))
+            cells[str(name)] = _spread(mean, values.std() if len(values) > 1 else None, str(name))
     return cells
 
 
-def _row(data: str, recipe: str, seeds: str, cells: dict[str, str]) -> dict[str, str]:
-    known = {TITLES[name]: cells.get(name, "–") for name in TITLES}
-    others = {name: text for name, text in cells.items() if name not in TITLES}
-    return {"data": data, "recipe": recipe, "seeds": seeds} | known | others
+def _row(data: str, recipe: str, seeds: str, cells: dict[str, str], columns: list[str]) -> dict[str, str]:
+    return {"data": data, "recipe": recipe, "seeds": seeds} | {title(name): cells.get(name, "–") for name in columns}
 
 
 def _spread(mean: float, deviation: float | None, measurement: str) -> str:
     """A mean and its deviation with as many digits as mean something."""
-    if measurement == "accuracy":
+    if not math.isfinite(mean):
+        return "–" if math.isnan(mean) else "∞"
+    if measurement.startswith("accuracy") or measurement == "gop_frequency":
         mean, deviation, digits = 100 * mean, None if deviation is None else 100 * deviation, 1
     else:
-        digits = 3 if measurement.startswith("alpha") or not mean else max(0, 2 - math.floor(math.log10(mean)))
+        signed = measurement.startswith("alpha") or measurement == "cosine"
+        digits = 3 if signed or not mean else max(0, 2 - math.floor(math.log10(abs(mean))))
     text = f"{mean:.{digits}f}"
     return text if deviation is None else f"{text} ± {deviation:.{digits}f}"
 
 
 def _in_order(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """Groups by data set and recipe, recipes in the papers' order B, Lα, P before any others."""
-    order = {"B": 0, "Lα": 1, "P": 2}
+    """Groups by data set and recipe."""
     groups = [((str(data), str(recipe)), part) for (data, recipe), part in frame.groupby(["data", "recipe"])]
-    return sorted(groups, key=lambda group: (group[0][0].lower(), order.get(group[0][1], 3), group[0][1]))
+    return sorted(groups, key=lambda group: (group[0][0].lower(), *_recipe_order(group[0][1])))
 
 
-def rank(measurement: Any) -> int:
-    """Place of a measurement among the columns; unknown ones come last."""
-    return list(TITLES).index(measurement) if measurement in TITLES else len(TITLES)
-
-
-def _title(measurement: Any) -> str:
-    return TITLES.get(str(measurement), str(measurement))
+def _recipe_order(recipe: str) -> tuple[int, str]:
+    """The papers' order B, Lα, P before any others."""
+    return {"B": 0, "Lα": 1, "P": 2}.get(recipe, 3), recipe
 
 
 @cache

@@ -21,7 +21,7 @@ class Cell:
     Attributes:
         model: what its records are about.
         fit: configuration of its training, as for `alphadx fit`.
-        measure: arguments of `eval.measurements.standard_measurements`.
+        measure: arguments of `eval.measurements.standard_measurements`, and `limit`, how many test samples to take.
     """
 
     model: Model
@@ -55,10 +55,10 @@ def load_study(name: str) -> Study:
     """A study by the name of a preset or the path of a YAML file.
 
     The YAML holds `title`; `base`, a configuration for `alphadx fit` that all models share; `measure`, arguments
-    of `standard_measurements`; and `experiments`, by name of data set. Each experiment may hold its own `base`
+    of `standard_measurements`, and `limit`, how many test samples to take; and `experiments`, by name of data set. Each experiment may hold its own `base`
     and `measure`, which are laid over the study's; it holds `recipes`, by name, each laid over the base;
     `seeds`; and optionally a `sweep` of one recipe: `recipe`, `epsilon` (values of ε for its objective) and
-    `seeds`.
+    `seeds`; its models are not searched for signs of masking.
 
     Raises:
         ValueError: if there is no such preset or file, or a key is missing or unknown.
@@ -109,7 +109,7 @@ def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cel
             changes = {"model": {"objective": {"init_args": {"epsilon": epsilon}}}}
             fit = laid_over(recipes[sweep["recipe"]], changes)
             for seed in sweep.get("seeds", [0]):
-                yield _cell(data, sweep["recipe"], fit, seed, "sweep", measure)
+                yield _cell(data, sweep["recipe"], fit, seed, "sweep", measure | {"masking": False})
 
 
 def _cell(data: str, recipe: str, fit: dict, seed: int, group: str, measure: dict) -> Cell:

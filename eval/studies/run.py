@@ -5,20 +5,25 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 from filelock import FileLock
 from tqdm import tqdm
 
 from eval.fit import FitCLI
 from eval.measurements import standard_measurements, take
-from eval.results import Results, write_json
+from eval.results import Model, Record, Results, provenance, write_json
 from eval.studies.plan import Cell, Study, laid_over
 from training import Strength, load_classifier
+
+LOGGED = {"gop_frequency": "train_gop_frequency", "mu": "train_mu", "cosine": "train_cosine"}
+"""What is kept of a training log, by the name of the record."""
 
 
 def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> Results:
@@ -73,7 +78,9 @@ def run_cell(cell: Cell, folder: Path) -> float:
     home = results.model_folder(cell.model)
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".lock"):
-        wanted = standard_measurements(**cell.measure)
+        settings = dict(cell.measure)
+        limit = settings.pop("limit", None)
+        wanted = standard_measurements(**settings)
         missing = [m for m in wanted if not results.has(cell.model, m.name)]
         if missing:
             cli = FitCLI(_configuration(cell, home))
@@ -82,8 +89,29 @@ def run_cell(cell: Cell, folder: Path) -> float:
             epsilon = Strength(cell.model.epsilon) if cell.model.epsilon else None
             training = cell.fit | {"epsilon": epsilon}
             for measurement in missing:
-                results.write(*take(measurement, classifier, cli.datamodule, cell.model, training=training))
+                results.write(
+                    *take(measurement, classifier, cli.datamodule, cell.model, limit=limit, training=training)
+                )
+            for outcome in training_records(cell.model, home / "training", training):
+                results.write(*outcome)
     return time.perf_counter() - started
+
+
+def training_records(
+    model: Model, folder: Path, training: Mapping[str, Any]
+) -> Iterator[tuple[Record, pd.DataFrame]]:
+    """What training logged about its gradients, if it combined them: means over epochs, with every epoch beside."""
+    logs = [pd.read_csv(file) for file in sorted(folder.rglob("metrics.csv"))]
+    for name, logged in LOGGED.items():
+        columns = [log[["epoch", logged]].dropna() for log in logs if logged in log]
+        if not columns:
+            continue
+        epochs = pd.concat(columns).drop_duplicates("epoch", keep="last").rename(columns={logged: name})
+        settings = {"source": "training log", "samples": "epochs"}
+        yield (
+            Record(model, name, epochs[name].mean(), len(epochs), 0, settings, 0, 0, 0.0, training, provenance()),
+            epochs,
+        )
 
 
 def _configuration(cell: Cell, home: Path) -> dict:

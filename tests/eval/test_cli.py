@@ -41,7 +41,7 @@ def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.Capture
     main(["measure", str(best), "--data=Digits", "--steps=2", "--limit", "20", "--out", str(tmp_path / "out")])
     records = Results(tmp_path / "out").records()
     assert {r.measurement for r in records} == {
-        "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2",
+        "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2", "masking",
     }  # fmt: skip
     assert {r.samples for r in records} == {20}
     assert {r.training["checkpoint"] for r in records} == {str(best)}
@@ -78,7 +78,7 @@ def test_state_dict_of_a_named_network_is_measured(checkpoint: Path, capsys: pyt
         "--norms=[L2]",
     ]
     main(["measure", str(checkpoint), "--data=Digits", *options])
-    assert "epsilon50_pgd_l2" in capsys.readouterr().out
+    assert "ε50% PGD L2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsy
     torch.save(network.state_dict(), tmp_path / "a.pt")
     named = ["--network=mlp", "--network-options", '{"hidden": [4]}', "--data", "Spheres", "--data.dimensions", "7"]
     main(["measure", str(tmp_path / "a.pt"), *named, "--limit=10", "--steps=2", "--curve-resolution=null"])
-    assert "alpha_dx" in capsys.readouterr().out
+    assert "α_Δx" in capsys.readouterr().out

@@ -1,11 +1,13 @@
 import pytest
 import torch
 
-from eval.measurements import Accuracy, Alignment, ImageAlignment, PGDRadii, standard_measurements, take
+from eval.attacks import ATTACKS, KnownAttack
+from eval.measurements import Accuracy, Alignment, AttackRadii, ImageAlignment, Masking, standard_measurements, take
 from eval.passes import CountPasses
 from eval.results import Model
 from tests.eval.classifiers import InMemory, Radial, half_problem, known_radii
 from training.data import Spheres
+from training.strength import Strength
 
 MODEL = Model("given", "B")
 
@@ -14,7 +16,7 @@ def test_most_robust_classifier_of_spheres_is_measured_as_the_theory_says() -> N
     """α = 1 and ρ = ½‖Δx‖ = 0.15: paper 1, after Theorem 2."""
     data = Spheres(dimensions=20)
     found = {}
-    for measurement in standard_measurements(norms=("L2",), resolution=0.002):
+    for measurement in standard_measurements(norms=("L2",), resolution=0.002, masking=False):
         record, per_sample = take(measurement, Radial(), data, MODEL, limit=300)
         assert record.samples == len(per_sample) == 300
         found[record.measurement] = record.value
@@ -27,7 +29,7 @@ def test_most_robust_classifier_of_spheres_is_measured_as_the_theory_says() -> N
 def test_radii_per_sample_stand_beside_their_samples() -> None:
     classifier, x, y = half_problem(40)
     data = InMemory(x, y)
-    measurement = PGDRadii(norm="Linf", resolution=0.01, curve_resolution=None, steps=60)
+    measurement = AttackRadii("pgd", "Linf", {"steps": 60}, 0.01, None)
     record, per_sample = take(measurement, classifier, data, MODEL)
     assert list(per_sample["index"]) == list(range(40))
     assert list(per_sample.label) == y.tolist()
@@ -86,3 +88,74 @@ def test_step_size_may_be_a_fraction_and_grows_with_the_root_of_the_dimension_in
         with pytest.raises(AttributeError):
             measurement(CountPasses(Radial()), Spheres(dimensions=16), [])
     assert [stride["step_size"] for stride in strides] == [8 / 255, 4 * 8 / 255]
+
+
+def test_attacks_are_measured_in_every_norm_they_know() -> None:
+    found = standard_measurements(["pgd", "square", "cw", "sta"], ["Linf", "L2", "L1"], masking=False)
+    assert [m.name for m in found[1:-2]] == [
+        "epsilon50_pgd_linf", "epsilon50_pgd_l2", "epsilon50_pgd_l1", "epsilon50_square_linf", "epsilon50_square_l2",
+        "epsilon50_cw_l2", "tau50_sta",
+    ]  # fmt: skip
+    only = standard_measurements(["cw"], ["Linf"], masking=False)
+    assert [m.name for m in only[1:-2]] == ["epsilon50_cw_l2"]
+
+
+@pytest.mark.parametrize(
+    ("attack", "options"), [("pgd", {}), ("square", {"queries": 200}), ("pgd20", {}), ("fgsm", {})]
+)
+def test_every_attack_ends_in_the_known_radii_of_a_linear_classifier(attack: str, options: dict) -> None:
+    classifier, x, y = half_problem(40)
+    measurement = AttackRadii(attack, "Linf", options, 0.01, 0.02, (Strength(0.05), Strength("1/20")))
+    record, per_sample = take(measurement, classifier, InMemory(x, y), MODEL)
+    known = known_radii(classifier, x, y, "Linf")
+    assert record.value == pytest.approx(float(known.sort().values[19:21].mean()), rel=0.05)
+    assert (torch.tensor(per_sample.radius) >= known * (1 - 1e-6)).all()
+    share = float((known > 0.05).double().mean())
+    assert record.settings["accuracy_at"] == {
+        "0.05": pytest.approx(share, abs=0.03),
+        "1/20": pytest.approx(share, abs=0.03),
+    }
+
+
+def test_a_minimum_norm_attack_ends_in_radii_too() -> None:
+    pytest.importorskip("foolbox")
+    classifier, x, y = half_problem(30)
+    record, per_sample = take(AttackRadii("ddn", "L2"), classifier, InMemory(x, y), MODEL)
+    known = known_radii(classifier, x, y, "L2")
+    torch.testing.assert_close(torch.tensor(per_sample.radius), known, rtol=0.03, atol=1e-6)
+    assert (per_sample.radius == per_sample.failed_at).all()
+    assert record.value == pytest.approx(float(known.sort().values[14:16].mean()), rel=0.03)
+
+
+def test_unknown_attacks_and_options_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`attacks` should be one of fgsm, pgd.*'PGD'"):
+        standard_measurements(["PGD"])
+    with pytest.raises(ValueError, match=r"`attack_options` should be one of pgd\. Found 'square'"):
+        standard_measurements(["pgd"], attack_options={"square": {"queries": 10}})
+    with pytest.raises(ValueError, match=r"`norm of cw` should be one of L2\. Found 'Linf'"):
+        AttackRadii("cw", "Linf")
+
+
+def test_steps_of_pgd_go_as_far_in_every_norm() -> None:
+    """η·n^(1/p): with 4 features a step of 0.1 in L∞ is one of 0.2 in L2."""
+    seen = {}
+
+    def spy(classifier, x, y, strength, *, norm, step_size, **rest):
+        seen[norm] = step_size
+        return x
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ATTACKS, "pgd", KnownAttack("PGD", spy))
+        classifier, x, y = half_problem(4, features=4)
+        for norm in ("Linf", "L2", "L1"):
+            take(AttackRadii("pgd", norm, {"step_size": Strength(0.1)}), classifier, InMemory(x, y), MODEL)
+    assert seen == {"Linf": pytest.approx(0.1), "L2": pytest.approx(0.2), "L1": pytest.approx(0.4)}
+
+
+def test_masking_is_measured_with_its_signs() -> None:
+    classifier, x, y = half_problem(60)
+    record, per_sample = take(Masking(steps=5, limit=50), classifier, InMemory(x, y), MODEL)
+    assert record.value == 0
+    assert record.samples == len(per_sample) == 50
+    assert len(record.settings["signs"]) == 8
+    assert record.settings["summary"].startswith("No sign of gradient masking in 8 checks on 50 samples")

@@ -8,8 +8,21 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from training.networks import MLP, OneLogit, SmallCNN, ToImageNetInput, build_network, resnet18, resnet18_cifar
-from training.networks.resnet import FrozenBatchNorm
+from training.networks import (
+    MLP,
+    FrozenBatchNorm,
+    OneLogit,
+    SmallCNN,
+    ToImageNetInput,
+    build_network,
+    preact_resnet18,
+    resnet18,
+    resnet18_cifar,
+    resnet34_cifar,
+    set_batch_norm,
+    wide_resnet,
+)
+from training.networks.preact import PreActBlock
 
 
 def size_of(network: nn.Module) -> int:
@@ -29,6 +42,11 @@ def size_of(network: nn.Module) -> int:
         ("resnet18", (3, 40, 48), {"weights": None}),
         ("resnet18_cifar", (3, 16, 16), {}),
         ("resnet18_cifar", (1, 8, 8), {"frozen_batch_norm": True}),
+        ("resnet34_cifar", (3, 8, 8), {}),
+        ("logistic_regression", (1, 8, 8), {}),
+        ("preact_resnet18", (3, 16, 12), {"width": 4}),
+        ("preact_resnet18", (1, 8, 8), {"width": 4, "batch_norm": "frozen"}),
+        ("wide_resnet", (3, 9, 8), {"depth": 10, "widen": 1, "batch_norm": "no_running_statistics"}),
     ],
 )
 @pytest.mark.parametrize(("classes", "one_logit"), [(2, False), (5, False), (2, True)])
@@ -49,6 +67,117 @@ def test_network_answers_one_logit_per_class(name, shape, options, classes, one_
 )
 def test_network_has_its_number_of_parameters(make, parameters):
     assert size_of(make()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "parameters"),
+    [
+        ("preact_resnet18", 10, 11_172_170),  # paper 2: 11.1 million
+        ("preact_resnet18", 200, 11_269_640),
+        ("wide_resnet34_10", 10, 46_160_474),  # paper 2: 46.2 million
+        ("wide_resnet28_10", 10, 36_479_194),  # Zagoruyko and Komodakis 2016, Table 4: 36.5 million
+        ("wide_resnet28_10", 100, 36_536_884),
+        ("resnet34_cifar", 10, 21_282_122),
+        ("logistic_regression", 10, 3072 * 10 + 10),
+    ],
+)
+def test_network_of_the_papers_has_its_number_of_parameters(name, classes, parameters):
+    with torch.device("meta"):
+        assert size_of(build_network(name, shape=(3, 32, 32), num_classes=classes)) == parameters
+
+
+def counted(channels: int, outputs: int, stem: int, widths: list[int], blocks: int) -> int:
+    """Parameters of a pre-activation network, layer by layer."""
+    total, before = 9 * channels * stem, stem
+    for stage, width in enumerate(widths):
+        if before != width or stage > 0:
+            total += before * width  # the projection
+        for _ in range(blocks):
+            total += 2 * before + 9 * before * width + 2 * width + 9 * width * width
+            before = width
+    return total + 2 * before + (before + 1) * outputs
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("width", [1, 8])
+def test_narrow_preact_resnet_has_its_number_of_parameters(channels, width):
+    widths = [width, 2 * width, 4 * width, 8 * width]
+    assert size_of(preact_resnet18((channels, 8, 8), 7, width)) == counted(channels, 7, width, widths, 2)
+
+
+@pytest.mark.parametrize(("depth", "blocks"), [(10, 1), (16, 2), (22, 3)])
+@pytest.mark.parametrize("widen", [1, 2])
+def test_wide_resnet_has_its_number_of_parameters(depth, blocks, widen):
+    widths = [16 * widen, 32 * widen, 64 * widen]
+    assert size_of(wide_resnet((3, 8, 8), 7, depth, widen)) == counted(3, 7, 16, widths, blocks)
+
+
+@pytest.mark.parametrize("depth", [4, 27, 30, -2])
+def test_depth_that_leaves_no_whole_blocks_is_refused(depth):
+    with pytest.raises(ValueError, match=f"`depth` should be 6 n \\+ 4, such as 28 or 34. Found {depth}"):
+        build_network("wide_resnet", shape=(3, 32, 32), num_classes=10, depth=depth)
+
+
+def test_preact_resnet_refuses_what_is_no_image():
+    with pytest.raises(ValueError, match=r"`shape` should be \(channels, height, width\). Found \(64,\)"):
+        preact_resnet18((64,), 2)
+
+
+def test_stages_halve_the_image_from_the_second_on():
+    network, sizes = preact_resnet18((3, 32, 32), 10, width=1).eval(), []
+    for stage in (network.stage1, network.stage2, network.stage3, network.stage4):
+        stage.register_forward_hook(lambda part, inputs, output: sizes.append(tuple(output.shape[1:])))
+    network(torch.rand(1, 3, 32, 32))
+    assert sizes == [(1, 32, 32), (2, 16, 16), (4, 8, 8), (8, 4, 4)]
+
+
+def test_block_adds_its_input_as_it_is():
+    block = PreActBlock(3, 3, 1).eval()
+    nn.init.zeros_(block.conv2.weight)
+    x = torch.randn(2, 3, 4, 4)
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize(("before", "after", "stride"), [(3, 5, 1), (3, 3, 2)])
+def test_projection_of_a_block_sees_the_activated_input(before, after, stride):
+    block = PreActBlock(before, after, stride).eval()
+    nn.init.zeros_(block.conv2.weight)
+    x = torch.randn(2, before, 4, 4)
+    torch.testing.assert_close(block(x), block.shortcut(block.norm1(x).relu()))
+
+
+def test_block_activates_before_both_convolutions():
+    block = PreActBlock(3, 3, 1).eval()
+    nn.init.constant_(block.norm1.bias, -100.0)
+    nn.init.constant_(block.norm2.bias, 1.0)
+    x = torch.randn(2, 3, 4, 4)
+    # Nothing passes the first ReLU, so the second convolution sees ones.
+    torch.testing.assert_close(block(x), x + block.conv2(torch.ones_like(x)))
+
+
+def test_logits_see_the_activated_features():
+    network = preact_resnet18((3, 8, 8), 2, width=2).eval()
+    nn.init.constant_(network.norm.bias, -100.0)
+    assert torch.equal(network(torch.rand(1, 3, 8, 8))[0], network.head.bias)
+
+
+def test_convolutions_of_preact_networks_start_kaiming_normal():
+    weight = preact_resnet18((3, 32, 32), 10, width=32).stage4[1].conv2.weight.detach()
+    assert float(weight.std()) == pytest.approx(math.sqrt(2 / (256 * 9)), rel=1e-2)
+
+
+def test_logistic_regression_is_linear():
+    network = build_network("logistic_regression", shape=(1, 4, 4), num_classes=2, one_logit=True)
+    a, b = torch.randn(2, 3, 1, 4, 4)
+    torch.testing.assert_close(network(a) + network(b), network(a + b) + network(torch.zeros_like(a)))
+
+
+def test_resnet34_keeps_the_resolution_in_its_stem_and_has_its_blocks():
+    with torch.device("meta"):
+        network = resnet34_cifar((3, 32, 32), 10)
+    assert (network.conv1.stride, network.conv1.kernel_size) == ((1, 1), (3, 3))
+    assert [len(getattr(network, f"layer{i}")) for i in range(1, 5)] == [3, 4, 6, 3]
+    assert isinstance(network.maxpool, nn.Identity)
 
 
 def test_resnet_for_small_images_keeps_their_resolution_in_its_stem():
@@ -145,6 +274,94 @@ def test_scale_and_shift_of_frozen_batch_norm_are_trained():
     assert norm.bias.grad.abs().min() > 0
 
 
+def small_network(**options) -> nn.Module:
+    return build_network("preact_resnet18", shape=(3, 8, 8), num_classes=3, width=2, **options)
+
+
+IMAGES = (6, 3, 8, 8)
+
+
+def test_batch_norm_without_running_statistics_is_the_same_in_evaluation():
+    network, x = small_network(batch_norm="no_running_statistics"), torch.rand(IMAGES)
+    assert torch.equal(network.train()(x), network.eval()(x))
+    assert not statistics(network)
+
+
+def test_batch_norm_without_running_statistics_answers_for_the_batch():
+    network, x = small_network(batch_norm="no_running_statistics").eval(), torch.rand(IMAGES)
+    assert not torch.allclose(network(x)[:3], network(x[:3]), atol=1e-3)
+
+
+def test_batch_norm_on_and_frozen_answer_for_each_sample_in_evaluation():
+    for mode in ("on", "frozen"):
+        network, x = small_network(batch_norm=mode).eval(), torch.rand(IMAGES)
+        torch.testing.assert_close(network(x)[:3], network(x[:3]))
+
+
+def test_frozen_mode_does_not_move():
+    network, x = small_network(batch_norm="frozen").train(), torch.rand(IMAGES)
+    before, trained = statistics(network), network(x)
+    assert len(before) > 0
+    assert all(torch.equal(a, b) for a, b in zip(statistics(network), before, strict=True))
+    assert torch.equal(trained, network.eval()(x))
+
+
+def test_on_thaws_a_network_that_is_frozen_by_default():
+    options = {"shape": (3, 32, 32), "num_classes": 2, "weights": None}
+    assert isinstance(build_network("resnet18", **options).network.bn1, FrozenBatchNorm)
+    network = build_network("resnet18", **options, batch_norm="on").train()
+    before = statistics(network)
+    network(torch.rand(2, 3, 32, 32))
+    assert not any(torch.equal(a, b) for a, b in zip(statistics(network), before, strict=True))
+
+
+def test_batch_norm_is_left_alone_unless_asked_for():
+    torch.manual_seed(0)
+    network = small_network()
+    torch.manual_seed(0)
+    same = small_network(batch_norm="on")
+    x = torch.rand(IMAGES)
+    assert network.state_dict().keys() == same.state_dict().keys()
+    assert torch.equal(network(x), same(x))
+
+
+@pytest.mark.parametrize("mode", ["on", "frozen", "no_running_statistics"])
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, FrozenBatchNorm])
+def test_changing_the_mode_keeps_everything_else(mode, kind):
+    norm = kind(3, eps=0.1, momentum=0.3)
+    norm(torch.rand(4, 3, 2, 2))
+    nn.init.uniform_(norm.running_mean)
+    nn.init.uniform_(norm.weight)
+    norm.bias.requires_grad_(False)
+    network = nn.Sequential(norm).eval()
+    set_batch_norm(network, mode)
+    assert (network[0].weight, network[0].bias) == (norm.weight, norm.bias)
+    assert (network[0].eps, network[0].momentum, network[0].affine) == (0.1, 0.3, True)
+    assert not network[0].bias.requires_grad
+    assert not network[0].training
+    kept = {key for key in norm.state_dict() if mode != "no_running_statistics" or key in ("weight", "bias")}
+    found = network.state_dict()
+    assert found.keys() == {f"0.{key}" for key in kept}
+    assert all(torch.equal(found[f"0.{key}"], norm.state_dict()[key]) for key in kept)
+
+
+def test_batch_norm_without_scale_and_shift_changes_its_mode():
+    network = nn.Sequential(nn.BatchNorm2d(3, affine=False, track_running_stats=False))
+    set_batch_norm(network, "frozen")
+    x = torch.randn(4, 3, 2, 2)
+    torch.testing.assert_close(network(x), x / math.sqrt(1 + network[0].eps))
+
+
+def test_unknown_mode_of_batch_norm_is_refused(as_in_production):
+    with pytest.raises(ValueError, match=r"`batch_norm` should be one of on, frozen, no_running_.* Found 'off'"):
+        small_network(batch_norm="off")
+
+
+def test_batch_norm_is_refused_where_there_is_none():
+    with pytest.raises(ValueError, match=r"`batch_norm` should be left out .* Found 'frozen'"):
+        build_network("mlp", shape=(4,), num_classes=2, batch_norm="frozen")
+
+
 def test_imagenet_weights_are_kept_but_for_the_last_layer(monkeypatch):
     original = torchvision.models.resnet18(weights=None)
     asked = {}
@@ -197,7 +414,7 @@ def test_dotted_path_with_one_logit_is_adapted():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("resnet19", {}, "`network` should be one of mlp, resnet18, .* or a dotted path. Found 'resnet19'"),
+        ("resnet19", {}, "`network` should be one of .* mlp, preact_resnet18, .* or a dotted path. Found 'resnet19'"),
         ("no_such_package.Net", {}, "The network 'no_such_package.Net' cannot be imported"),
         ("torch.nn.NoSuchLayer", {}, "The network 'torch.nn.NoSuchLayer' cannot be imported"),
         ("mlp", {"depth": 3}, "The network 'mlp' does not take these options: .*depth"),

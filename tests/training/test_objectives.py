@@ -1,14 +1,18 @@
-"""Objectives: closed forms on linear models, and what they ask of the classifier."""
+"""Objectives: closed forms, a naive second implementation, and what they ask of the classifier."""
 
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
+from jsonargparse import ArgumentParser
+from scipy.stats import kstest
 from torch import Tensor, nn
 
-from tests.properties import assert_within
-from training import AT, Plain, Strength
+from tests.properties import assert_within, unchanged
+from training import AT, Plain, Strength, pgd
+from training.attacks import attack_loss
+from training.objectives import CLP, MART, TRADES, AdversarialObjective, AvMixup, Objective
 
 UNBOUNDED = (-math.inf, math.inf)
 DUAL = {"Linf": 1, "L2": 2}
@@ -115,10 +119,291 @@ def test_randomness_comes_from_the_generator_alone(linear):
 
 @pytest.mark.parametrize("loss", ["margin", "cross_entropy", "dlr"])
 def test_chosen_loss_is_what_the_attack_raises(linear, loss):
-    from training import pgd
-
     recorder, x, y = Recorder(linear(6, 4)), torch.randn(8, 6), torch.randint(4, (8,))
     losses_of(AT(Strength(0.5), steps=2, loss=loss), recorder, x, y)
     generator = torch.Generator().manual_seed(0)
     expected = pgd(recorder.classifier, x, y, 0.5, steps=2, loss=loss, bounds=UNBOUNDED, generator=generator)
     assert torch.equal(recorder.inputs[-1], expected)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def curved(classes: int = 4, dtype: torch.dtype = torch.float64) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, classes)).to(dtype)
+
+
+class Fixed(nn.Module):
+    """Answers the same logits whatever the input."""
+
+    def __init__(self, logits: list[list[float]]) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits
+
+
+def loss_at(objective, classifier, x, y, perturbed, clean_logits=None) -> Tensor:
+    """The loss for given x'."""
+    given = clean_logits or (lambda: classifier(x))
+    (loss,) = objective.losses(classifier, x, y, perturbed, given, generator=seeded()).values()
+    return loss
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """One sample's, in the words of the textbook."""
+    return logits.exp() / logits.exp().sum()
+
+
+def naive_cross_entropy(logits: Tensor, y: int) -> Tensor:
+    return -probabilities(logits)[y].log()
+
+
+def naive_divergence(clean: Tensor, adversarial: Tensor) -> Tensor:
+    pairs = zip(probabilities(clean), probabilities(adversarial), strict=True)
+    return sum(p * (p / q).log() for p, q in pairs)
+
+
+def naive_at(clean: Tensor, adversarial: Tensor, y: int) -> Tensor:
+    return naive_cross_entropy(adversarial, y)
+
+
+def naive_trades(clean: Tensor, adversarial: Tensor, y: int) -> Tensor:
+    return naive_cross_entropy(clean, y) + 3.5 * naive_divergence(clean, adversarial)
+
+
+def naive_mart(clean: Tensor, adversarial: Tensor, y: int) -> Tensor:
+    wrong = max(p for c, p in enumerate(probabilities(adversarial)) if c != y)
+    boosted = naive_cross_entropy(adversarial, y) - (1.0001 - wrong).log()
+    return boosted + 3.5 * naive_divergence(clean, adversarial) * (1 - probabilities(clean)[y])
+
+
+def naive_clp(clean: Tensor, adversarial: Tensor, y: int) -> Tensor:
+    pairs = zip(clean, adversarial, strict=True)
+    return naive_cross_entropy(clean, y) + 0.7 * sum((a - b) ** 2 for a, b in pairs)
+
+
+EPSILON = Strength(0.1)
+AGAINST_NAIVE = {
+    "AT": (AT(EPSILON), naive_at),
+    "TRADES": (TRADES(EPSILON, beta=3.5), naive_trades),
+    "MART": (MART(EPSILON, beta=3.5), naive_mart),
+    "CLP": (CLP(EPSILON, weight=0.7), naive_clp),
+}
+ADVERSARIAL = {"AT": AT, "TRADES": TRADES, "MART": MART, "CLP": CLP, "AvMixup": AvMixup}
+each_adversarial = pytest.mark.parametrize("kind", ADVERSARIAL.values(), ids=ADVERSARIAL)
+
+
+def gradients(loss: Tensor, classifier: nn.Module) -> list[Tensor]:
+    return list(torch.autograd.grad(loss, list(classifier.parameters())))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize(("objective", "naive"), AGAINST_NAIVE.values(), ids=AGAINST_NAIVE)
+def test_loss_and_gradient_agree_with_a_naive_implementation(objective, naive, size, classes):
+    classifier = curved(classes)
+    x, y = torch.randn(size, 6, dtype=torch.float64), torch.randint(classes, (size,))
+    perturbed = x + torch.randn_like(x)
+    samples = zip(x, perturbed, y.tolist(), strict=True)
+    expected = sum(naive(classifier(a[None])[0], classifier(b[None])[0], c) for a, b, c in samples) / size
+    loss = loss_at(objective, classifier, x, y, perturbed)
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(gradients(loss, classifier), gradients(expected, classifier), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("size", [1, 7])
+def test_mixup_agrees_with_a_naive_implementation(size, classes):
+    classifier, objective = curved(classes), AvMixup(EPSILON, lambda1=0.9, lambda2=0.3)
+    x, y = torch.randn(size, 6, dtype=torch.float64), torch.randint(classes, (size,))
+    vertex = x + torch.randn_like(x)
+    shares = torch.rand(size, generator=seeded(), dtype=torch.float64)
+    expected = 0
+    for share, a, b, true in zip(shares, x, vertex, y.tolist(), strict=True):
+        p = probabilities(classifier((share * a + (1 - share) * b)[None])[0])
+        for c in range(classes):
+            at_x, at_vertex = (0.9, 0.3) if c == true else (0.1 / (classes - 1), 0.7 / (classes - 1))
+            expected = expected - (share * at_x + (1 - share) * at_vertex) * p[c].log() / size
+    loss = loss_at(objective, classifier, x, y, vertex)
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(gradients(loss, classifier), gradients(expected, classifier), rtol=1e-9, atol=1e-12)
+
+
+def test_vertex_lies_twice_as_far_as_the_adversarial_input():
+    classifier, x, y = curved(), torch.rand(8, 6, dtype=torch.float64), torch.randint(4, (8,))
+    adversarial, vertex = (
+        kind(EPSILON, steps=3, loss="cross_entropy").perturbed(classifier, x, y, bounds=UNBOUNDED, generator=seeded())
+        for kind in (AT, AvMixup)
+    )
+    torch.testing.assert_close(vertex - x, 2 * (adversarial - x))
+
+
+def test_vertex_is_clipped_to_the_bounds():
+    classifier, x, y = curved(), torch.rand(8, 6, dtype=torch.float64), torch.randint(4, (8,))
+    vertex = AvMixup(EPSILON, gamma=20.0).perturbed(classifier, x, y, bounds=(0.0, 1.0), generator=seeded())
+    assert (vertex.min(), vertex.max()) == (0, 1)
+
+
+def test_every_sample_draws_its_own_uniform_share():
+    recorder = Recorder(curved())
+    x = torch.zeros(1000, 6, dtype=torch.float64)
+    loss_at(AvMixup(EPSILON), recorder, x, torch.zeros(1000, dtype=torch.int64), x + 1)
+    mixed = recorder.inputs[-1]
+    assert (mixed == mixed[:, :1]).all()
+    assert kstest(mixed[:, 0], "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("kind", [AT, TRADES, CLP, AvMixup])
+def test_without_a_ball_every_loss_is_the_clean_cross_entropy(kind):
+    classifier, x, y = curved(), torch.randn(8, 6, dtype=torch.float64), torch.randint(4, (8,))
+    options = {"lambda2": 1.0} if kind is AvMixup else {}
+    (loss,) = losses_of(kind(Strength(0.0), steps=2, **options), classifier, x, y).values()
+    torch.testing.assert_close(loss, F.cross_entropy(classifier(x), y), rtol=1e-14, atol=0)
+
+
+def test_without_a_ball_mart_is_its_boosted_cross_entropy():
+    classifier, x, y = curved(), torch.randn(8, 6, dtype=torch.float64), torch.randint(4, (8,))
+    (loss,) = losses_of(MART(Strength(0.0), steps=2), classifier, x, y).values()
+    logits = classifier(x)
+    wrong = (logits.softmax(dim=1) * (1 - F.one_hot(y, 4))).amax(dim=1)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, y) - (1.0001 - wrong).log().mean())
+
+
+@pytest.mark.parametrize(
+    ("objective", "y", "expected"),
+    [
+        (TRADES(EPSILON), 0, 6 * 2e4),
+        (TRADES(EPSILON), 1, 2e4 + 6 * 2e4),
+        (MART(EPSILON), 0, 2e4 - math.log(1e-4)),
+        (MART(EPSILON), 1, -math.log(1.0001) + 6 * 2e4),
+        (CLP(EPSILON), 0, 0.5 * 8e8),
+        (AT(EPSILON), 0, 2e4),
+    ],
+)
+def test_huge_logits_give_exact_losses_and_finite_gradients(objective, y, expected):
+    clean, adversarial = Fixed([[1e4, -1e4]]), Fixed([[-1e4, 1e4]])
+    x = torch.zeros(1, 6)
+    loss = loss_at(objective, adversarial, x, torch.tensor([y]), x, lambda: clean(x))
+    torch.testing.assert_close(loss, torch.tensor(expected))
+    loss.backward()
+    assert adversarial.logits.grad.isfinite().all()
+    assert clean.logits.grad is None or clean.logits.grad.isfinite().all()
+
+
+def test_boost_is_exact_where_the_wrong_class_is_certain():
+    rivals = Fixed([[-30.0, 30.0]])
+    x = torch.zeros(1, 6)
+    loss = loss_at(MART(EPSILON, beta=0.0), rivals, x, torch.tensor([0]), x)
+    torch.testing.assert_close(loss.item() - 60, -math.log(1e-4), rtol=2e-6, atol=0)
+
+
+@each_adversarial
+@pytest.mark.parametrize("mixed", [True, False])
+def test_losses_are_scalars_in_float32_also_in_lower_precision(kind, mixed):
+    dtype = torch.float32 if mixed else torch.bfloat16
+    classifier, x, y = curved(dtype=dtype), torch.randn(3, 6, dtype=dtype), torch.randint(4, (3,))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+        loss = loss_at(kind(EPSILON), classifier, x, y, x + 0.1)
+    assert (loss.shape, loss.dtype, loss.requires_grad) == ((), torch.float32, True)
+
+
+INNER = {"AT": "cross_entropy", "TRADES": "kl", "MART": "cross_entropy", "CLP": "cross_entropy"}
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_inner_maximisation_is_that_of_pgd(name):
+    classifier, x, y = curved(), torch.rand(8, 6, dtype=torch.float64), torch.randint(4, (8,))
+    options = {"norm": "L2", "steps": 4, "step_size": Strength(0.03)}
+    answer = ADVERSARIAL[name](EPSILON, **options).perturbed(classifier, x, y, bounds=(0.0, 1.0), generator=seeded())
+    options |= {"step_size": 0.03, "loss": INNER[name], "bounds": (0.0, 1.0)}
+    assert torch.equal(answer, pgd(classifier, x, y, 0.1, generator=seeded(), **options))
+
+
+@each_adversarial
+def test_inner_maximisation_may_start_at_the_input(kind):
+    x = torch.rand(8, 6, dtype=torch.float64)
+    objective = kind(EPSILON, steps=0, loss="margin", random_start=False)
+    answer = objective.perturbed(curved(), x, torch.randint(4, (8,)), bounds=(0.0, 1.0), generator=seeded())
+    assert torch.equal(answer, x)
+
+
+@pytest.mark.parametrize("kind", [AT, MART, CLP, AvMixup])
+def test_inner_maximisation_raises_the_cross_entropy(kind):
+    classifier, x, y = curved(), torch.randn(16, 6, dtype=torch.float64), torch.randint(4, (16,))
+    answer = kind(EPSILON).perturbed(classifier, x, y, bounds=UNBOUNDED, generator=seeded())
+    assert (attack_loss(classifier(answer), y) > attack_loss(classifier(x), y)).all()
+
+
+def test_inner_maximisation_of_trades_raises_the_divergence():
+    classifier, x, y = curved(), torch.randn(16, 6, dtype=torch.float64), torch.randint(4, (16,))
+    found = {
+        loss: TRADES(EPSILON, beta=1.0, loss=loss).perturbed(classifier, x, y, bounds=UNBOUNDED, generator=seeded())
+        for loss in ("kl", "cross_entropy")
+    }
+    drift = {
+        loss: loss_at(TRADES(EPSILON, beta=1.0), classifier, x, y, answer) - F.cross_entropy(classifier(x), y)
+        for loss, answer in found.items()
+    }
+    assert drift["kl"] > drift["cross_entropy"] > 0
+
+
+@each_adversarial
+def test_x_is_found_without_a_trace_on_the_classifier(kind):
+    classifier = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 4)).train()
+    x, y = torch.randn(5, 6), torch.randint(4, (5,))
+    with unchanged(classifier):
+        answer = kind(EPSILON, steps=2).perturbed(
+            classifier, x.requires_grad_(), y, bounds=UNBOUNDED, generator=seeded()
+        )
+    assert not answer.requires_grad
+
+
+@pytest.mark.parametrize(("kind", "passes"), [(AT, 1), (TRADES, 2), (MART, 2), (CLP, 2), (AvMixup, 1)])
+def test_clean_and_perturbed_inputs_are_normalised_apart(kind, passes):
+    normalisation = nn.BatchNorm1d(6)
+    recorder = Recorder(nn.Sequential(normalisation, nn.Linear(6, 4)))
+    losses_of(kind(EPSILON, steps=2), recorder, torch.randn(5, 6), torch.randint(4, (5,)))
+    assert int(normalisation.num_batches_tracked) == passes
+    assert {len(inputs) for inputs in recorder.inputs} == {5}
+
+
+@pytest.mark.parametrize("kind", [AT, AvMixup])
+def test_clean_logits_are_asked_for_only_where_they_are_needed(kind):
+    def refuse() -> Tensor:
+        raise AssertionError("nobody needs the clean logits")
+
+    x, y = torch.randn(4, 6), torch.randint(4, (4,))
+    kind(EPSILON, steps=1)(curved(dtype=torch.float32), x, y, refuse, bounds=UNBOUNDED, generator=seeded())
+
+
+@each_adversarial
+def test_configuration_names_every_option(kind):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--objective", type=Objective)
+    inner = {"norm": "L2", "steps": 3, "step_size": "2/255", "loss": "margin", "random_start": False}
+    chosen = {"class_path": f"training.objectives.{kind.__name__}", "init_args": {"epsilon": "8/255"} | inner}
+    objective = parser.instantiate_classes(parser.parse_object({"objective": chosen})).objective
+    assert isinstance(objective, kind)
+    assert isinstance(objective, AdversarialObjective)
+    assert {name: getattr(objective, name) for name in inner} == inner | {"step_size": Strength("2/255")}
+    assert objective.epsilon.written == "8/255"
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (TRADES, {"beta": -1.0}, "`beta` should be at least 0. Found -1.0"),
+        (MART, {"beta": math.nan}, "`beta` should be at least 0. Found nan"),
+        (CLP, {"weight": -0.5}, "`weight` should be at least 0. Found -0.5"),
+        (AvMixup, {"gamma": -2.0}, "`gamma` should be at least 0. Found -2.0"),
+        (AvMixup, {"lambda1": 1.1}, r"`lambda1` should lie in \[0, 1\]. Found 1.1"),
+        (AvMixup, {"lambda2": -0.1}, r"`lambda2` should lie in \[0, 1\]. Found -0.1"),
+    ],
+)
+def test_wrong_argument_is_named(kind, options, message):
+    with pytest.raises(ValueError, match=message):
+        kind(EPSILON, **options)

@@ -1,21 +1,29 @@
 """Data sets: each states its bounds, class names, shape and splits, and its exact residual where one is known."""
 
+from training.data.augmentation import Augmentation
+from training.data.cifar import CIFAR10, CIFAR100
 from training.data.dataset import Batch, DataSet, Split, SplitName
 from training.data.digits import Digits
+from training.data.folders import ImageFolders, TinyImageNet
 from training.data.hdf5 import HDF5Images
 from training.data.mnist import MNIST, MNISTPair
 from training.data.spheres import Spheres
 from training.data.squares import Squares
 
 __all__ = [
+    "CIFAR10",
+    "CIFAR100",
     "MNIST",
+    "Augmentation",
     "Batch",
     "DataSet",
     "Digits",
     "HDF5Images",
+    "ImageFolders",
     "MNISTPair",
     "Spheres",
     "Split",
     "SplitName",
     "Squares",
+    "TinyImageNet",
 ]

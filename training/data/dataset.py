@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped, UInt8
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from generators import ExactResidual, NearestExample, ResidualEstimator
+from training.data.augmentation import Augmentation
 from training.seeds import derived_seed
 
 SplitName = Literal["train", "validation", "test"]
@@ -49,9 +50,7 @@ class Split(Dataset[Batch]):
         index = torch.as_tensor(indices, dtype=torch.int64)
         images = self.images[index]
         if images.dtype == torch.uint8:
-            low, high = self.bounds
-            share = images.float().div_(255)
-            images = torch.lerp(torch.full_like(share, low), torch.full_like(share, high), share)
+            images = from_bytes(images, self.bounds)
         return Batch(images, self.labels[index], index)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
@@ -63,22 +62,33 @@ class Split(Dataset[Batch]):
         return torch.randperm(len(self), generator=generator).tolist()
 
 
-class EpochOrder(Sampler[int]):
-    """Visits a split in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
+def from_bytes(images: UInt8[Tensor, "*shape"], bounds: Bounds) -> Float[Tensor, "*shape"]:
+    """Bytes mapped from [0, 255] to the bounds, which are met exactly."""
+    share = images.float().div_(255)
+    low, high = bounds
+    return torch.lerp(torch.full_like(share, low), torch.full_like(share, high), share)
 
-    def __init__(self, split: Split, seed: int) -> None:
-        self.split, self.seed, self.epoch = split, seed, 0
+
+class EpochOrder(DistributedSampler[int]):
+    """Visits a split in an order that depends on seed and epoch alone, so that a resumed run repeats it.
+
+    Several processes deal the order out among them in turn, as cards: their k-th batches together are the k-th batch
+    of one process with as many times the batch size. Lightning leaves a distributed sampler as it is.
+    """
+
+    def __init__(self, split: Split, seed: int, rank: int = 0, processes: int = 1) -> None:
+        super().__init__(split, num_replicas=processes, rank=rank)
+        self.split, self.seed = split, seed
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch."""
-        self.epoch = epoch
+        super().set_epoch(epoch)
         self.split.set_epoch(self.seed, epoch)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.split.order(self.seed, self.epoch))
-
-    def __len__(self) -> int:
-        return len(self.split)
+        order = self.split.order(self.seed, self.epoch)
+        order += order[: self.total_size - len(order)]  # as long for every process
+        return iter(order[self.rank :: self.num_replicas])
 
 
 class DataSet(LightningDataModule):
@@ -90,6 +100,7 @@ class DataSet(LightningDataModule):
         classes: their names, in the order of the labels.
         shape: of one input.
         exact_residual: Δx where it is known, else None.
+        augmentation: what happens to training batches, else None.
 
     Args:
         batch_size: samples per training step.
@@ -103,6 +114,7 @@ class DataSet(LightningDataModule):
     classes: tuple[str, ...]
     shape: tuple[int, ...]
     exact_residual: ExactResidual | None = None
+    augmentation: Augmentation | None = None
 
     def __init__(self, batch_size: int = 64, eval_batch_size: int = 512, seed: int = 0, workers: int = 0) -> None:
         super().__init__()
@@ -117,6 +129,11 @@ class DataSet(LightningDataModule):
     def num_classes(self) -> int:
         """C."""
         return len(self.classes)
+
+    @property
+    def augments(self) -> bool:
+        """Whether a training step sees other images than those of the split, to which stored residuals belong."""
+        return self.augmentation is not None
 
     def split(self, name: SplitName) -> Split:
         """The samples of a split; read or made once."""
@@ -156,9 +173,11 @@ class DataSet(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training split in the order of the epoch."""
         split = self.split("train")
-        order = EpochOrder(split, self.seed)
-        # Lightning builds a run's first iterator before it tells the epoch, and workers then copy the split.
-        if self.trainer is not None:
+        if self.trainer is None:
+            order = EpochOrder(split, self.seed)
+        else:
+            order = EpochOrder(split, self.seed, self.trainer.global_rank, self.trainer.world_size)
+            # Lightning builds a run's first iterator before it tells the epoch, and workers then copy the split.
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             order.set_epoch(progress.processed)
         return self._loader(split, self.batch_size, order)
@@ -170,6 +189,17 @@ class DataSet(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test split, in order."""
         return self.batches("test")
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment a training batch, on the device where its step is taken; called by Lightning.
+
+        The result depends on seed, epoch, number of the batch and process alone, so that a resumed run repeats it.
+        """
+        if self.augmentation is None or self.trainer is None or not self.trainer.training:
+            return batch
+        number = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        seed = derived_seed(self.seed, "augmentation", self.trainer.current_epoch, number, self.trainer.global_rank)
+        return batch._replace(x=self.augmentation(batch.x, bounds=self.bounds, seed=seed))
 
     def batches(self, name: SplitName) -> DataLoader[Batch]:
         """Batches of a split, in order."""
@@ -232,3 +262,21 @@ def check_samples(
 def shuffled(count: int, *parts: int | str) -> Int[Tensor, "N"]:
     """A fixed shuffle of [0, count)."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(derived_seed(*parts)))
+
+
+def validation_divided(count: int, share: float, name: str) -> tuple[Int[Tensor, "N"], Int[Tensor, "M"]]:
+    """Samples that stay for training and samples kept for validation, by a fixed shuffle.
+
+    Args:
+        count: number of samples.
+        share: to keep for validation, at least one sample.
+        name: of the data set, on which the shuffle depends.
+
+    Raises:
+        ValueError: if the share does not lie in (0, 1).
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"`validation_share` should lie in (0, 1). Found {share}.")
+    order = shuffled(count, "validation", name)
+    kept = max(1, int(count * share))
+    return order[kept:], order[:kept]

@@ -9,6 +9,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
+from training.data.augmentation import Augmentation
 from training.data.dataset import DataSet, Split, SplitName, check_samples, shuffled
 
 
@@ -28,6 +29,7 @@ class HDF5Images(DataSet):
         classes: names of the classes; numbered if not given.
         bounds: lowest and highest legal value of an input.
         name: as it stands in tables.
+        augmentation: of training batches; none if not given.
         batch_size: samples per training step.
         eval_batch_size: samples per batch where no step is taken.
         seed: of the order of the training samples.
@@ -48,6 +50,7 @@ class HDF5Images(DataSet):
         classes: list[str] | None = None,
         bounds: tuple[float, float] = (-1.0, 1.0),
         name: str = "HDF5",
+        augmentation: Augmentation | None = None,
         batch_size: int = 64,
         eval_batch_size: int = 512,
         seed: int = 0,
@@ -56,6 +59,7 @@ class HDF5Images(DataSet):
         super().__init__(batch_size, eval_batch_size, seed, workers)
         if not 0 < validation_share < 1:
             raise ValueError(f"`validation_share` should lie in (0, 1). Found {validation_share}.")
+        self.augmentation = augmentation
         self.files = {"train": train, "test": test, "validation": validation or []}
         self.validation_share, self.bounds, self.name = validation_share, (bounds[0], bounds[1]), name
         if not train:

@@ -1,10 +1,14 @@
 """What stands between the data and a network, and between a network and the logits."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class OneLogit(nn.Module):
@@ -43,10 +47,27 @@ class ToImageNetInput(nn.Module):
         if not -float("inf") < low < high < float("inf"):
             raise ValueError(f"`bounds` should be finite for ImageNet normalisation. Found {bounds}.")
         self.low, self.width = low, high - low
-        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
         self.register_buffer("mean", mean.reshape(3, 1, 1), persistent=False)
         self.register_buffer("deviation", deviation.reshape(3, 1, 1), persistent=False)
 
     def forward(self, x: Float[Tensor, "B channels height width"]) -> Float[Tensor, "B 3 height width"]:
         """Normalised images; grey ones are repeated to three channels."""
         return ((x - self.low) / self.width - self.mean) / self.deviation
+
+
+class Prepared(nn.Module):
+    """A network behind its input adapter; the adapter holds no saved weights.
+
+    Args:
+        adapter: from inputs in the data's own range to what the network expects.
+        network: from there to logits.
+    """
+
+    def __init__(self, adapter: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.adapter, self.network = adapter, network
+
+    def forward(self, x: Any) -> Any:
+        """Logits."""
+        return self.network(self.adapter(x))

@@ -7,16 +7,27 @@ from typing import Any
 from torch import nn
 
 from training.networks.adapters import OneLogit
-from training.networks.resnet import resnet18, resnet18_cifar
-from training.networks.small import MLP, SmallCNN
+from training.networks.normalisation import BatchNormMode, set_batch_norm
+from training.networks.preact import preact_resnet18, wide_resnet, wide_resnet28_10, wide_resnet34_10
+from training.networks.resnet import resnet18, resnet18_cifar, resnet34_cifar
+from training.networks.small import MLP, SmallCNN, logistic_regression
+from training.networks.transformers import swin_adapters, vit_adapters
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "logistic_regression": logistic_regression,
     "mlp": MLP,
+    "preact_resnet18": preact_resnet18,
     "resnet18": resnet18,
     "resnet18_cifar": resnet18_cifar,
+    "resnet34_cifar": resnet34_cifar,
     "small_cnn": SmallCNN,
+    "swin_adapters": swin_adapters,
+    "vit_adapters": vit_adapters,
+    "wide_resnet": wide_resnet,
+    "wide_resnet28_10": wide_resnet28_10,
+    "wide_resnet34_10": wide_resnet34_10,
 }
-NEED_BOUNDS = ("resnet18",)
+NEED_BOUNDS = ("resnet18", "swin_adapters", "vit_adapters")
 
 
 def build_network(
@@ -26,21 +37,25 @@ def build_network(
     num_classes: int,
     bounds: tuple[float, float] = (-1.0, 1.0),
     one_logit: bool = False,
+    batch_norm: BatchNormMode | None = None,
     **options: Any,
 ) -> nn.Module:
     """A classifier by name, from `(B, *shape)` to logits `(B, num_classes)`.
 
     Args:
-        name: one of ours ("mlp", "small_cnn", "resnet18", "resnet18_cifar"), or the dotted path of a class or
-            function of yours, such as `mypackage.models.Net`, which is called with `options` alone.
+        name: one of ours, see `NETWORKS`, or the dotted path of a class or function of yours, such as
+            `mypackage.models.Net`, which is called with `options` alone.
         shape: of one input.
         num_classes: C ≥ 2.
         bounds: of the data, for networks that normalise.
         one_logit: a binary network with a single output, adapted to two logits.
+        batch_norm: "on", "frozen" or "no_running_statistics", see `set_batch_norm`; None leaves it as the network
+            has it. Without running statistics, answers depend on the batch in evaluation too.
         options: what the network itself takes.
 
     Raises:
-        ValueError: for an unknown name, options the network does not take, or one logit for several classes.
+        ValueError: for an unknown name, options the network does not take, one logit for several classes, or
+            `batch_norm` for a network that has none.
 
     Example:
         >>> build_network("mlp", shape=(2,), num_classes=2, hidden=[3])
@@ -63,6 +78,8 @@ def build_network(
         network = _call(NETWORKS[name], name, ours | options)
     else:
         raise ValueError(f"`network` should be one of {', '.join(NETWORKS)}, or a dotted path. Found {name!r}.")
+    if batch_norm is not None:
+        set_batch_norm(network, batch_norm)
     return OneLogit(network) if one_logit else network
 
 

@@ -1,24 +1,14 @@
-"""torchvision's ResNet-18 as the papers use it."""
+"""torchvision's ResNets as the papers use them."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal
 from urllib.error import URLError
 
-import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from training.networks.adapters import ToImageNetInput
-
-
-class FrozenBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that stays in evaluation mode: its statistics never move, its scale and shift train."""
-
-    def forward(self, x: Any) -> Any:
-        """Normalise with the statistics as they are."""
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-        )
+from training.networks.adapters import Prepared, ToImageNetInput
+from training.networks.normalisation import FrozenBatchNorm
 
 
 def resnet18(
@@ -55,7 +45,7 @@ def resnet18(
             "`weights=None` (in YAML: `weights: null`)."
         ) from error
     network.fc = nn.Linear(network.fc.in_features, outputs)
-    return _Prepared(ToImageNetInput(bounds), network)
+    return Prepared(ToImageNetInput(bounds), network)
 
 
 def resnet18_cifar(shape: Sequence[int], outputs: int, frozen_batch_norm: bool = False) -> nn.Module:
@@ -69,22 +59,27 @@ def resnet18_cifar(shape: Sequence[int], outputs: int, frozen_batch_norm: bool =
         frozen_batch_norm: keep batch norm in evaluation mode.
     """
     norm = FrozenBatchNorm if frozen_batch_norm else nn.BatchNorm2d
-    network = torchvision.models.resnet18(weights=None, norm_layer=norm, num_classes=outputs)
+    return _for_small_images(torchvision.models.resnet18, shape, outputs, norm)
+
+
+def resnet34_cifar(shape: Sequence[int], outputs: int) -> nn.Module:
+    """ResNet-34 for small images, made like `resnet18_cifar`: 21.3 million parameters with ten outputs (paper 3).
+
+    Args:
+        shape: of one image, (channels, height, width).
+        outputs: number of logits.
+    """
+    return _for_small_images(torchvision.models.resnet34, shape, outputs, nn.BatchNorm2d)
+
+
+def _for_small_images(
+    make: Callable[..., nn.Module], shape: Sequence[int], outputs: int, norm: type[nn.Module]
+) -> nn.Module:
+    network = make(weights=None, norm_layer=norm, num_classes=outputs)
     network.conv1 = nn.Conv2d(shape[0], 64, kernel_size=3, stride=1, padding=1, bias=False)
     network.maxpool = nn.Identity()
     network.apply(_initialise_kaiming)
     return network
-
-
-class _Prepared(nn.Module):
-    """A network behind its input adapter; the adapter holds no saved weights."""
-
-    def __init__(self, adapter: nn.Module, network: nn.Module) -> None:
-        super().__init__()
-        self.adapter, self.network = adapter, network
-
-    def forward(self, x: Any) -> Any:
-        return self.network(self.adapter(x))
 
 
 def _initialise_kaiming(part: nn.Module) -> None:

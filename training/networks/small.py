@@ -25,6 +25,16 @@ class MLP(nn.Sequential):
         super().__init__(*layers, nn.Linear(sizes[-1], outputs))
 
 
+def logistic_regression(shape: Sequence[int], outputs: int) -> MLP:
+    """One linear layer: paper 3's network for MNIST 1-vs-2, where the inner maximum has a closed form.
+
+    Args:
+        shape: of one input.
+        outputs: number of logits.
+    """
+    return MLP(shape, outputs, hidden=())
+
+
 class SmallCNN(nn.Module):
     """Two strided convolutions and two linear layers, without normalisation, after Wong and Kolter 2018.
 

@@ -1,0 +1,236 @@
+"""Many bounded minimisations at once: limited-memory BFGS with box bounds, every problem for itself.
+
+The memory of a problem is two matrices, as in Byrd, Nocedal and Schnabel 1994, https://doi.org/10.1007/BF01582063,
+so that the directions of a batch cost a few batched products. Bounds are kept by projection, with the variables that
+push against a bound left out of the direction (Bertsekas 1982, https://doi.org/10.1137/0320018).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+SUFFICIENT = 1e-4
+"""Part of the decrease foretold by the gradient that a step must bring (Armijo)."""
+
+CURVED = 1e-6
+"""Smallest cosine between a step and the change of the gradient along it for the pair to be remembered."""
+
+REACH = 1.05
+"""The first step goes this many times as far as a linear function would need to come down to zero."""
+
+Matrix = Callable[[Float[Tensor, "K n"]], Float[Tensor, "K n"]]
+
+
+class Evaluation(NamedTuple):
+    """An objective at one point of each problem; `goal` says whether the point is what is looked for."""
+
+    value: Float[Tensor, "K"]
+    gradient: Float[Tensor, "K n"]
+    goal: Bool[Tensor, "K"]
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """Evaluates points `(K, n)` of the problems numbered `(K,)`; no value is below zero."""
+
+    def __call__(self, point: Float[Tensor, "K n"], problem: Int[Tensor, "K"], /) -> Evaluation:
+        """One point of each of K problems."""
+        ...
+
+
+class Minima(NamedTuple):
+    """Where the minimisations ended.
+
+    Attributes:
+        point: the lowest iterate that meets the goal or, where none does, the last and lowest of all, `(B, n)`.
+        value: of the objective there, `(B,)`.
+        goal: whether it is met there, `(B,)`.
+        iterations: steps taken, `(B,)`.
+        evaluations: of the objective with its gradient, without the one at the start, `(B,)`.
+    """
+
+    point: Float[Tensor, "B n"]
+    value: Float[Tensor, "B"]
+    goal: Bool[Tensor, "B"]
+    iterations: Int[Tensor, "B"]
+    evaluations: Int[Tensor, "B"]
+
+
+def minimise(
+    objective: Objective,
+    start: Float[Tensor, "B n"],
+    first: Evaluation,
+    low: Float[Tensor, "n"],
+    high: Float[Tensor, "n"],
+    *,
+    iterations: int = 40,
+    memory: int = 5,
+    tolerance: float = 1e-5,
+    precondition: Matrix | None = None,
+    stop_at_goal: bool = False,
+) -> Minima:
+    """Minimise B functions that are nowhere negative, in a box.
+
+    In every round each problem that is still open is evaluated once: some take the step and turn, others shorten it.
+    Values never rise along the steps taken. A problem is finished when a step lowers its value by too little, or
+    could only have been too short to do more, or after the last iteration.
+
+    Args:
+        objective: the functions, see `Objective`.
+        start: points in the box, `(B, n)`.
+        first: the objective at the start.
+        low: lower bounds, `(n,)`.
+        high: upper bounds, `(n,)`.
+        iterations: largest number of steps taken.
+        memory: pairs of a step and a change of gradient that are remembered.
+        tolerance: part of its value by which a step must lower a problem for it to go on.
+        precondition: multiplies rows by a symmetric positive definite matrix, a guess of the inverse Hessian up to
+            its scale, which is measured; None for the identity.
+        stop_at_goal: a problem is finished, too, by a step to a point that meets the goal.
+    """
+    box = _Box(low, high, precondition or (lambda rows: rows))
+    point, value, goal = (part.clone() for part in (start, first.value, first.goal))
+    steps, evaluations = (torch.zeros_like(goal, dtype=torch.int64) for _ in range(2))
+    now = box.begin(start, first, memory)
+    while len(now.problem):
+        problem, trial = now.problem, box.project(now.point + now.length.unsqueeze(1) * now.direction)
+        found = objective(trial, problem)
+        foretold = (now.gradient * (now.point - trial)).sum(dim=1)
+        brought = now.value - found.value
+        taken = brought >= SUFFICIENT * foretold.clamp(min=0)
+        # The minimum of a parabola through both values and the slope.
+        length = now.length * torch.where(taken, 1, (foretold / (2 * (foretold - brought))).clamp(0.1, 0.5))
+        evaluations[problem] += 1
+        steps[problem] += taken
+
+        better = taken & (found.goal | ~goal[problem])
+        rows = problem[better]
+        point[rows], value[rows], goal[rows] = trial[better], found.value[better], found.goal[better]
+
+        # Where the box bends a long step uphill, a shorter one still promises what the slope says.
+        slope = -(now.gradient * now.direction).sum(dim=1)
+        promised = torch.where(taken, brought, length * slope)
+        stays = (promised > tolerance * now.value) & (steps[problem] < iterations)
+        if stop_at_goal:
+            stays &= ~(taken & found.goal)
+        found = Evaluation(*(part[stays] for part in found))
+        now = box.go_on(now.only(stays), trial[stays], found, length[stays], taken[stays])
+    return Minima(point, value, goal, steps, evaluations)
+
+
+class _Open(NamedTuple):
+    """Where the open problems are, which way they look and what they remember.
+
+    A problem's pairs lie in a ring: pair number k of `pairs` at k mod memory. `products` holds shiftᵢ · changeⱼ
+    for every i that was there when j came; empty places are zero.
+    """
+
+    problem: Tensor
+    point: Tensor
+    value: Tensor
+    gradient: Tensor
+    direction: Tensor
+    length: Tensor
+    scale: Tensor
+    pairs: Tensor
+    shifts: Tensor
+    changes: Tensor
+    products: Tensor
+
+    def only(self, chosen: Tensor) -> "_Open":
+        return _Open(*(part[chosen] for part in self))
+
+
+class _Box:
+    """The steps from one state to the next, inside bounds and in a metric."""
+
+    def __init__(self, low: Tensor, high: Tensor, precondition: Matrix) -> None:
+        self.low, self.high, self.precondition = low, high, precondition
+
+    def project(self, point: Tensor) -> Tensor:
+        return point.clamp(self.low, self.high)
+
+    def free(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Which variables do not push against a bound."""
+        return ~((point <= self.low) & (gradient > 0) | (point >= self.high) & (gradient < 0))
+
+    def begin(self, start: Tensor, first: Evaluation, memory: int) -> _Open:
+        """Steepest descent, as far as a linear function would go to zero; without what is level already."""
+        (count, size), none = start.shape, torch.zeros(len(start), dtype=torch.int64, device=start.device)
+        free = self.free(start, first.gradient)
+        uphill = self.precondition(first.gradient * free) * free
+        slope = (first.gradient * uphill).sum(dim=1)
+        scale = REACH * first.value / slope
+        now = _Open(
+            problem=torch.arange(count, device=start.device),
+            point=start,
+            value=first.value,
+            gradient=first.gradient,
+            direction=-scale.unsqueeze(1) * uphill,
+            length=torch.ones_like(scale),
+            scale=scale,
+            pairs=none,
+            shifts=start.new_zeros(count, memory, size),
+            changes=start.new_zeros(count, memory, size),
+            products=start.new_zeros(count, memory, memory),
+        )
+        return now.only(slope > 0)
+
+    def go_on(self, now: _Open, trial: Tensor, found: Evaluation, length: Tensor, taken: Tensor) -> _Open:
+        """Who takes the step looks anew; the others look the same way, less far."""
+        free = self.free(now.point, now.gradient)
+        now = self.remember(now, taken, trial - now.point, (found.gradient - now.gradient) * free)
+        moved = taken.unsqueeze(1)
+        point, gradient = torch.where(moved, trial, now.point), torch.where(moved, found.gradient, now.gradient)
+        return now._replace(
+            point=point,
+            value=torch.where(taken, found.value, now.value),
+            gradient=gradient,
+            direction=torch.where(moved, self.downhill(now, gradient, self.free(point, gradient)), now.direction),
+            length=torch.where(taken, 1, length),
+        )
+
+    def remember(self, now: _Open, taken: Tensor, shift: Tensor, change: Tensor) -> _Open:
+        """Put a pair into the memory of those who took the step, where the function curves upwards along it."""
+        product = (shift * change).sum(dim=1)
+        curved = product > CURVED * (shift.square().sum(dim=1) * change.square().sum(dim=1)).sqrt()
+        rows = (taken & curved).nonzero().squeeze(1)
+        place = now.pairs[rows] % now.shifts.shape[1]
+        now.shifts[rows, place], now.changes[rows, place] = shift[rows], change[rows]
+        now.products[rows, :, place] = (now.shifts * change.unsqueeze(1)).sum(dim=2)[rows]
+        now.scale[rows] = product[rows] / (change[rows] * self.precondition(change[rows])).sum(dim=1)
+        now.pairs[rows] += 1
+        return now
+
+    def downhill(self, now: _Open, gradient: Tensor, free: Tensor) -> Tensor:
+        """Minus the inverse Hessian times the gradient, both restricted to the free variables.
+
+        With shifts S, changes Y, R the upper triangle of SᵀY from oldest to newest, D its diagonal and the guess H₀,
+        the inverse Hessian times g is r + S c, where a = R⁻¹ Sᵀg, r = H₀ (g − Y a) and c = R⁻ᵀ (D a − Yᵀr).
+        """
+        memory = now.shifts.shape[1]
+        order = (now.pairs.unsqueeze(1) + torch.arange(memory, device=gradient.device)) % memory
+        ranked = now.products.gather(1, order.unsqueeze(2).expand(-1, -1, memory))
+        triangle = ranked.gather(2, order.unsqueeze(1).expand(-1, memory, -1)).triu()
+        diagonal = triangle.diagonal(dim1=1, dim2=2)
+        triangle = triangle + torch.diag_embed((diagonal == 0).to(triangle))
+
+        rest = gradient * free
+        a = torch.linalg.solve_triangular(triangle, _products(now.shifts, rest, order), upper=True)
+        rest = self.precondition(rest - _combined(now.changes, a, order)) * now.scale.unsqueeze(1)
+        b = diagonal.unsqueeze(2) * a - _products(now.changes, rest, order)
+        c = torch.linalg.solve_triangular(triangle.mT, b, upper=False)
+        return -(rest + _combined(now.shifts, c, order)) * free
+
+
+def _products(rows: Float[Tensor, "K m n"], vector: Float[Tensor, "K n"], order: Int[Tensor, "K m"]) -> Tensor:
+    """Of each problem's vector with its rows, `(K, m, 1)` in the given order."""
+    return (rows * vector.unsqueeze(1)).sum(dim=2).gather(1, order).unsqueeze(2)
+
+
+def _combined(rows: Float[Tensor, "K m n"], share: Float[Tensor, "K m 1"], order: Int[Tensor, "K m"]) -> Tensor:
+    """The rows of each problem added up with shares that are given in order, `(K, n)`."""
+    return (rows * torch.zeros_like(share).scatter(1, order.unsqueeze(2), share)).sum(dim=1)

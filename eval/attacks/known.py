@@ -1,0 +1,59 @@
+"""Every attack by the name that stands in configurations and records."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from eval.attacks.autoattack import auto_attack
+from eval.attacks.minimum_norm import carlini_wagner, ddn, deepfool, fmn
+from eval.attacks.spatial import spatial_attack
+from eval.attacks.spsa import spsa
+from eval.attacks.square import square_attack
+from training.attacks import Norm, fgsm, mi_fgsm, pgd
+
+EVERY_NORM: tuple[Norm, ...] = ("Linf", "L2", "L1")
+
+
+@dataclass(frozen=True)
+class KnownAttack:
+    """An attack as the suite knows it.
+
+    Attributes:
+        title: as it stands in tables.
+        attack: with a budget, `(classifier, x, y, strength, *, norm, bounds, generator)`, or without.
+        norms: in which it can be measured; none where its strength is no distance, but 1/τ.
+        minimal: whether it looks for the nearest adversarial example itself and takes no strength.
+        costly: whether a failure costs so much that the search should start near the answer.
+    """
+
+    title: str
+    attack: Callable[..., Tensor]
+    norms: tuple[Norm, ...] = EVERY_NORM
+    minimal: bool = False
+    costly: bool = False
+
+
+ATTACKS = {
+    "fgsm": KnownAttack("FGSM", fgsm),
+    "pgd": KnownAttack("PGD", partial(pgd, leave_when_fooled=True)),
+    "pgd20": KnownAttack("PGD-20", partial(pgd, steps=20, leave_when_fooled=True)),
+    "pgd100": KnownAttack("PGD-100", partial(pgd, steps=100, leave_when_fooled=True)),
+    "mi_fgsm": KnownAttack("MI-FGSM", mi_fgsm),
+    "cw_linf": KnownAttack("CW", partial(pgd, loss="margin", leave_when_fooled=True), ("Linf",)),
+    "apgd_ce": KnownAttack("APGD-CE", partial(auto_attack, attacks=["apgd-ce"])),
+    "apgd_dlr": KnownAttack("APGD-DLR", partial(auto_attack, attacks=["apgd-dlr"])),
+    "apgd_t": KnownAttack("APGD-T", partial(auto_attack, attacks=["apgd-t"])),
+    "fab": KnownAttack("FAB", partial(auto_attack, attacks=["fab"])),
+    "fab_t": KnownAttack("FAB-T", partial(auto_attack, attacks=["fab-t"])),
+    "square": KnownAttack("Square", square_attack, ("Linf", "L2"), costly=True),
+    "spsa": KnownAttack("SPSA", spsa, ("Linf",), costly=True),
+    "autoattack": KnownAttack("AutoAttack", auto_attack, costly=True),
+    "cw": KnownAttack("CW", carlini_wagner, ("L2",), minimal=True),
+    "ddn": KnownAttack("DDN", ddn, ("L2",), minimal=True),
+    "fmn": KnownAttack("FMN", fmn, minimal=True),
+    "deepfool": KnownAttack("DeepFool", deepfool, ("Linf", "L2"), minimal=True),
+    "sta": KnownAttack("STA", spatial_attack, ()),
+}
+"""In the order in which they stand in tables."""

@@ -1,0 +1,69 @@
+"""What is watched while a classifier trains: that it still learns, and what an epoch costs."""
+
+import math
+import resource
+import time
+import warnings
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from training.data import DataSet
+
+
+class StopAtCollapse(Callback):
+    """Stops a run whose loss is no longer a number, or whose accuracy has fallen to chance, and says so.
+
+    A run that has not yet left chance goes on: strong adversarial training may need several epochs to begin.
+
+    Args:
+        margin: how far above 1/C an accuracy must be not to be chance.
+    """
+
+    def __init__(self, margin: float = 0.02) -> None:
+        self.margin, self.best = margin, 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """The best accuracy so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on from there."""
+        self.best = state["best"]
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Judge the epoch."""
+        loss = float(trainer.callback_metrics.get("train_loss", torch.zeros(())))
+        if not math.isfinite(loss):
+            self._stop(trainer, f"its loss is {loss}")
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if "val_accuracy" not in trainer.callback_metrics or not isinstance(data, DataSet):
+            return
+        accuracy = float(trainer.callback_metrics["val_accuracy"])
+        chance = 1 / data.num_classes + self.margin
+        if accuracy <= chance < self.best:
+            self._stop(trainer, f"its accuracy on validation fell from {self.best:.1%} to chance, {accuracy:.1%}")
+        self.best = max(self.best, accuracy)
+
+    def _stop(self, trainer: Trainer, reason: str) -> None:
+        trainer.should_stop = True
+        warnings.warn(f"training collapsed in epoch {trainer.current_epoch} and was stopped: {reason}", stacklevel=2)
+
+
+class EpochCost(Callback):
+    """Logs seconds per epoch and peak memory in MB, of the device where there is one, else of the process."""
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Start the clock."""
+        if module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(module.device)
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Log both."""
+        if module.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(module.device) / 2**20
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        module.log_dict({"epoch_seconds": time.perf_counter() - self.started, "epoch_peak_mb": peak})
