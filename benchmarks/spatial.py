@@ -2,10 +2,10 @@
 
     python benchmarks/spatial.py --data-root DIR --save benchmarks/records/spatial.json
 
-Trains a plain and a PGD-trained classifier (minutes on two cores). Attacks the same test images at eight values of τ
-from paper 1's range for MNIST three times: with `spatial_attack`; as published, every batch flattened into one
-`fmin_l_bfgs_b` problem; and, for the first images, with one SciPy problem for each image. Then finds τ50% on that grid
-as published, and by `critical_radii`. Images that are misclassified untouched are left out.
+Trains a plain and a PGD-trained classifier (minutes on two cores). Attacks the same test images three times at eight
+values of τ from paper 1's range for MNIST: with `spatial_attack`; as published, every batch flattened into one
+`fmin_l_bfgs_b` problem; and, for the first images, with one SciPy problem for each image. Then finds τ50% on that
+grid, as published, and by `critical_radii`. Images that are misclassified untouched are left out.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-root", help="folder that holds MNIST/raw; ALPHADX_DATA if not given")
     parser.add_argument("--save", type=Path, help="JSON file for the record")
-    parser.add_argument("--images", type=int, default=128, help="test images")
+    parser.add_argument("--images", type=int, default=256, help="test images")
     parser.add_argument("--alone", type=int, default=16, help="of them, how many SciPy gets one by one")
     parser.add_argument("--epochs", type=int, default=2)
     options = parser.parse_args()
@@ -140,7 +140,9 @@ def main() -> None:
         grid = {way: tau50([row["fooled"] for row in rows]) for way, rows in table.items()}
         search = searched(classifier, batches)
         ratio = {"grid": seconds["flattened"] / seconds["ours"], "search": seconds["flattened"] / search["seconds"]}
-        print(f"whole grid: ours {seconds['ours']:.1f} s, flattened {seconds['flattened']:.1f} s: ×{ratio['grid']:.1f}")
+        print(
+            f"whole grid: ours {seconds['ours']:.1f} s, flattened {seconds['flattened']:.1f} s: ×{ratio['grid']:.1f}"
+        )
         print(
             f"τ50%: flattened on the grid {grid['flattened']:.2f}; ours on the grid {grid['ours']:.2f}; by critical "
             f"radii {search['tau50']:.2f} in {search['seconds']:.1f} s: ×{ratio['search']:.1f}"

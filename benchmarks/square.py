@@ -5,7 +5,7 @@
     PYTHONPATH=DIR python benchmarks/square.py --data-root DIR --save benchmarks/records/square.json
 
 Trains a plain and a PGD-trained small CNN (minutes on two cores). The others attack every image at each of the 12
-values of ε, all images in one batch and in [0, 1], which they ask for; ε50% is read off a straight line, as published.
+values of ε, all images in one batch and in [0, 1], as they ask for; ε50% is read off a straight line, as published.
 That line is coarse, so every attack is also run at our ε50%, not timed: the lower its accuracy there, the stronger.
 """
 

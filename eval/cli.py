@@ -56,7 +56,7 @@ def measure(
         checkpoint: of ours, or a state dict (plain, wrapped in a dict, with or without `model.` or `module.`
             prefixes) of the network named by `network`.
         data: data set, for example `--data Digits`, or `--data MNISTPair --data.data_root DIR`; must be given.
-        network: mlp, small_cnn, resnet18, resnet18_cifar or the dotted path of a class; not needed for a
+        network: a name of `training.build_network`, or the dotted path of a class; not needed for a
             checkpoint of ours.
         network_options: what the network takes.
         recipe: how the model was trained, for the table; the checkpoint's name if not given.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from alignment.contracts import check_finite, check_labels
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
 from eval.attacks.square import square_attack
-from eval.radii import Attack, _largest_strength
+from eval.radii import Attack, largest_strength
 from eval.verdict import predictions, verdict
 from training.attacks import Loss, Norm, attack_loss, check_inputs, pgd
 from training.seeds import generator_for
@@ -291,7 +291,7 @@ def _black_box_is_stronger(
 
 
 def _correct_at_a_huge_epsilon(suspect: _Suspect, steps: int) -> Sign:
-    huge = _largest_strength(suspect.x, suspect.norm, suspect.bounds)
+    huge = largest_strength(suspect.x, suspect.norm, suspect.bounds)
     fooled = suspect.by_gradient(huge, suspect.correct, steps=steps, random_start=False)
     left = suspect.percent(suspect.correct & ~fooled)
     return suspect.sign(

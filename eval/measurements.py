@@ -209,8 +209,11 @@ class Masking:
     name = "masking"
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
-        """Number of signs; the signs themselves, with their figures, are in the details."""
+        """Number of signs, NaN if no sample is classified correctly; the signs and their figures are in the details."""
         few = list(_limited(batches, self.limit))
+        if not any((predictions(classifier, batch.x) == batch.y).any() for batch in few):
+            verdict = {"signs": [], "summary": "No sample is classified correctly, so nothing can be said."}
+            return Outcome(math.nan, _frame(few), details=verdict)
         attack = partial(pgd, steps=self.steps, leave_when_fooled=True)
         radii = critical_radii(
             classifier, few, attack, resolution=0.05, only="median", bounds=data.bounds, seed=self.seed

@@ -217,7 +217,7 @@ class _Search:
         if epsilon_max is None:
             if norm is None:
                 raise ValueError("`epsilon_max` should be given where strength is no distance. Found None.")
-            epsilon_max = _largest_strength(self.x, norm, bounds)
+            epsilon_max = largest_strength(self.x, norm, bounds)
         self.epsilon_max = epsilon_max
         if not self.epsilon_max > 0:
             raise ValueError(f"`epsilon_max` should be above 0. Found {self.epsilon_max}.")
@@ -366,7 +366,8 @@ def _is_open(low: Tensor, high: Tensor, resolution: float, epsilon_max: float) -
     return ~(never | close | (high <= SMALLEST * epsilon_max))
 
 
-def _largest_strength(x: Tensor, norm: Norm, bounds: tuple[float, float]) -> float:
+def largest_strength(x: Float[Tensor, "B *shape"], norm: Norm, bounds: tuple[float, float]) -> float:
+    """The diameter of the legal range, or, where there is none, the largest norm of an input."""
     width = bounds[1] - bounds[0]
     if math.isfinite(width):
         return width * x[0].numel() ** (1 / ORDER[norm])

@@ -138,7 +138,7 @@ class L1Ball(Ball):
         """Towards the bounds in order of the gradient's size, then back to x in order of what that costs."""
         low, high = self.bounds
         start, slope, centre = point.flatten(1), gradient.flatten(1), self.x.flatten(1)
-        room = torch.where(slope > 0, high - start, start - low).minimum(stride.unsqueeze(1)) * (slope != 0)
+        room = torch.where(slope > 0, high - start, start - low).minimum(stride.unsqueeze(1))
         end = start + slope.sign() * _spent(stride, room, slope.abs().argsort(dim=1, descending=True))
         shift = end - centre
         surplus = (shift.abs().sum(dim=1) - INSIDE * self.radius).clamp(min=0)

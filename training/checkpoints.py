@@ -12,7 +12,7 @@ from training.networks.build import build_network
 NETWORK_KEY = "alphadx_network"
 """Where a checkpoint of ours says which network it holds."""
 FORMAT = 1
-FETCHING = ("resnet18",)
+FETCHING = ("resnet18", "swin_adapters", "vit_adapters")
 """Networks that would fetch weights unless told not to."""
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "ema")
 """Keys under which a state dict is commonly stored."""

@@ -98,14 +98,14 @@ def auto_attack(
     check_inputs(x, bounds)
     radius = per_sample(strength, x, "strength")
     check_finite(radius, "strength")
-    answer = x.detach().clone()
     if len(x) == 0:
-        return answer
+        return x.clone()
     image = image_shape(x.shape[1:])
     if "square" in parts and norm != "Linf":
         _check_tiles(*image[1:], norm)
     with lent(classifier, generator, x.device):
         x, y, radius = (value.detach().clone() for value in (x, y, radius))
+        answer = x.clone()
         with torch.no_grad():
             logits = logits_of(classifier, x)
         check_labels(y, len(x), logits.shape[1])

@@ -248,11 +248,11 @@ def _closest(
     import foolbox
 
     check_inputs(x, bounds)
-    answer = x.detach().clone()
     if len(x) == 0:
-        return answer
+        return x.clone()
     with lent(classifier, generator, x.device):
         x, y = x.detach().clone(), y.detach().clone()
+        answer = x.clone()
         with torch.no_grad():
             logits = logits_of(classifier, x)
         check_labels(y, len(x), logits.shape[1])

@@ -65,7 +65,7 @@ def masking_table(results: Results) -> pd.DataFrame:
             "data": r.model.data,
             "recipe": r.model.recipe,
             "seed": r.model.seed,
-            "signs of masking": f"{r.value:.0f} of {len(r.settings['signs'])}",
+            "signs of masking": f"{r.value:.0f} of {len(r.settings['signs'])}" if r.settings["signs"] else "–",
             "verdict": r.settings["summary"],
         }
         for r in sorted(found, key=lambda r: (r.model.data.lower(), *_recipe_order(r.model.recipe), r.model.seed))

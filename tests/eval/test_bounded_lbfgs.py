@@ -1,5 +1,6 @@
 """Minimisation in a box: known minima, nothing shared between problems, never uphill."""
 
+import itertools
 import math
 
 import pytest
@@ -126,8 +127,8 @@ def test_problems_do_not_know_each_other(problem):
 
 def test_values_never_rise():
     start = 2 * torch.rand(16, 2, dtype=DOUBLE) - 1
-    values = [solved(Rosenbrock(), start, iterations=count).value for count in range(1, 25)]
-    assert all((after <= before).all() for before, after in zip(values, values[1:], strict=False))
+    values = [solved(Rosenbrock(), start, iterations=count).value for count in range(1, 25, 2)]
+    assert all((after <= before).all() for before, after in itertools.pairwise(values))
     assert (values[-1] < values[0]).all()
 
 

@@ -182,6 +182,12 @@ def test_probabilities_are_known_by_sign_and_sum() -> None:
         assert figure(signs, SOFTMAX) == expected
 
 
+def test_huge_epsilon_is_tried_from_the_sample_itself(plain: nn.Module, digits: Samples) -> None:
+    quantised = Answer(partial(MASKED["quantised input"][0], plain))
+    signs = masking_signs(quantised, digits, epsilon=0.2, steps=2, black_box=nobody)
+    assert figure(signs, HUGE) == figure(signs, GRADIENT) > 90
+
+
 def test_sign_says_its_figure_and_can_be_stored(plain: nn.Module, digits: Samples) -> None:
     quantised = Answer(partial(MASKED["quantised input"][0], plain))
     for sign in masking_signs(quantised, digits, epsilon=0.2, **QUICK):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -159,3 +161,11 @@ def test_masking_is_measured_with_its_signs() -> None:
     assert record.samples == len(per_sample) == 50
     assert len(record.settings["signs"]) == 8
     assert record.settings["summary"].startswith("No sign of gradient masking in 8 checks on 50 samples")
+
+
+def test_a_classifier_that_is_always_wrong_has_no_verdict_on_masking() -> None:
+    classifier, x, _ = half_problem(20)
+    wrong = 1 - classifier(x).argmax(dim=1)
+    record, _ = take(Masking(), classifier, InMemory(x, wrong), MODEL)
+    assert math.isnan(record.value)
+    assert "nothing can be said" in record.settings["summary"]

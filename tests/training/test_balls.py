@@ -110,3 +110,12 @@ def test_unit_vectors_have_length_one(scale: float, order: float) -> None:
     length = torch.linalg.vector_norm(unit(vectors, order).flatten(1), ord=order, dim=1)
     torch.testing.assert_close(length, torch.ones(4))
     assert torch.equal(unit(torch.zeros(2, 3), order), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("bounds", [(-2.117904, 2.64), (0.1, 0.9)])
+def test_step_to_bounds_that_float32_rounds_stays_within_them(bounds: tuple[float, float]) -> None:
+    x = (bounds[0] + (bounds[1] - bounds[0]) * torch.rand(20, 300)).clamp(*bounds)
+    answer = L1Ball(x, torch.full((20,), 1e4), bounds).step(x, torch.randn(20, 300), torch.full((20,), 1e4))
+    assert torch.equal(answer, answer.clamp(*bounds))
+    assert torch.equal(answer.amin(), x.new_tensor(bounds[0]))
+    assert torch.equal(answer.amax(), x.new_tensor(bounds[1]))
