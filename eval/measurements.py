@@ -157,10 +157,12 @@ class AttackRadii:
         if self.norm is not None and options.get("step_size") is not None:
             options["step_size"] = float(options["step_size"]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
         attack = partial(self.known.attack, **options)
+        together = self.known.together and self.curve_resolution is not None
         if self.known.minimal:
             assert self.norm is not None  # only STA has none
             radii = minimal_radii(classifier, batches, attack, norm=self.norm, bounds=data.bounds, seed=self.seed)
         else:
+            guess = self._guess(classifier, data, batches)
             radii = critical_radii(
                 classifier,
                 batches,
@@ -168,11 +170,11 @@ class AttackRadii:
                 norm=self.norm,
                 resolution=self.resolution,
                 curve_resolution=self.curve_resolution,
-                at=[float(epsilon) for epsilon in self.epsilons],
-                only="median" if self.curve_resolution is None else "all",
+                at=[*map(float, self.epsilons), *self._shared(guess)],
+                only="all" if together else "median",
                 bounds=data.bounds,
                 epsilon_max=1 / SMALLEST_TAU if self.norm is None else None,
-                guess=self._guess(classifier, data, batches),
+                guess=guess,
                 seed=self.seed,
             )
         frame = _frame(batches, radius=radii.upper, failed_at=radii.lower)
@@ -182,15 +184,21 @@ class AttackRadii:
         value = strength if self.norm is not None else math.inf if strength == 0 else 1 / strength
         return Outcome(value, frame, radii.rejected, details)
 
+    def _shared(self, guess: float | None) -> list[float]:
+        """Strengths at which all samples are attacked at once, around ε50%, for the curve of a slow attack."""
+        if self.known.together or self.curve_resolution is None or guess is None:
+            return []
+        return [share * guess for share in (0.5, 0.75, 1.25, 1.5)]
+
     def _guess(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> float | None:
-        """For an attack whose failures are costly, ε50% under a short PGD."""
-        if not self.known.costly or self.norm is None:
+        """ε50% under the attack's scout, if it has one, because failures of the attack itself are costly."""
+        if self.known.scout is None:
             return None
-        short = partial(pgd, steps=10, leave_when_fooled=True)
-        found = critical_radii(
-            classifier, batches, short, norm=self.norm, resolution=0.05, only="median", bounds=data.bounds
+        scouted = partial(
+            critical_radii, norm=self.norm, resolution=0.05, only="median", pilot=32, bounds=data.bounds
         )
-        return found.epsilon50 if 0 < found.epsilon50 < math.inf else None
+        found = scouted(classifier, batches, self.known.scout, seed=self.seed).epsilon50
+        return found if 0 < found < radii.epsilon_max / 1.5 else None
 
 
 @dataclass(frozen=True)
@@ -209,7 +217,7 @@ class Masking:
     name = "masking"
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
-        """Number of signs, NaN if no sample is classified correctly; the signs and their figures are in the details."""
+        """Number of signs, NaN if no sample is classified correctly; the signs themselves are in the details."""
         few = list(_limited(batches, self.limit))
         if not any((predictions(classifier, batch.x) == batch.y).any() for batch in few):
             verdict = {"signs": [], "summary": "No sample is classified correctly, so nothing can be said."}

@@ -60,9 +60,9 @@ def auto_attack(
     DLR needs three classes and targeted DLR four. With fewer, the logit of the best wrong class, or of the target,
     minus the true one takes its place.
 
-    On a sample that withstands everything, "standard" in L∞ takes 1,000 + 1,800 + 5,000 forward and 1,000 + 900
-    backward passes with ten classes. Samples of different strengths are attacked together, except by Square, by
-    untargeted FAB, and by all of APGD in L1: those take each strength by itself, so that B different strengths
+    On a sample that withstands everything, "standard" in L∞ with ten classes takes about 1,000 + 1,800 + 5,000
+    forward and 1,000 + 900 backward passes. Samples of different strengths are attacked together, except by Square,
+    by untargeted FAB, and by all of APGD in L1: those take each strength by itself, so that B different strengths
     make B small batches.
 
     Args:
@@ -171,6 +171,7 @@ class _Battery:
                 yield partial(_each_strength, self._square)
 
     def _apgd(self, u: Tensor, y: Tensor, reach: Tensor, *, loss: str, rank: int | None = None) -> Tensor:
+        """One run: the last misclassified point of each sample, or any."""
         from pyautoattack.autopgd_base import APGDAttack_targeted
 
         radius = float(reach[0]) if self.norm == "L1" else column(reach, u)
@@ -195,6 +196,7 @@ class _Battery:
     def _fab(
         self, u: Tensor, y: Tensor, reach: Tensor, *, rank: int | None = None, random_start: bool = False
     ) -> Tensor:
+        """One run, which looks for the closest misclassified point; the radius matters for a random start only."""
         from pyautoattack.fab_pt import FABAttack_PT
 
         fab = FABAttack_PT(self.model, self.norm, n_iter=self.steps, eps=float(reach[0]), device=u.device)
@@ -202,6 +204,7 @@ class _Battery:
         return fab.attack_single_run(u, y, use_rand_start=random_start, is_targeted=rank is not None)
 
     def _square(self, u: Tensor, y: Tensor, reach: Tensor) -> Tensor:
+        """One run: the points of the largest margin."""
         from pyautoattack.square import SquareAttack
 
         square = SquareAttack(

@@ -181,8 +181,7 @@ class _Box:
 
     def go_on(self, now: _Open, trial: Tensor, found: Evaluation, length: Tensor, taken: Tensor) -> _Open:
         """Who takes the step looks anew; the others look the same way, less far."""
-        free = self.free(now.point, now.gradient)
-        now = self.remember(now, taken, trial - now.point, (found.gradient - now.gradient) * free)
+        self.remember(now, taken, trial - now.point, found.gradient - now.gradient)
         moved = taken.unsqueeze(1)
         point, gradient = torch.where(moved, trial, now.point), torch.where(moved, found.gradient, now.gradient)
         return now._replace(
@@ -193,7 +192,7 @@ class _Box:
             length=torch.where(taken, 1, length),
         )
 
-    def remember(self, now: _Open, taken: Tensor, shift: Tensor, change: Tensor) -> _Open:
+    def remember(self, now: _Open, taken: Tensor, shift: Tensor, change: Tensor) -> None:
         """Put a pair into the memory of those who took the step, where the function curves upwards along it."""
         product = (shift * change).sum(dim=1)
         curved = product > CURVED * (shift.square().sum(dim=1) * change.square().sum(dim=1)).sqrt()
@@ -203,7 +202,6 @@ class _Box:
         now.products[rows, :, place] = (now.shifts * change.unsqueeze(1)).sum(dim=2)[rows]
         now.scale[rows] = product[rows] / (change[rows] * self.precondition(change[rows])).sum(dim=1)
         now.pairs[rows] += 1
-        return now
 
     def downhill(self, now: _Open, gradient: Tensor, free: Tensor) -> Tensor:
         """Minus the inverse Hessian times the gradient, both restricted to the free variables.

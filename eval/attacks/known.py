@@ -25,15 +25,20 @@ class KnownAttack:
         attack: with a budget, `(classifier, x, y, strength, *, norm, bounds, generator)`, or without.
         norms: in which it can be measured; none where its strength is no distance, but 1/τ.
         minimal: whether it looks for the nearest adversarial example itself and takes no strength.
-        costly: whether a failure costs so much that the search should start near the answer.
+        scout: a cheaper and hardly stronger attack, whose ε50% says where to begin; None where failures are cheap.
+        together: whether samples of different strengths are attacked in one batch. Where not, the curve is closed at
+            strengths that all samples share.
     """
 
     title: str
     attack: Callable[..., Tensor]
     norms: tuple[Norm, ...] = EVERY_NORM
     minimal: bool = False
-    costly: bool = False
+    scout: Callable[..., Tensor] | None = None
+    together: bool = True
 
+
+SHORT = partial(pgd, steps=10, leave_when_fooled=True)
 
 ATTACKS = {
     "fgsm": KnownAttack("FGSM", fgsm),
@@ -45,11 +50,11 @@ ATTACKS = {
     "apgd_ce": KnownAttack("APGD-CE", partial(auto_attack, attacks=["apgd-ce"])),
     "apgd_dlr": KnownAttack("APGD-DLR", partial(auto_attack, attacks=["apgd-dlr"])),
     "apgd_t": KnownAttack("APGD-T", partial(auto_attack, attacks=["apgd-t"])),
-    "fab": KnownAttack("FAB", partial(auto_attack, attacks=["fab"])),
+    "fab": KnownAttack("FAB", partial(auto_attack, attacks=["fab"]), scout=SHORT, together=False),
     "fab_t": KnownAttack("FAB-T", partial(auto_attack, attacks=["fab-t"])),
-    "square": KnownAttack("Square", square_attack, ("Linf", "L2"), costly=True),
-    "spsa": KnownAttack("SPSA", spsa, ("Linf",), costly=True),
-    "autoattack": KnownAttack("AutoAttack", auto_attack, costly=True),
+    "square": KnownAttack("Square", square_attack, ("Linf", "L2"), scout=partial(square_attack, queries=300)),
+    "spsa": KnownAttack("SPSA", spsa, ("Linf",), scout=SHORT),
+    "autoattack": KnownAttack("AutoAttack", auto_attack, scout=SHORT, together=False),
     "cw": KnownAttack("CW", carlini_wagner, ("L2",), minimal=True),
     "ddn": KnownAttack("DDN", ddn, ("L2",), minimal=True),
     "fmn": KnownAttack("FMN", fmn, minimal=True),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_finite, check_labels
 from alignment.gradients import evaluating, logits_of
+from eval.attacks.draws import sample_keys, uniform
 from training.attacks import attack_loss, check_inputs, per_sample
 from training.balls import INSIDE, Ball, L2Ball, LinfBall, column
 
@@ -117,7 +118,7 @@ def square_search(
         squares = (
             _Corners(LinfBall(images, radius, bounds)) if norm == "Linf" else _Heaps(L2Ball(images, radius, bounds))
         )
-        keys = _keys(images, generator)
+        keys = sample_keys(images, generator)
         best = margin(squares.start(keys), y).nan_to_num(nan=-torch.inf)
         asked = torch.where(clean > 0, 1, 2)
         for numbers, share in _rounds(queries, p):
@@ -229,7 +230,7 @@ class _Corners(_Squares):
 
     def start(self, keys: Tensor) -> Tensor:
         """Vertical stripes, each of one feature (section 3.3)."""
-        stripes = _uniform(keys, range(1, 2), self.channels * self.width)[0] < 0.5
+        stripes = uniform(keys, range(1, 2), self.channels * self.width)[0] < 0.5
         stripes = stripes.reshape(-1, self.channels, self.width).repeat(1, 1, self.height)
         self.state = torch.where(stripes, self.high, self.low)
         return self.points()
@@ -238,7 +239,7 @@ class _Corners(_Squares):
         """Where the square begins, its colour in each channel, and its features from there."""
         side = max(round(math.sqrt(share * self.height * self.width)), 1)
         window = _window(side, self.height, self.width)
-        drawn = _uniform(keys, numbers, 2 + self.channels)
+        drawn = uniform(keys, numbers, 2 + self.channels)
         first, colour = self.first_features(drawn[..., :2], window), drawn[..., 2:, None] < 0.5
         return zip(first, colour, repeat(self.features(window)))
 
@@ -273,7 +274,7 @@ class _Heaps(_Squares):
         """A grid of at least five by five tiles, or of single features where the image is smaller."""
         tall, wide = max(self.height // 5, 1), max(self.width // 5, 1)
         down, across = self.height // tall, self.width // wide
-        drawn = _uniform(keys, range(1, 2), (self.channels + 1) * down * across)[0] < 0.5
+        drawn = uniform(keys, range(1, 2), (self.channels + 1) * down * across)[0] < 0.5
         drawn = drawn.reshape(-1, self.channels + 1, down, 1, across, 1)
         upright, lying = _patterns((tall, wide), self.ball.x).reshape(2, tall, 1, wide)
         tiles = torch.where(drawn[:, :1], upright, lying) * torch.where(drawn[:, 1:], 1, -1)
@@ -287,7 +288,7 @@ class _Heaps(_Squares):
         """Where the windows that gain and lose begin, a pattern and its signs, both patterns, a window's features."""
         side = max(round(math.sqrt(share * self.height * self.width)), 3)
         window = _window(side + 1 - side % 2, self.height, self.width)
-        drawn = _uniform(keys, numbers, 5 + self.channels)
+        drawn = uniform(keys, numbers, 5 + self.channels)
         gaining, losing = (self.first_features(drawn[..., i : i + 2], window) for i in (0, 2))
         lying, signs = (drawn[..., 4] < 0.5).long(), (drawn[..., 5:, None] < 0.5).to(self.ball.x.dtype) * 2 - 1
         return zip(
@@ -331,42 +332,3 @@ def _bump(tall: int, wide: int) -> Float[Tensor, "tall wide"]:
     rows, columns = (torch.arange(tall) - tall // 2).abs(), (torch.arange(wide) - wide // 2).abs()
     terms = 1 / torch.arange(1, max(tall, wide) // 2 + 2, dtype=torch.float64).square()
     return terms.flip(0).cumsum(0).flip(0)[torch.maximum(rows[:, None], columns)]
-
-
-def _keys(x: Float[Tensor, "B *shape"], generator: torch.Generator | None) -> Int[Tensor, "B"]:
-    """A number per sample, from its values and the seed, that all its randomness comes from.
-
-    Samples that differ, in float32, in one feature only never share one; others do by a chance of about 2⁻⁶⁴.
-    """
-    if generator is None:
-        generator = torch.Generator()
-        generator.seed()
-    seed = torch.randint(2**63 - 1, (), generator=generator, device=generator.device).to(x.device)
-    values = x.flatten(1).float().contiguous().view(torch.int32)
-    weights = _mixed(torch.arange(values.shape[1], device=x.device)) | 1
-    return _mixed((values * weights).sum(dim=1) + _mixed(seed))
-
-
-def _uniform(keys: Int[Tensor, "B"], numbers: range, count: int) -> Float[Tensor, "K B count"]:
-    """Numbers in [0, 1), `count` for each query and sample, that are a function of the key and the query's number."""
-    queries = torch.arange(numbers.start, numbers.stop, device=keys.device)
-    streams = (queries[:, None] << 32) + torch.arange(count, device=keys.device)
-    # The shift keeps the sign, so the numbers lie in [-2⁵², 2⁵²).
-    return (_mixed(keys[:, None] + _mixed(streams)[:, None]) >> 11).double() * 2**-53 + 0.5
-
-
-def _mixed(number: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
-    """The finaliser of SplitMix64 (Steele et al. 2014): a bijection of 64-bit numbers whose answers look random."""
-    number = number + GOLDEN
-    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
-        number = (number ^ _shifted(number, shift)) * factor
-    return number ^ _shifted(number, 31)
-
-
-def _shifted(number: Int[Tensor, "..."], bits: int) -> Int[Tensor, "..."]:
-    """To the right, as without a sign."""
-    return (number >> bits) & ((1 << (64 - bits)) - 1)
-
-
-GOLDEN = -0x61C8864680B583EB
-"""The golden ratio's fraction in 64 bits."""

@@ -24,8 +24,8 @@ LEGEND = {
     "ε50%": "strength of the attack at which half of the samples are misclassified: the median over samples of the "
     "smallest strength at which the attack succeeds, 0 for samples that are wrong already. Every finite radius "
     "belongs to an adversarial example whose class, norm and bounds were checked. In the data's own units.",
-    "τ50%": "weight of smoothness in the spatial attack (STA) at which half of the samples are misclassified; lower is "
-    "more robust. Strength is 1/τ.",
+    "τ50%": "weight of smoothness in the spatial attack (STA) at which half of the samples are misclassified; lower "
+    "is more robust. Strength is 1/τ.",
     "worst of all": "ε50% where every sample meets the attack that is strongest on it.",
     "signs of masking": "checks whether gradients can be trusted, made at ε50% under PGD L∞; each is described in "
     "eval/masking.py.",

@@ -55,10 +55,10 @@ def load_study(name: str) -> Study:
     """A study by the name of a preset or the path of a YAML file.
 
     The YAML holds `title`; `base`, a configuration for `alphadx fit` that all models share; `measure`, arguments
-    of `standard_measurements`, and `limit`, how many test samples to take; and `experiments`, by name of data set. Each experiment may hold its own `base`
-    and `measure`, which are laid over the study's; it holds `recipes`, by name, each laid over the base;
-    `seeds`; and optionally a `sweep` of one recipe: `recipe`, `epsilon` (values of ε for its objective) and
-    `seeds`; its models are not searched for signs of masking.
+    of `standard_measurements`, and `limit`, how many test samples to take; and `experiments`, by name of data set.
+    Each experiment may hold its own `base` and `measure`, which are laid over the study's; it holds `recipes`, by
+    name, each laid over the base; `seeds`; and optionally a `sweep` of one recipe: `recipe`, `epsilon` (values of ε
+    for its objective) and `seeds`; its models are not searched for signs of masking.
 
     Raises:
         ValueError: if there is no such preset or file, or a key is missing or unknown.

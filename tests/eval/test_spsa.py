@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eval.attacks.spsa import estimated_gradient, spsa
-from tests.eval.classifiers import half_problem, known_radii
+from tests.eval.classifiers import Half, half_problem, known_radii
 from tests.properties import assert_within, unchanged
 from training import pgd
 
@@ -56,7 +56,7 @@ def test_estimate_is_the_gradient_on_average(linear, shape):
 
 def test_error_of_the_estimate_falls_with_the_root_of_the_samples(linear):
     classifier = linear(50, 2, torch.float64)
-    x, y = torch.randn(40, 50, dtype=torch.float64), torch.randint(2, (40,))
+    x, y = torch.randn(20, 50, dtype=torch.float64), torch.randint(2, (20,))
     slope = classifier[1].weight.detach()[1 - y] - classifier[1].weight.detach()[y]
     errors = [float((estimate(classifier, x, y, samples) - slope).norm() / slope.norm()) for samples in (10, 1000)]
     # E‖ĝ − g‖² = (n − 1)/samples · ‖g‖² for Rademacher signs
@@ -74,13 +74,14 @@ def test_estimate_takes_all_its_samples_in_bounded_portions(linear, batch_size):
 
 def test_points_shown_lie_within_the_bounds(linear):
     box, x = Blackbox(linear(6, 2)), torch.ones(5, 6)
-    spsa(box, x, torch.randint(2, (5,)), 0.1, steps=3, samples=4, delta=0.3)
+    spsa(box, x, box.classifier(x).argmax(dim=1), 0.1, steps=3, samples=4, delta=0.3)
+    assert len(box.shown) > 1
     assert box.extent == 1
 
 
 @pytest.mark.parametrize(("factor", "succeeds"), [(1.05, True), (0.99, False)])
 def test_success_begins_at_the_closed_form_radius(factor, succeeds):
-    classifier, x, y = half_problem(40, 20)
+    classifier, x, y = half_problem(20, 20)
     radius = known_radii(classifier, x, y, "Linf")
     right = radius > 0
     x, y, strength = x[right], y[right], (factor * radius[right]).float()
@@ -122,6 +123,17 @@ def test_fooled_samples_leave(linear):
     answer = spsa(box, x, y, 1e-6, steps=4, samples=2, batch_size=1000)
     assert torch.equal(answer[:3], x[:3])
     assert box.shown == [8, 20, 5, 20, 5, 20, 5, 20]
+
+
+def test_those_that_stay_keep_their_own_averages_when_others_leave():
+    classifier = Half(torch.ones(4))
+    x, y = (
+        torch.tensor([[0.01] * 4, [-1.0] * 4]),
+        torch.tensor([1, 0]),
+    )  # the first goes down and leaves, the other up
+    answer = spsa(classifier, x, y, 0.5, steps=5, samples=256, step_size=0.01, bounds=UNBOUNDED)
+    assert classifier(answer).argmax(dim=1).tolist() == [0, 0]
+    torch.testing.assert_close(answer[1], torch.full((4,), -0.95), rtol=0, atol=0.002)
 
 
 def test_step_size_is_how_far_the_first_step_goes(linear):

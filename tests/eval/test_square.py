@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from scipy.stats import chisquare, kstest
 from torch import Tensor, nn
 
 from eval.attacks import square
@@ -185,21 +184,37 @@ def test_no_query_in_linf_repeats_the_best():
         best = torch.where(better[:, None, None, None], point, best)
 
 
-def test_squares_shrink_on_the_papers_schedule():
-    """At 10,000 queries p is halved after 10, 50, 200, 500, … and a square has as many features as p asks for."""
+def test_share_is_halved_on_the_papers_schedule():
+    """At 10,000 queries after 10, 50, 200, 500, 1,000, 2,000, 4,000, 6,000 and 8,000, and in proportion at others."""
+    shares = {number: share for numbers, share in square._rounds(10_000, 0.8) for number in numbers}
+    assert list(shares) == list(range(2, 10_000))
+    ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000, 9999]
+    for halved, (end, start) in enumerate(zip(ends, [2, *(end + 1 for end in ends)], strict=False)):
+        assert shares[start] == shares[end] == 0.8 / 2**halved
+    fewer = {number: share for numbers, share in square._rounds(1000, 0.8) for number in numbers}
+    assert list(fewer) == list(range(2, 1000))
+    assert all(fewer[number] == shares[10 * number] for number in fewer)
+
+
+def test_rounds_are_short_while_few_queries_have_been_made():
+    for numbers, _ in square._rounds(5000, 0.8):
+        assert len(numbers) <= min(max(numbers.start // 8, 1), 64)
+
+
+def test_squares_have_as_many_features_as_the_share_says():
     classifier = Opaque(Exact(torch.full((1, 20, 20), 10.0)))
     x, y = torch.full((1, 1, 20, 20), 0.9), torch.ones(1, dtype=torch.int64)
-    square_attack(classifier, x, y, 0.01, queries=1000, generator=seeded())
+    square_attack(classifier, x, y, 0.01, queries=500, generator=seeded())
     best, sides = classifier.asked[1], {}
     for number, point in enumerate(classifier.asked[2:], start=2):
         changed = (point != best)[0, 0]
         rows, columns = changed.any(dim=1).nonzero(), changed.any(dim=0).nonzero()
         sides[number] = 1 + int(max(rows.max() - rows.min(), columns.max() - columns.min()))
         best = min(point, best, key=lambda image: float(image.double().sum()))
-    parts = {0.4: (2, 5), 0.2: (6, 20), 0.1: (21, 50), 0.05: (51, 100), 0.025: (101, 200), 0.8 / 512: (801, 999)}
-    for p, (first, last) in parts.items():
-        largest = max(sides[number] for number in range(first, last + 1))
-        assert largest == max(round(math.sqrt(p * 400)), 1), p
+    for numbers, share in square._rounds(500, 0.8):
+        side = max(round(math.sqrt(share * 400)), 1)
+        assert all(sides[number] <= side for number in numbers)
+        assert len(numbers) < 8 or max(sides[number] for number in numbers) == side
 
 
 @both_norms
@@ -353,43 +368,6 @@ def test_l2_mass_moves_as_in_algorithm_3():
             expected[c][two] = 0
             expected[c][one] = heap / heap.norm() * available
         torch.testing.assert_close((points[i] - x[i]) / 2, expected, rtol=1e-5, atol=1e-9)
-
-
-def test_random_numbers_are_uniform_and_unrelated():
-    keys = square._keys(torch.randn(40, 30), seeded())
-    drawn = square._uniform(keys, range(5, 105), 3)
-    assert drawn.shape == (100, 40, 3)
-    assert 0 <= drawn.min() < drawn.max() < 1
-    assert kstest(drawn.flatten().numpy(), "uniform").pvalue > 1e-3
-    places = (drawn * 25).long().flatten()
-    assert chisquare(torch.bincount(places, minlength=25).numpy()).pvalue > 1e-3
-    for other in (drawn.roll(1, 0), drawn.roll(1, 1), drawn.roll(1, 2)):
-        both = torch.stack([drawn.flatten(), other.flatten()])
-        assert abs(float(torch.corrcoef(both)[0, 1])) < 4 / math.sqrt(drawn.numel())
-    assert len(drawn.unique()) == drawn.numel()
-
-
-def test_random_numbers_do_not_depend_on_how_they_are_asked_for():
-    keys = square._keys(torch.randn(4, 30), seeded())
-    drawn = square._uniform(keys, range(2, 10), 3)
-    assert torch.equal(drawn[3:5, 1:2], square._uniform(keys[1:2], range(5, 7), 3))
-
-
-def test_key_depends_on_every_feature_and_its_place():
-    x = torch.zeros(6, 4)
-    x[1, 0] = x[2, 1] = 1
-    x[3, 0] = torch.nextafter(torch.tensor(0.0), torch.tensor(1.0))
-    x[4, 0] = -1
-    keys = square._keys(x, seeded())
-    assert keys[0] == keys[5]
-    assert len(keys.unique()) == 5
-    assert len(torch.stack([keys, square._keys(x, seeded(1))]).unique()) == 10
-
-
-def test_mixing_is_that_of_splitmix64():
-    """The generator's first answers from state 0, published with its reference program."""
-    states = torch.tensor([0, square.GOLDEN])
-    assert [int(v) & (2**64 - 1) for v in square._mixed(states)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
 
 
 @both_norms

@@ -13,10 +13,12 @@ import pytest
 import yaml
 from scipy import stats
 
+from eval.measurements import standard_measurements
 from eval.report import write_report
-from eval.results import Results
+from eval.results import Model, Results
 from eval.studies import correlations, load_study, run_study
 from eval.studies.plan import presets
+from eval.studies.run import training_records
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/20", "steps": 3}}
 TINY = {
@@ -183,3 +185,40 @@ def test_study_killed_for_real_ends_as_an_uninterrupted_one(tmp_path: Path) -> N
     values = [Results(tmp_path / name).frame().value.to_numpy() for name in ("whole", "killed")]
     np.testing.assert_array_equal(*values)
     assert len(values[0]) == 30
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_can_be_measured_and_its_training_be_read(name: str) -> None:
+    study = load_study(name)
+    measured = {}
+    for cell in study.cells:
+        settings = {key: value for key, value in cell.measure.items() if key != "limit"}
+        names = [m.name for m in standard_measurements(**settings)]
+        assert len(set(names)) == len(names)
+        measured[cell.model] = names
+    assert len(measured) == len(study.cells)
+
+
+def test_models_of_a_sweep_are_not_searched_for_masking() -> None:
+    for cell in load_study("quick").cells:
+        assert cell.measure.get("masking", True) == (cell.model.group != "sweep")
+
+
+def test_what_training_logged_about_its_gradients_becomes_records(tmp_path: Path) -> None:
+    """A run that was resumed has two logs; the later one holds for an epoch that is in both."""
+    for version, rows in enumerate(([(0, 0.1, 1.0), (1, 0.9, 9.0)], [(1, 0.3, 3.0)])):
+        log = tmp_path / "logs" / f"version_{version}" / "metrics.csv"
+        log.parent.mkdir(parents=True)
+        pd.DataFrame(rows, columns=["epoch", "train_gop_frequency", "train_mu"]).to_csv(log, index=False)
+    records = training_records(Model("d", "AT"), tmp_path, {})
+    found = {record.measurement: (record, epochs) for record, epochs in records}
+    assert found.keys() == {"gop_frequency", "mu"}
+    assert found["gop_frequency"][0].value == pytest.approx(0.2)
+    assert found["mu"][0].value == pytest.approx(2.0)
+    assert found["mu"][0].samples == 2
+    assert list(found["mu"][1].mu) == [1.0, 3.0]
+
+
+def test_a_run_that_combined_nothing_logged_nothing(tmp_path: Path) -> None:
+    pd.DataFrame({"epoch": [0], "train_loss": [1.0]}).to_csv(tmp_path / "metrics.csv")
+    assert list(training_records(Model("d", "B"), tmp_path, {})) == []

@@ -20,16 +20,17 @@ every_norm = pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
 
 
 class Counted(nn.Module):
-    """Counts forward and backward passes of whole batches, and the samples in the forward ones."""
+    """Counts forward passes of whole batches, those that keep a graph, and backward passes; and samples shown."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
         self.classifier = classifier
-        self.forwards = self.backwards = self.samples = 0
+        self.forwards = self.graphs = self.backwards = self.samples = 0
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.classifier(x)
         if logits.requires_grad:
+            self.graphs += 1
             logits.register_hook(self._count_backward)
         self.forwards, self.samples = self.forwards + 1, self.samples + len(x)
         return logits
@@ -427,9 +428,10 @@ def test_momentum_makes_a_difference():
 def test_those_that_stay_are_not_disturbed_by_those_that_leave(options):
     classifier, x = wavy(12), torch.rand(64, 12, dtype=torch.float64) * 2 - 1
     y = classifier(x).argmax(dim=1)
+    radius = torch.linspace(0.2, 0.02, 64, dtype=torch.float64)
     options = {"loss": "cross_entropy", "steps": 10, "random_start": False} | options
     complete, early = (
-        pgd(classifier, x, y, 0.1, leave_when_fooled=leave, generator=torch.Generator().manual_seed(0), **options)
+        pgd(classifier, x, y, radius, leave_when_fooled=leave, generator=torch.Generator().manual_seed(0), **options)
         for leave in (False, True)
     )
     stayed = classifier(early).argmax(dim=1) == y
@@ -498,7 +500,7 @@ def test_restarts_end_when_all_are_fooled(linear):
     classifier, x = linear(6, 2), torch.rand(5, 6)
     counted = Counted(classifier)
     pgd(counted, x, classifier(x).argmax(dim=1), 100.0, steps=3, restarts=9, bounds=UNBOUNDED)
-    assert counted.forwards == 4
+    assert (counted.forwards, counted.graphs, counted.backwards) == (4, 3, 3)
 
 
 def naive_cross_entropy(z: list[float], y: int) -> float:
@@ -576,7 +578,7 @@ def test_kl_is_the_inner_maximisation_of_trades(ambient):
     with ambient():
         answer = pgd(counted, x, y, epsilon, steps=7, generator=torch.Generator().manual_seed(3), **options)
     torch.testing.assert_close(answer, point, rtol=0, atol=1e-12)
-    assert (counted.forwards, counted.backwards) == (8, 7)
+    assert (counted.forwards, counted.graphs, counted.backwards) == (8, 7, 7)
 
 
 def overconfident(linear) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
