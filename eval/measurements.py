@@ -194,11 +194,18 @@ class AttackRadii:
         """ε50% under the attack's scout, if it has one, because failures of the attack itself are costly."""
         if self.known.scout is None:
             return None
-        scouted = partial(
-            critical_radii, norm=self.norm, resolution=0.05, only="median", pilot=32, bounds=data.bounds
+        radii = critical_radii(
+            classifier,
+            batches,
+            self.known.scout,
+            norm=self.norm,
+            resolution=0.05,
+            only="median",
+            bounds=data.bounds,
+            pilot=32,
+            seed=self.seed,
         )
-        found = scouted(classifier, batches, self.known.scout, seed=self.seed).epsilon50
-        return found if 0 < found < radii.epsilon_max / 1.5 else None
+        return radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max / 1.5 else None
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,11 @@ def _in_turn(study: Study, results: Results) -> Iterator[tuple[Cell, float]]:
 def _at_once(study: Study, results: Results, jobs: int, threads: int) -> Iterator[tuple[Cell, float]]:
     with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
         waiting = {pool.submit(run_cell, cell, results.folder): cell for cell in study.cells}
-        for done in as_completed(waiting):
-            yield waiting[done], done.result()
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a failure nothing new is begun
 
 
 def run_cell(cell: Cell, folder: Path) -> float:
