@@ -188,7 +188,7 @@ class AttackRadii:
         """Strengths at which all samples are attacked at once, around ε50%, for the curve of a slow attack."""
         if self.known.together or self.curve_resolution is None or guess is None:
             return []
-        return [share * guess for share in (0.5, 0.75, 1.25, 1.5)]
+        return [share * guess for share in (0.7, 1.4)]
 
     def _guess(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> float | None:
         """ε50% under the attack's scout, if it has one, because failures of the attack itself are costly."""
@@ -266,7 +266,8 @@ def standard_measurements(
         steps: gradient steps of PGD, κ.
         step_size: η of PGD for Linf, η·√n for L2; None for the default of `pgd`.
         loss: inside PGD, see `training.attacks.pgd`.
-        attack_options: further options by attack, such as `{"square": {"queries": 1000}}`.
+        attack_options: further options by attack, such as `{"square": {"queries": 1000}}`; `norms` among them stand
+            in place of `norms` for that attack.
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii are closed; None for ε50% alone.
         masking: look for signs of gradient masking.
@@ -287,10 +288,10 @@ def standard_measurements(
     strengths = tuple(Strength(epsilon) for epsilon in epsilons)
     radii = []
     for attack in attacks:
-        known = ATTACKS[attack].norms
-        for norm in [norm for norm in norms if norm in known] or known[:1] or (None,):
+        known, options = ATTACKS[attack].norms, given.get(attack, {})
+        wanted = options.pop("norms", norms)
+        for norm in [norm for norm in wanted if norm in known] or known[:1] or (None,):
             at = strengths if norm in norms[:1] else ()
-            options = given.get(attack, {})
             radii.append(AttackRadii(attack, norm, options, resolution, curve_resolution, at, seed))
     judged = [Masking(steps, seed=seed)] if masking else []
     return [Accuracy(), *radii, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]

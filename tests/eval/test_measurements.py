@@ -8,6 +8,7 @@ from eval.measurements import Accuracy, Alignment, AttackRadii, ImageAlignment, 
 from eval.passes import CountPasses
 from eval.results import Model
 from tests.eval.classifiers import InMemory, Radial, half_problem, known_radii
+from training.attacks import pgd
 from training.data import Spheres
 from training.strength import Strength
 
@@ -98,6 +99,8 @@ def test_attacks_are_measured_in_every_norm_they_know() -> None:
         "epsilon50_pgd_linf", "epsilon50_pgd_l2", "epsilon50_pgd_l1", "epsilon50_square_linf", "epsilon50_square_l2",
         "epsilon50_cw_l2", "tau50_sta",
     ]  # fmt: skip
+    fewer = standard_measurements(["square", "pgd"], attack_options={"square": {"norms": ["L2"]}}, masking=False)
+    assert [m.name for m in fewer[1:-2]] == ["epsilon50_square_l2", "epsilon50_pgd_linf", "epsilon50_pgd_l2"]
     only = standard_measurements(["cw"], ["Linf"], masking=False)
     assert [m.name for m in only[1:-2]] == ["epsilon50_cw_l2"]
 
@@ -169,3 +172,22 @@ def test_a_classifier_that_is_always_wrong_has_no_verdict_on_masking() -> None:
     record, _ = take(Masking(), classifier, InMemory(x, wrong), MODEL)
     assert math.isnan(record.value)
     assert "nothing can be said" in record.settings["summary"]
+
+
+def test_an_attack_that_takes_strengths_one_by_one_is_asked_at_few() -> None:
+    """The median is closed, the accuracy wanted is known, and the curve is known where all samples were attacked."""
+    seen = []
+
+    def slow(classifier, x, y, strength, **options):
+        seen.append(strength.unique().tolist())
+        return pgd(classifier, x, y, strength, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ATTACKS, "pgd", KnownAttack("PGD", slow, scout=pgd, together=False))
+        classifier, x, y = half_problem(40)
+        record, per_sample = take(AttackRadii("pgd", epsilons=(Strength(0.03),)), classifier, InMemory(x, y), MODEL)
+    known = known_radii(classifier, x, y, "Linf")
+    assert all(len(strengths) == 1 for strengths in seen)
+    assert record.value == pytest.approx(float(known.sort().values[19:21].mean()), rel=0.05)
+    assert record.settings["accuracy_at"]["0.03"] == pytest.approx(float((known > 0.03).double().mean()), abs=0.03)
+    assert per_sample.radius.nunique() > 4
