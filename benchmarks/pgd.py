@@ -5,7 +5,8 @@
     PYTHONPATH=DIR python benchmarks/pgd.py --data-root DIR --save benchmarks/records/pgd.json
 
 Trains a small CNN with PGD (minutes on two cores), finds its ε50%, and has everybody attack the same images there
-with the same loss, steps and step size, in [0, 1], which the other libraries ask for. Rounds alternate in order.
+with the same loss, steps and step size (2.5 ε / steps), in [0, 1], which the other libraries ask for. Rounds
+alternate in order.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from epsilon50 import STEP, STEPS, overhead, trained
+from epsilon50 import STEPS, overhead, trained
 from torch import Tensor, nn
 
 from eval.passes import CountPasses
@@ -43,8 +44,13 @@ class UnitRange(nn.Module):
         return self.classifier(2 * x - 1)
 
 
+def stride(epsilon: float) -> float:
+    """All steps together go 2.5 ε, as is the default of `pgd`."""
+    return 2.5 * epsilon / STEPS
+
+
 def ours(classifier: nn.Module, epsilon: float, leave_when_fooled: bool) -> Run:
-    options = {"steps": STEPS, "step_size": STEP / 2, "loss": "cross_entropy", "bounds": (0.0, 1.0)}
+    options = {"steps": STEPS, "step_size": stride(epsilon), "loss": "cross_entropy", "bounds": (0.0, 1.0)}
     return lambda x, y: pgd(classifier, x, y, epsilon, leave_when_fooled=leave_when_fooled, **options)
 
 
@@ -52,14 +58,14 @@ def foolboxs(classifier: nn.Module, epsilon: float) -> Run:
     import foolbox
 
     model = foolbox.PyTorchModel(classifier, bounds=(0, 1))
-    attack = foolbox.attacks.LinfPGD(steps=STEPS, abs_stepsize=STEP / 2)
+    attack = foolbox.attacks.LinfPGD(steps=STEPS, abs_stepsize=stride(epsilon))
     return lambda x, y: attack(model, x, y, epsilons=epsilon)[1]
 
 
 def torchattackss(classifier: nn.Module, epsilon: float) -> Run:
     import torchattacks
 
-    return torchattacks.PGD(classifier, eps=epsilon, alpha=STEP / 2, steps=STEPS, random_start=True)
+    return torchattacks.PGD(classifier, eps=epsilon, alpha=stride(epsilon), steps=STEPS, random_start=True)
 
 
 def rounds(attacks: dict[str, Run], classifier: nn.Module, x: Tensor, y: Tensor, count: int) -> dict[str, dict]:
@@ -78,7 +84,7 @@ def rounds(attacks: dict[str, Run], classifier: nn.Module, x: Tensor, y: Tensor,
 
 
 def all_radii(classifier: nn.Module, x: Tensor, y: Tensor) -> dict:
-    attack = partial(pgd, steps=STEPS, step_size=STEP / 2, leave_when_fooled=True)
+    attack = partial(pgd, steps=STEPS, leave_when_fooled=True)
     radii = critical_radii(classifier, [(x, y)], attack, bounds=(0.0, 1.0))
     return {
         "radii": radii.per_sample,
@@ -121,7 +127,7 @@ def main() -> None:
     x = (torch.cat([batch.x for batch in batches])[: options.images] + 1) / 2
     y = torch.cat([batch.y for batch in batches])[: options.images]
 
-    attack = partial(pgd, steps=STEPS, step_size=STEP / 2, leave_when_fooled=True)
+    attack = partial(pgd, steps=STEPS, leave_when_fooled=True)
     epsilon = critical_radii(classifier, [(x, y)], attack, only="median", bounds=(0.0, 1.0)).epsilon50
     attacks = {"ours": ours(classifier, epsilon, True), "ours, no one leaves": ours(classifier, epsilon, False)}
     for name, make in (("foolbox", foolboxs), ("torchattacks", torchattackss)):

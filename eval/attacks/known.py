@@ -59,6 +59,6 @@ ATTACKS = {
     "ddn": KnownAttack("DDN", ddn, ("L2",), minimal=True),
     "fmn": KnownAttack("FMN", fmn, minimal=True),
     "deepfool": KnownAttack("DeepFool", deepfool, ("Linf", "L2"), minimal=True),
-    "sta": KnownAttack("STA", spatial_attack, ()),
+    "sta": KnownAttack("STA", partial(spatial_attack, leave_when_fooled=True), ()),
 }
 """In the order in which they stand in tables."""
