@@ -12,7 +12,7 @@ from alignment.similarity import scaled_norm
 def linearised_radii(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     *,
     candidates: int | None = None,
     signed: bool = False,
@@ -60,11 +60,11 @@ def linearised_radii(
 def closest_class(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     *,
     candidates: int | None = None,
     signed: bool = False,
-) -> Int[Tensor, "B"]:
+) -> Int[Tensor, " B"]:
     """c̃(x) = argmin over c ≠ y of ρ(x)_c (Eq. 5); with the predicted class as `y` it is c*(x) of Theorem 1.
 
     With two classes the other one is the answer, and no gradient is computed.

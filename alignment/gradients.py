@@ -51,7 +51,7 @@ def logits_of(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Float[Tens
 
 
 def gradient_of(
-    scores: Float[Tensor, "B"],
+    scores: Float[Tensor, " B"],
     x: Float[Tensor, "B *shape"],
     *,
     create_graph: bool = False,
@@ -80,7 +80,7 @@ def gradient_of(
     return gradient
 
 
-def pick(logits: Float[Tensor, "B C"], classes: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
+def pick(logits: Float[Tensor, "B C"], classes: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
     """`logit(x)_c`, one class per sample."""
     classes = classes.clone() if classes.is_inference() else classes
     return logits.gather(1, classes.unsqueeze(1)).squeeze(1)
@@ -89,8 +89,8 @@ def pick(logits: Float[Tensor, "B C"], classes: Int[Tensor, "B"]) -> Float[Tenso
 def input_gradient(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    plus: Int[Tensor, "B"],
-    minus: Int[Tensor, "B"] | None = None,
+    plus: Int[Tensor, " B"],
+    minus: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """∇ₓ( logit(x)_plus − logit(x)_minus ), or ∇ₓ logit(x)_plus; with (c̃, y) it is ∇ℓ of paper 1, Eq. 6.
 

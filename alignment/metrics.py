@@ -26,13 +26,13 @@ Differentiated = Literal["closest_to_true", "closest_to_predicted", "true", "pre
 def alpha_dx(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     residual: Residual | Tensor,
     *,
-    target: Int[Tensor, "B"] | None = None,
+    target: Int[Tensor, " B"] | None = None,
     of: Differentiated = "closest_to_true",
     candidates: int | None = None,
-) -> Float[Tensor, "B"]:
+) -> Float[Tensor, " B"]:
     """sim( Δ̂x(x, c̃), ∇ℓ(x) ), the alignment with the closest point of the closest class (Eq. 8), per sample.
 
     Args:
@@ -60,11 +60,11 @@ def alpha_dx(
 def alpha_x(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"] | None = None,
+    y: Int[Tensor, " B"] | None = None,
     *,
     of: Differentiated = "predicted",
     candidates: int | None = None,
-) -> Float[Tensor, "B"]:
+) -> Float[Tensor, " B"]:
     """|sim( x, ∇logit(x)_m(x) )|, the alignment with the image itself (Eq. 18, after Etmann et al. 2019).
 
     Args:
@@ -84,8 +84,8 @@ def alpha_x(
 
 
 def alpha_dx_other_classes(
-    classifier: nn.Module, x: Float[Tensor, "B *shape"], y: Int[Tensor, "B"], residual: Residual
-) -> Float[Tensor, "B"]:
+    classifier: nn.Module, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], residual: Residual
+) -> Float[Tensor, " B"]:
     """α_Δx averaged over every class c ≠ y in place of c̃(x): paper 1, Table 7, row "Other".
 
     Args and errors are those of `alpha_dx`. Samples and classes without a direction count as 0.

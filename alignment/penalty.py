@@ -14,7 +14,7 @@ from alignment.similarity import cosine_similarity
 def alignment_penalty(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     residual: Residual | Tensor,
     *,
     candidates: int | None = None,

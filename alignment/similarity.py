@@ -12,8 +12,8 @@ from alignment.contracts import check_same_shape
 class Similarity(NamedTuple):
     """Cosines per sample, and which of them compare two vectors that have a direction."""
 
-    value: Float[Tensor, "B"]
-    valid: Bool[Tensor, "B"]
+    value: Float[Tensor, " B"]
+    valid: Bool[Tensor, " B"]
 
 
 def cosine_similarity(u: Float[Tensor, "B *shape"], v: Float[Tensor, "B *shape"]) -> Similarity:
@@ -51,7 +51,7 @@ def cosine_similarity(u: Float[Tensor, "B *shape"], v: Float[Tensor, "B *shape"]
     return Similarity(value, valid | value.isnan())
 
 
-def scaled_norm(u: Float[Tensor, "B *shape"]) -> Float[Tensor, "B"]:
+def scaled_norm(u: Float[Tensor, "B *shape"]) -> Float[Tensor, " B"]:
     """Euclidean norm per sample, without overflow or underflow of the squares."""
     largest = _largest_entry(u)
     flat, _ = _scaled_to_one(u)

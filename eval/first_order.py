@@ -9,8 +9,8 @@ from training.attacks import DUAL, Norm, attack_loss
 
 
 def first_order_radii(
-    classifier: nn.Module, x: Float[Tensor, "B *shape"], y: Int[Tensor, "B"], norm: Norm
-) -> Float[Tensor, "B"]:
+    classifier: nn.Module, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], norm: Norm
+) -> Float[Tensor, " B"]:
     """Margin / ‖∇margin‖_dual towards the strongest wrong class: the radius if the classifier were linear.
 
     Args:

@@ -191,7 +191,7 @@ class _Suspect:
             raise ValueError(f"`classifier` should be right about a sample. Found {len(self.y)} wrong answers.")
         self.differentiable = True
 
-    def percent(self, which: Bool[Tensor, "N"]) -> float:
+    def percent(self, which: Bool[Tensor, " N"]) -> float:
         """Of all samples."""
         return 100 * int(which.sum()) / len(which)
 
@@ -207,7 +207,7 @@ class _Suspect:
             parts = [logits_of(self.classifier, x.to(self.device)).cpu() for x in self.x.split(self.batch_size)]
         return torch.cat(parts)
 
-    def without_gradient(self, loss: Loss) -> Bool[Tensor, "N"]:
+    def without_gradient(self, loss: Loss) -> Bool[Tensor, " N"]:
         """The correct samples at which a loss has no gradient to follow."""
         without = torch.zeros_like(self.correct)
         for part, x, y in self._parts(self.correct):
@@ -222,8 +222,8 @@ class _Suspect:
         return without
 
     def by_gradient(
-        self, epsilon: float, among: Bool[Tensor, "N"], draw: str = "", **options: Any
-    ) -> Bool[Tensor, "N"]:
+        self, epsilon: float, among: Bool[Tensor, " N"], draw: str = "", **options: Any
+    ) -> Bool[Tensor, " N"]:
         """Those of some samples that PGD fools; `draw` names the random numbers."""
         fooled = torch.zeros_like(self.correct)
         if self.differentiable:
@@ -233,14 +233,16 @@ class _Suspect:
                 fooled[part] = self._judged(attack, x, y, epsilon, generator)[0].cpu()
         return fooled
 
-    def by_more_effort(self, epsilon: float, fooled: Bool[Tensor, "N"], steps: int) -> Bool[Tensor, "N"]:
+    def by_more_effort(self, epsilon: float, fooled: Bool[Tensor, " N"], steps: int) -> Bool[Tensor, " N"]:
         """Those fooled already, and those that PGD fools with either loss from two starts."""
         for loss in LOSSES:
             left = self.correct & ~fooled
             fooled = fooled | self.by_gradient(epsilon, left, f"{loss} {steps}", steps=steps, loss=loss, restarts=2)
         return fooled
 
-    def by_black_box(self, attack: Attack, epsilon: float, among: Bool[Tensor, "N"], steps: int) -> Bool[Tensor, "N"]:
+    def by_black_box(
+        self, attack: Attack, epsilon: float, among: Bool[Tensor, " N"], steps: int
+    ) -> Bool[Tensor, " N"]:
         """Those fooled by an attack, and not by PGD that aims at the class which the attack found."""
         alone = torch.zeros_like(self.correct)
         generator = generator_for(self.seed, "black box", device=self.device)
@@ -253,7 +255,7 @@ class _Suspect:
 
     def _by_aim(
         self, answer: Tensor, x: Tensor, y: Tensor, epsilon: float, generator: torch.Generator, steps: int
-    ) -> Bool[Tensor, "B"]:
+    ) -> Bool[Tensor, " B"]:
         """Whom PGD fools that aims at the classes of an answer."""
         fooled = torch.zeros_like(y, dtype=torch.bool)
         aimed = partial(_aimed, found=predictions(self.classifier, answer), steps=steps)
@@ -263,20 +265,20 @@ class _Suspect:
 
     def _judged(
         self, attack: Attack, x: Tensor, y: Tensor, epsilon: float, generator: torch.Generator
-    ) -> tuple[Bool[Tensor, "B"], Tensor]:
+    ) -> tuple[Bool[Tensor, " B"], Tensor]:
         """Which samples an attack fooled within the rules, and its answers."""
         strength = torch.full((len(x),), epsilon, dtype=x.dtype, device=x.device)
         answer = attack(self.classifier, x, y, strength, norm=self.norm, bounds=self.bounds, generator=generator)
         return verdict(self.classifier, x, y, answer, strength, norm=self.norm, bounds=self.bounds).fooled, answer
 
-    def _parts(self, among: Bool[Tensor, "N"]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _parts(self, among: Bool[Tensor, " N"]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Places, inputs and classes of some samples, in batches."""
         for part in among.nonzero().squeeze(1).split(self.batch_size):
             yield part, self.x[part].to(self.device), self.y[part].to(self.device)
 
 
 def _black_box_is_stronger(
-    suspect: _Suspect, epsilon: float, steps: int, black_box: Attack, fooled: Bool[Tensor, "N"]
+    suspect: _Suspect, epsilon: float, steps: int, black_box: Attack, fooled: Bool[Tensor, " N"]
 ) -> Sign:
     alone = suspect.percent(suspect.by_black_box(black_box, epsilon, suspect.correct & ~fooled, steps))
     return suspect.sign(
@@ -317,7 +319,7 @@ def _accuracy_rises(suspect: _Suspect, steps: int, ladder: Sequence[Tensor]) -> 
     )
 
 
-def _single_step_is_stronger(suspect: _Suspect, epsilon: float, steps: int, fooled: Bool[Tensor, "N"]) -> Sign:
+def _single_step_is_stronger(suspect: _Suspect, epsilon: float, steps: int, fooled: Bool[Tensor, " N"]) -> Sign:
     single = suspect.by_gradient(epsilon, suspect.correct, steps=1, step_size=epsilon, random_start=False)
     ahead = suspect.percent(single) - suspect.percent(fooled)
     return suspect.sign(
@@ -331,7 +333,9 @@ def _single_step_is_stronger(suspect: _Suspect, epsilon: float, steps: int, fool
     )
 
 
-def _more_effort_gains(suspect: _Suspect, epsilon: float, once: Bool[Tensor, "N"], twice: Bool[Tensor, "N"]) -> Sign:
+def _more_effort_gains(
+    suspect: _Suspect, epsilon: float, once: Bool[Tensor, " N"], twice: Bool[Tensor, " N"]
+) -> Sign:
     gain = suspect.percent(twice & ~once)
     return suspect.sign(
         "more effort still gains",
@@ -384,7 +388,7 @@ def _softmax_as_logits(suspect: _Suspect) -> Sign:
 class _Towards(nn.Module):
     """The true class of each sample of one batch against another class, as a classifier with two logits."""
 
-    def __init__(self, classifier: nn.Module, y: Int[Tensor, "B"], found: Int[Tensor, "B"]) -> None:
+    def __init__(self, classifier: nn.Module, y: Int[Tensor, " B"], found: Int[Tensor, " B"]) -> None:
         super().__init__()
         self.classifier, self.y, self.found = classifier, y, found
         self.train(classifier.training)

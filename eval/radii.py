@@ -48,8 +48,8 @@ class Radii:
         seconds: wall-clock time.
     """
 
-    lower: Float[Tensor, "N"]
-    upper: Float[Tensor, "N"]
+    lower: Float[Tensor, " N"]
+    upper: Float[Tensor, " N"]
     epsilon_max: float
     resolution: float
     only: Literal["all", "median"]
@@ -59,7 +59,7 @@ class Radii:
     seconds: float
 
     @property
-    def per_sample(self) -> Float[Tensor, "N"]:
+    def per_sample(self) -> Float[Tensor, " N"]:
         """The radii: every finite one belongs to a verified adversarial example."""
         return self.upper
 
@@ -86,7 +86,7 @@ class Radii:
         return float((self.upper > epsilon).double().mean())
 
 
-def median(values: Float[Tensor, "N"]) -> float:
+def median(values: Float[Tensor, " N"]) -> float:
     """The median, between the two middle values where their number is even."""
     ranked = values.sort().values
     below, above = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
@@ -230,7 +230,7 @@ class _Search:
             wrong = predictions(self.classifier, self.x[part].to(self.device)).cpu() != self.y[part]
             self.upper[part[wrong]] = 0
 
-    def try_at(self, which: Int[Tensor, "K"], strength: Float[Tensor, "K"]) -> None:
+    def try_at(self, which: Int[Tensor, " K"], strength: Float[Tensor, " K"]) -> None:
         """Attack some samples, each at its strength, and move their brackets."""
         for part, at in zip(which.split(self.batch_size), strength.split(self.batch_size), strict=True):
             fooled, size = self._judged(part, at, at.to(self.device, self.x.dtype))
@@ -245,7 +245,9 @@ class _Search:
             self.upper[part] = torch.where(fooled, size, torch.inf)
         self.lower = self.upper.clamp(max=self.epsilon_max)
 
-    def _judged(self, part: Int[Tensor, "K"], limit: Float[Tensor, "K"], *strength: Tensor) -> tuple[Tensor, Tensor]:
+    def _judged(
+        self, part: Int[Tensor, " K"], limit: Float[Tensor, " K"], *strength: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Which samples the attack fooled within the rules, and the size of its perturbations."""
         x, y = self.x[part].to(self.device), self.y[part].to(self.device)
         answer = self.attack(
@@ -278,11 +280,11 @@ class _Search:
             seconds=time.perf_counter() - started,
         )
 
-    def open(self, which: Int[Tensor, "K"], resolution: float) -> Int[Tensor, "K2"]:
+    def open(self, which: Int[Tensor, " K"], resolution: float) -> Int[Tensor, " K2"]:
         """Those of the samples whose bracket is still wider than the resolution."""
         return which[_is_open(self.lower[which], self.upper[which], resolution, self.epsilon_max)]
 
-    def close_all(self, which: Int[Tensor, "K"], resolution: float) -> None:
+    def close_all(self, which: Int[Tensor, " K"], resolution: float) -> None:
         """Close brackets one by one: gallop away from the first guess until it is bracketed, then bisect."""
         pace = torch.full((len(self.y),), 1.1, dtype=torch.float64)
         which = self.open(which, resolution)
@@ -296,7 +298,7 @@ class _Search:
             pace[which] = pace[which].square()
             strength = torch.where(bracketed, (low + high) / 2, galloped)
 
-    def pilot(self, size: int, guess: float | None) -> Float[Tensor, "P"]:
+    def pilot(self, size: int, guess: float | None) -> Float[Tensor, " P"]:
         """Radii that say roughly where all radii lie."""
         if guess is not None:
             return torch.tensor([guess], dtype=torch.float64)
@@ -304,7 +306,7 @@ class _Search:
         self.close_all(drawn, 0.05)
         return self.upper[drawn]
 
-    def close_median(self, resolution: float, expected: Float[Tensor, "P"]) -> None:
+    def close_median(self, resolution: float, expected: Float[Tensor, " P"]) -> None:
         """Close the brackets that decide the median, and no others."""
         count = len(self.y)
         guess = _Guess(expected, self.epsilon_max, 1 + 3 * resolution)
@@ -327,7 +329,7 @@ class _Search:
         """Bounds of the radius that has this rank: order statistics of the brackets' ends."""
         return self.lower.sort().values[rank], self.upper.sort().values[rank]
 
-    def _first_order(self, which: Int[Tensor, "K"]) -> Float[Tensor, "K"]:
+    def _first_order(self, which: Int[Tensor, " K"]) -> Float[Tensor, " K"]:
         """Radii as they would be if the classifier were linear; where that says nothing, an eighth of the range."""
         start = torch.full((len(which),), self.epsilon_max / 8, dtype=torch.float64)
         if self.norm is None:
@@ -343,7 +345,7 @@ class _Search:
 class _Guess:
     """Where the pilot says that a rank lies; only the cost of a search depends on it, never the answer."""
 
-    def __init__(self, radii: Float[Tensor, "P"], epsilon_max: float, pace: float) -> None:
+    def __init__(self, radii: Float[Tensor, " P"], epsilon_max: float, pace: float) -> None:
         self.ranked = radii.clamp(max=epsilon_max).sort().values
         self.epsilon_max, self.pace = epsilon_max, pace
 

@@ -15,12 +15,12 @@ TOLERANCE = 1e-6
 class Verdict(NamedTuple):
     """What became of each sample: fooled within the rules, the size of its perturbation, and broken rules."""
 
-    fooled: Bool[Tensor, "B"]
-    distance: Float[Tensor, "B"]
-    rejected: Bool[Tensor, "B"]
+    fooled: Bool[Tensor, " B"]
+    distance: Float[Tensor, " B"]
+    rejected: Bool[Tensor, " B"]
 
 
-def predictions(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Int[Tensor, "B"]:
+def predictions(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Int[Tensor, " B"]:
     """m(x), the predicted classes, in evaluation mode.
 
     Raises:
@@ -33,7 +33,7 @@ def predictions(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Int[Tens
     return logits.argmax(dim=1)
 
 
-def distance(a: Float[Tensor, "B *shape"], b: Float[Tensor, "B *shape"], norm: Norm) -> Float[Tensor, "B"]:
+def distance(a: Float[Tensor, "B *shape"], b: Float[Tensor, "B *shape"], norm: Norm) -> Float[Tensor, " B"]:
     """‖a − b‖ per sample, computed in float64."""
     difference = (a.double() - b.double()).flatten(1)
     return torch.linalg.vector_norm(difference, ord=ORDER[norm], dim=1)
@@ -42,9 +42,9 @@ def distance(a: Float[Tensor, "B *shape"], b: Float[Tensor, "B *shape"], norm: N
 def verdict(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     adversarial: Float[Tensor, "B *shape"],
-    strength: Float[Tensor, "B"],
+    strength: Float[Tensor, " B"],
     *,
     norm: Norm | None,
     bounds: tuple[float, float],

@@ -39,7 +39,7 @@ class ExactResidual:
         self.rule = rule
 
     def __call__(
-        self, x: Float[Tensor, "B *shape"], y: Int[Tensor, "B"], target: Int[Tensor, "B"]
+        self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
     ) -> Float[Tensor, "B *shape"]:
         """Δx(x, target), `(B, *shape)`."""
         return self.rule(x, y, target)
@@ -102,7 +102,7 @@ class NearestExample:
     name = "nearest example"
 
     def __init__(
-        self, examples: Float[Tensor, "N *shape"], labels: Int[Tensor, "N"], *, block: int | None = None
+        self, examples: Float[Tensor, "N *shape"], labels: Int[Tensor, " N"], *, block: int | None = None
     ) -> None:
         if len(examples) != len(labels):
             raise ValueError(f"`labels` should be one per example, {len(examples)}. Found {len(labels)} labels.")
@@ -113,7 +113,7 @@ class NearestExample:
         self.examples = {int(c): examples[labels == c].flatten(1) for c in labels.unique()}
 
     def __call__(
-        self, x: Float[Tensor, "B *shape"], y: Int[Tensor, "B"], target: Int[Tensor, "B"]
+        self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
     ) -> Float[Tensor, "B *shape"]:
         """Nearest example of the target class minus x, `(B, *shape)`.
 

@@ -1,4 +1,4 @@
-"""Train classifiers: data sets, networks, attacks, objectives, combiners, the Lightning module, anybody's checkpoints."""
+"""Train classifiers: data sets, networks, PGD, objectives, combiners, the Lightning module, anybody's checkpoints."""
 
 from training.attacks import pgd
 from training.checkpoints import load_classifier

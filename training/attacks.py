@@ -41,12 +41,12 @@ at 4 a tenth of a per cent. In Linf and L1, 2 is enough to cross the ball from t
 def pgd(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
-    epsilon: float | Float[Tensor, "B"],
+    y: Int[Tensor, " B"],
+    epsilon: float | Float[Tensor, " B"],
     *,
     norm: Norm = "Linf",
     steps: int = 40,
-    step_size: float | Float[Tensor, "B"] | None = None,
+    step_size: float | Float[Tensor, " B"] | None = None,
     loss: Loss = "auto",
     momentum: float = 0.0,
     bounds: tuple[float, float] = (-1.0, 1.0),
@@ -132,8 +132,8 @@ def pgd(
 def fgsm(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
-    epsilon: float | Float[Tensor, "B"],
+    y: Int[Tensor, " B"],
+    epsilon: float | Float[Tensor, " B"],
     **options: Any,
 ) -> Float[Tensor, "B *shape"]:
     """One step of length ε from x (Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572); options as of `pgd`."""
@@ -143,8 +143,8 @@ def fgsm(
 def mi_fgsm(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
-    epsilon: float | Float[Tensor, "B"],
+    y: Int[Tensor, " B"],
+    epsilon: float | Float[Tensor, " B"],
     *,
     steps: int = 10,
     momentum: float = 1.0,
@@ -211,10 +211,10 @@ def _constant_logits(classifier: nn.Module, x: Tensor) -> Tensor:
 
 def attack_loss(
     logits: Float[Tensor, "B C"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     loss: Loss = "auto",
     reference: Float[Tensor, "B C"] | None = None,
-) -> Float[Tensor, "B"]:
+) -> Float[Tensor, " B"]:
     """The loss an attack raises, per sample; larger means closer to, or further into, a wrong class.
 
     Args:
@@ -257,7 +257,7 @@ def check_inputs(x: Float[Tensor, "B *shape"], bounds: tuple[float, float]) -> N
         )
 
 
-def per_sample(strength: float | Tensor, x: Tensor, name: str) -> Float[Tensor, "B"]:
+def per_sample(strength: float | Tensor, x: Tensor, name: str) -> Float[Tensor, " B"]:
     """A strength as one number per sample.
 
     Raises:

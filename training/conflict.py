@@ -17,12 +17,12 @@ class Conflict(NamedTuple):
     direction: its cosine is 0. What is not finite gives NaN.
     """
 
-    inner_products: Float64[Tensor, "T"]
-    clean_norms: Float64[Tensor, "T"]
-    adversarial_norms: Float64[Tensor, "T"]
+    inner_products: Float64[Tensor, " T"]
+    clean_norms: Float64[Tensor, " T"]
+    adversarial_norms: Float64[Tensor, " T"]
 
     @property
-    def cosines(self) -> Float64[Tensor, "T"]:
+    def cosines(self) -> Float64[Tensor, " T"]:
         """cos(g_n, g_a) of every tensor, in [-1, 1]: paper 2, Definition 3.1."""
         return _cosine(self.inner_products, self.clean_norms * self.adversarial_norms)
 
@@ -78,7 +78,7 @@ def in_single(gradients: list[Tensor]) -> list[Tensor]:
     return [gradient.to(torch.promote_types(gradient.dtype, torch.float32)) for gradient in gradients]
 
 
-def norms(gradients: Tensors) -> Float64[Tensor, "T"]:
+def norms(gradients: Tensors) -> Float64[Tensor, " T"]:
     """Euclidean norm of every tensor, summed in float64, where squares of float32 neither overflow nor underflow."""
     return torch.stack(torch._foreach_norm(gradients, dtype=torch.float64))
 

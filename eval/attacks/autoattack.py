@@ -39,8 +39,8 @@ SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
 def auto_attack(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
-    strength: float | Float[Tensor, "B"],
+    y: Int[Tensor, " B"],
+    strength: float | Float[Tensor, " B"],
     *,
     norm: Norm = "Linf",
     version: Version = "standard",

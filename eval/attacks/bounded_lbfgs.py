@@ -27,16 +27,16 @@ Matrix = Callable[[Float[Tensor, "K n"]], Float[Tensor, "K n"]]
 class Evaluation(NamedTuple):
     """An objective at one point of each problem; `goal` says whether the point is what is looked for."""
 
-    value: Float[Tensor, "K"]
+    value: Float[Tensor, " K"]
     gradient: Float[Tensor, "K n"]
-    goal: Bool[Tensor, "K"]
+    goal: Bool[Tensor, " K"]
 
 
 @runtime_checkable
 class Objective(Protocol):
     """Evaluates points `(K, n)` of the problems numbered `(K,)`; no value is below zero."""
 
-    def __call__(self, point: Float[Tensor, "K n"], problem: Int[Tensor, "K"], /) -> Evaluation:
+    def __call__(self, point: Float[Tensor, "K n"], problem: Int[Tensor, " K"], /) -> Evaluation:
         """One point of each of K problems."""
         ...
 
@@ -53,18 +53,18 @@ class Minima(NamedTuple):
     """
 
     point: Float[Tensor, "B n"]
-    value: Float[Tensor, "B"]
-    goal: Bool[Tensor, "B"]
-    iterations: Int[Tensor, "B"]
-    evaluations: Int[Tensor, "B"]
+    value: Float[Tensor, " B"]
+    goal: Bool[Tensor, " B"]
+    iterations: Int[Tensor, " B"]
+    evaluations: Int[Tensor, " B"]
 
 
 def minimise(
     objective: Objective,
     start: Float[Tensor, "B n"],
     first: Evaluation,
-    low: Float[Tensor, "n"],
-    high: Float[Tensor, "n"],
+    low: Float[Tensor, " n"],
+    high: Float[Tensor, " n"],
     *,
     iterations: int = 40,
     memory: int = 5,

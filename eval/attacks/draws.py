@@ -11,7 +11,7 @@ GOLDEN = -0x61C8864680B583EB
 """The golden ratio's fraction in 64 bits."""
 
 
-def sample_keys(x: Float[Tensor, "B *shape"], generator: torch.Generator | None) -> Int[Tensor, "B"]:
+def sample_keys(x: Float[Tensor, "B *shape"], generator: torch.Generator | None) -> Int[Tensor, " B"]:
     """A number per sample, from its values and the seed, that all its randomness comes from.
 
     Samples that differ, in float32, in one feature only never share one; others do by a chance of about 2⁻⁶⁴.
@@ -25,7 +25,7 @@ def sample_keys(x: Float[Tensor, "B *shape"], generator: torch.Generator | None)
     return _mixed((values * weights).sum(dim=1) + _mixed(seed))
 
 
-def uniform(keys: Int[Tensor, "B"], numbers: range, count: int) -> Float[Tensor, "K B count"]:
+def uniform(keys: Int[Tensor, " B"], numbers: range, count: int) -> Float[Tensor, "K B count"]:
     """Numbers in [0, 1), `count` for each query and sample, that are a function of the key and the query's number."""
     queries = torch.arange(numbers.start, numbers.stop, device=keys.device)
     streams = (queries[:, None] << 32) + torch.arange(count, device=keys.device)

@@ -29,7 +29,7 @@ BEYOND = 1e-3
 def carlini_wagner(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     *,
     norm: Norm = "L2",
     steps: int = 300,
@@ -76,7 +76,7 @@ def carlini_wagner(
 def ddn(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     *,
     norm: Norm = "L2",
     steps: int = 300,
@@ -111,7 +111,7 @@ def ddn(
 def fmn(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     *,
     norm: Norm = "Linf",
     steps: int = 300,
@@ -144,7 +144,7 @@ def fmn(
     """
     attacks = _attacks()
 
-    class L2(attacks.L2FMNAttack):
+    class L2(attacks.L2FMNAttack):  # type: ignore[name-defined]
         def project(self, x: Any, x0: Any, epsilon: Any) -> Any:
             shift = x - x0
             length = shift.flatten(start=1).norms.l2(axis=-1)
@@ -160,7 +160,7 @@ def fmn(
 def deepfool(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
+    y: Int[Tensor, " B"],
     *,
     norm: Norm = "L2",
     steps: int = 50,

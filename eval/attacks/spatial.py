@@ -24,8 +24,8 @@ SMOOTH = 1e-10
 def spatial_attack(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
-    strength: float | Float[Tensor, "B"],
+    y: Int[Tensor, " B"],
+    strength: float | Float[Tensor, " B"],
     *,
     norm: None = None,
     iterations: int = 40,
@@ -112,14 +112,14 @@ class SpatialObjective:
         self,
         classifier: nn.Module,
         x: Float[Tensor, "B C H W"],
-        y: Int[Tensor, "B"],
-        tau: Float[Tensor, "B"],
+        y: Int[Tensor, " B"],
+        tau: Float[Tensor, " B"],
     ) -> None:
         self.classifier, self.x, self.y, self.tau = classifier, x, y, tau
         rows, columns = (torch.linspace(-1, 1, size, dtype=x.dtype, device=x.device) for size in x.shape[2:])
         self.identity = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
 
-    def only(self, chosen: Bool[Tensor, "B"]) -> "SpatialObjective":
+    def only(self, chosen: Bool[Tensor, " B"]) -> "SpatialObjective":
         """The same for some of the images."""
         return SpatialObjective(self.classifier, self.x[chosen], self.y[chosen], self.tau[chosen])
 
@@ -136,12 +136,12 @@ class SpatialObjective:
             **options,
         )
 
-    def image(self, flow: Float[Tensor, "K n"], problem: Int[Tensor, "K"]) -> Float[Tensor, "K C H W"]:
+    def image(self, flow: Float[Tensor, "K n"], problem: Int[Tensor, " K"]) -> Float[Tensor, "K C H W"]:
         """The images as their flows move them."""
         grid = (self.identity - flow.unflatten(1, self.identity.shape)).permute(0, 2, 3, 1)
         return F.grid_sample(self.x[problem], grid, mode="bilinear", padding_mode="border", align_corners=True)
 
-    def __call__(self, flow: Float[Tensor, "K n"], problem: Int[Tensor, "K"]) -> Evaluation:
+    def __call__(self, flow: Float[Tensor, "K n"], problem: Int[Tensor, " K"]) -> Evaluation:
         """Value, gradient and whether the image is misclassified, for one flow of each of K images."""
         flow = as_variable(flow)
         logits = logits_of(self.classifier, self.image(flow, problem))
@@ -171,7 +171,7 @@ class SpatialObjective:
         return Evaluation(value, torch.stack(along, dim=1).flatten(1), logits.argmax(dim=1) != self.y)
 
 
-def roughness(flow: Float[Tensor, "K 2 H W"]) -> Float[Tensor, "K"]:
+def roughness(flow: Float[Tensor, "K 2 H W"]) -> Float[Tensor, " K"]:
     """‖∂_w flow‖₂ + ‖∂_h flow‖₂, Euclidean norms of all differences between neighbours, kept smooth at zero."""
     right, down = (flow.diff(dim=dim).square().flatten(1).sum(dim=1) for dim in (3, 2))
     return (right + SMOOTH).sqrt() + (down + SMOOTH).sqrt()
@@ -197,7 +197,7 @@ def membrane(x: Float[Tensor, "B C H W"]) -> Matrix:
     return smoothed
 
 
-def _waves(size: int, like: Tensor, *, held: bool) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
+def _waves(size: int, like: Tensor, *, held: bool) -> tuple[Float[Tensor, "n n"], Float[Tensor, " n"]]:
     """Orthonormal vibrations of a chain, as rows, and their stiffness; `held` to a wall at both ends, or free."""
     place = torch.arange(size, dtype=torch.float64)
     turn = math.pi * ((place + 1) / (size + 1) if held else place / size)

@@ -34,14 +34,14 @@ class SquareResult(NamedTuple):
     """What Square Attack found, and how many queries each sample took."""
 
     adversarial: Float[Tensor, "B *shape"]
-    queries: Int[Tensor, "B"]
+    queries: Int[Tensor, " B"]
 
 
 def square_attack(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
-    strength: float | Float[Tensor, "B"],
+    y: Int[Tensor, " B"],
+    strength: float | Float[Tensor, " B"],
     *,
     norm: Literal["Linf", "L2"] = "Linf",
     queries: int = 5000,
@@ -82,8 +82,8 @@ def square_attack(
 def square_search(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
-    y: Int[Tensor, "B"],
-    strength: float | Float[Tensor, "B"],
+    y: Int[Tensor, " B"],
+    strength: float | Float[Tensor, " B"],
     *,
     norm: Literal["Linf", "L2"] = "Linf",
     queries: int = 5000,
@@ -215,7 +215,7 @@ class _Squares(ABC):
         row, place = (share * room).long().unbind(dim=2)
         return (row * self.width + place)[:, :, None, None]
 
-    def features(self, window: tuple[int, int]) -> Int[Tensor, "cells"]:
+    def features(self, window: tuple[int, int]) -> Int[Tensor, " cells"]:
         """The features of a window that begins at feature 0."""
         grid = torch.arange(self.height * self.width, device=self.ball.x.device).reshape(self.height, self.width)
         return grid[: window[0], : window[1]].flatten()

@@ -23,8 +23,8 @@ class Batch(NamedTuple):
     """Inputs in the data's own range, true classes, and each sample's index in its split."""
 
     x: Float[Tensor, "B *shape"]
-    y: Int[Tensor, "B"]
-    indices: Int[Tensor, "B"]
+    y: Int[Tensor, " B"]
+    indices: Int[Tensor, " B"]
 
 
 class Split(Dataset[Batch]):
@@ -36,7 +36,7 @@ class Split(Dataset[Batch]):
         bounds: lowest and highest legal value of an input.
     """
 
-    def __init__(self, images: Shaped[Tensor, "N *shape"], labels: Shaped[Tensor, "N"], bounds: Bounds) -> None:
+    def __init__(self, images: Shaped[Tensor, "N *shape"], labels: Shaped[Tensor, " N"], bounds: Bounds) -> None:
         self.images, self.labels, self.bounds = images, labels.long(), bounds
 
     def __len__(self) -> int:
@@ -223,7 +223,7 @@ def _as_it_is(batch: Any) -> Any:
 
 def check_samples(
     images: Shaped[Tensor, "N ..."],
-    labels: Shaped[Tensor, "N2"],
+    labels: Shaped[Tensor, " N2"],
     classes: int,
     bounds: Bounds,
     source: str | Path,
@@ -259,12 +259,12 @@ def check_samples(
         )
 
 
-def shuffled(count: int, *parts: int | str) -> Int[Tensor, "N"]:
+def shuffled(count: int, *parts: int | str) -> Int[Tensor, " N"]:
     """A fixed shuffle of [0, count)."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(derived_seed(*parts)))
 
 
-def validation_divided(count: int, share: float, name: str) -> tuple[Int[Tensor, "N"], Int[Tensor, "M"]]:
+def validation_divided(count: int, share: float, name: str) -> tuple[Int[Tensor, " N"], Int[Tensor, " M"]]:
     """Samples that stay for training and samples kept for validation, by a fixed shuffle.
 
     Args:

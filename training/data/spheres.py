@@ -52,7 +52,7 @@ class SphereSamples(Split):
         """Fresh samples need no shuffling."""
         return list(range(self.size)) if self.fresh else super().order(seed, epoch)
 
-    def _draw(self, number: int) -> tuple[Float[Tensor, "block dimensions"], Int[Tensor, "block"]]:
+    def _draw(self, number: int) -> tuple[Float[Tensor, "block dimensions"], Int[Tensor, " block"]]:
         if self._block is None or self._block[0] != number:
             generator = generator_for(self.seed, "spheres", self.epoch, number)
             labels = torch.randint(len(RADII), (BLOCK,), generator=generator)
