@@ -11,12 +11,16 @@ from training.attacks import Norm
 from training.data import DataSet
 
 MONITORED = "val_selection"
+CHANCE = 0.1
+"""How far above 1/C an accuracy must be for its epoch to be a candidate."""
 
 
 class Epsilon50(Callback):
     """Logs ε50% under PGD on the validation split after every epoch, as `val_epsilon50`.
 
-    What a checkpoint callback should monitor is `val_selection`: the same, but −1 before `first_epoch`.
+    What a checkpoint callback should monitor is `val_selection`: the same, but −1 before `first_epoch`, and where the
+    accuracy is that of chance: half of two classes are withheld for ever by a classifier that always answers one of
+    them, whose ε50% says nothing.
 
     Args:
         norm: of the ball.
@@ -66,6 +70,7 @@ class Epsilon50(Callback):
         )
         # The next search starts where this one ended; without an answer it starts with a pilot again.
         self.last = radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max else None
-        allowed = trainer.current_epoch >= self.first_epoch
+        above_chance = radii.accuracy_at(0) > 1 / data.num_classes + CHANCE
+        allowed = trainer.current_epoch >= self.first_epoch and above_chance
         module.log("val_epsilon50", radii.epsilon50, prog_bar=True)
         module.log(MONITORED, radii.epsilon50 if allowed else -1.0)
