@@ -70,7 +70,7 @@ class Epsilon50(Callback):
         )
         # The next search starts where this one ended; without an answer it starts with a pilot again.
         self.last = radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max else None
-        above_chance = radii.accuracy_at(0) > 1 / data.num_classes + CHANCE
+        above_chance = radii.accuracy_at(0.0) > 1 / data.num_classes + CHANCE
         allowed = trainer.current_epoch >= self.first_epoch and above_chance
         module.log("val_epsilon50", radii.epsilon50, prog_bar=True)
         module.log(MONITORED, radii.epsilon50 if allowed else -1.0)
