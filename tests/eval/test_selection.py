@@ -23,7 +23,7 @@ class Log(Callback):
 
 @pytest.mark.parametrize("first_epoch", [0, 2])
 def test_epochs_before_the_first_allowed_one_are_never_the_best(quiet_trainer: Callable, first_epoch: int) -> None:
-    data, log = Spheres(dimensions=4, train_size=500), Log()
+    data, log = Spheres(dimensions=4, train_size=6000), Log()
     fast = partial(torch.optim.Adam, lr=0.02)
     module = Classifier("mlp", {"hidden": [16]}, shape=data.shape, bounds=data.bounds, optimizer=fast)
     quiet_trainer(3, callbacks=[Epsilon50(steps=3, first_epoch=first_epoch), log]).fit(module, data)
