@@ -5,7 +5,7 @@
     PYTHONPATH=DIR python benchmarks/pgd.py --data-root DIR --save benchmarks/records/pgd.json
 
 Trains a small CNN with PGD (minutes on two cores), finds its ε50%, and has everybody attack the same images there
-with the same loss, steps and step size (2.5 ε / steps), in [0, 1], which the other libraries ask for. Rounds
+with the same loss, steps and step size (ε / 4), in [0, 1], which the other libraries ask for. Rounds
 alternate in order.
 """
 
@@ -45,8 +45,8 @@ class UnitRange(nn.Module):
 
 
 def stride(epsilon: float) -> float:
-    """All steps together go 2.5 ε, as is the default of `pgd`."""
-    return 2.5 * epsilon / STEPS
+    """ε / 4, at which PGD-40 fools more here than at its default of 2.5 ε / steps, and sooner."""
+    return epsilon / 4
 
 
 def ours(classifier: nn.Module, epsilon: float, leave_when_fooled: bool) -> Run:

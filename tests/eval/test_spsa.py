@@ -54,6 +54,13 @@ def test_estimate_is_the_gradient_on_average(linear, shape):
     assert ((found - expected).abs() < 5 * expected.norm(dim=1, keepdim=True) / math.sqrt(4000)).all()
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+def test_estimate_of_one_feature_is_exact(linear, samples):
+    classifier, x, y = linear(1, 3, torch.float64), torch.randn(5, 1, dtype=torch.float64), torch.randint(3, (5,))
+    found = estimate(classifier, x, y, samples, delta=1e-6)
+    torch.testing.assert_close(found, gradient_of_margin(classifier, x, y), rtol=1e-6, atol=0)
+
+
 def test_error_of_the_estimate_falls_with_the_root_of_the_samples(linear):
     classifier = linear(50, 2, torch.float64)
     x, y = torch.randn(20, 50, dtype=torch.float64), torch.randint(2, (20,))
