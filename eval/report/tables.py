@@ -10,11 +10,15 @@ import pandas as pd
 import torch
 import yaml
 
+from eval.attacks import ATTACKS
 from eval.radii import median
-from eval.report.titles import WORST, rank, title
+from eval.report.titles import NORMS, WORST, rank, title
 from eval.results import Model, Record, Results
 from eval.studies.correlation import correlations
 
+BLACK_BOXES = ("square", "spsa")
+AHEAD = 2.0
+"""Percentage points by which a black box must be ahead of gradient attacks to be spoken of."""
 HALF_DISTANCE = 0.15
 """½‖Δx‖ on Spheres: what ε50%/α is for a model that is linear along Δx (paper 1, after Theorem 2)."""
 
@@ -39,19 +43,13 @@ def side_by_side(results: Results) -> pd.DataFrame:
 
 def worst_case(results: Results) -> pd.DataFrame:
     """ε50% when every sample meets the attack that is strongest on it, norm by norm; empty below two attacks."""
-    radii: dict[tuple[Model, str], list[pd.Series]] = {}
-    for record in results.records():
-        if record.measurement.startswith("epsilon50") and record.model.group != "sweep":
-            norm = record.measurement.rpartition("_")[2]
-            radius = results.per_sample(record).set_index("index").radius
-            radii.setdefault((record.model, norm), []).append(radius)
     rows = [
         asdict(model)
         | {
             "measurement": f"epsilon50_{WORST}_{norm}",
-            "value": median(torch.tensor(pd.concat(found, axis=1).min(axis=1).to_numpy())),
+            "value": median(torch.tensor(pd.concat(list(found.values()), axis=1).min(axis=1).to_numpy())),
         }
-        for (model, norm), found in radii.items()
+        for (model, norm), found in _radii_by_norm(results).items()
         if len(found) > 1
     ]
     return pd.DataFrame(rows, columns=[*(f.name for f in fields(Model)), "measurement", "value"])
@@ -60,17 +58,54 @@ def worst_case(results: Results) -> pd.DataFrame:
 def masking_table(results: Results) -> pd.DataFrame:
     """One row per model: how many signs of gradient masking it shows, and which; empty where nobody looked."""
     found = [r for r in results.records() if r.measurement == "masking"]
+    ahead = black_box_ahead(results)
     rows = [
         {
             "data": r.model.data,
             "recipe": r.model.recipe,
             "seed": r.model.seed,
             "signs of masking": f"{r.value:.0f} of {len(r.settings['signs'])}" if r.settings["signs"] else "–",
-            "verdict": r.settings["summary"],
+            "verdict": " ".join([r.settings["summary"], *ahead.get(r.model, [])]),
         }
         for r in sorted(found, key=lambda r: (r.model.data.lower(), *_recipe_order(r.model.recipe), r.model.seed))
     ]
     return pd.DataFrame(rows)
+
+
+def black_box_ahead(results: Results) -> dict[Model, list[str]]:
+    """A sentence where a black box, as recorded, fools more than every gradient attack recorded beside it.
+
+    It is looked at where the gradient attacks together fool half of the samples. Unlike the signs of masking, whose
+    gradient attacks are made for the purpose, it may just say that those of the record took too few or short steps.
+    """
+    sentences: dict[Model, list[str]] = {}
+    radii = _radii_by_norm(results)
+    for (model, norm), found in radii.items():
+        white = [radius for attack, radius in found.items() if attack not in (*BLACK_BOXES, "autoattack")]
+        if not white:
+            continue
+        together = pd.concat(white, axis=1).min(axis=1)
+        epsilon = median(torch.tensor(together.to_numpy()))
+        for attack in BLACK_BOXES:
+            if attack in found and math.isfinite(epsilon):
+                points = 100 * float((together > epsilon).mean() - (found[attack] > epsilon).mean())
+                if round(points, 6) > AHEAD:
+                    sentences.setdefault(model, []).append(
+                        f"But at {NORMS[norm]} ε = {epsilon:.3g}, {ATTACKS[attack].title} fools {points:.1f} points "
+                        "more than the gradient attacks recorded beside it: trust the worst of all, not theirs."
+                    )
+    return sentences
+
+
+def _radii_by_norm(results: Results) -> dict[tuple[Model, str], dict[str, pd.Series]]:
+    """The radii of every attack whose strength is a distance, by model and norm."""
+    radii: dict[tuple[Model, str], dict[str, pd.Series]] = {}
+    for record in results.records():
+        if record.measurement.startswith("epsilon50") and record.model.group != "sweep":
+            attack, _, norm = record.measurement.removeprefix("epsilon50_").rpartition("_")
+            radius = results.per_sample(record).set_index("index").radius
+            radii.setdefault((record.model, norm), {})[attack] = radius
+    return radii
 
 
 def _values(records: list[Record]) -> pd.DataFrame:

@@ -163,3 +163,17 @@ def test_many_attacks_on_one_model_share_a_plot(tmp_path: Path) -> None:
     filled(tmp_path, [(Model("d", "B"), name, 0.2) for name in names])
     write_report(tmp_path)
     assert (tmp_path / "plots" / "attacks-measure-d-B-seed0.png").exists()
+
+
+@pytest.mark.parametrize(("square", "said"), [([0.1, 0.2, 0.3, 0.4], False), ([0.1, 0.1, 0.1, 0.4], True)])
+def test_a_black_box_ahead_of_the_recorded_gradient_attacks_is_spoken_of(
+    tmp_path: Path, square: list[float], said: bool
+) -> None:
+    results, model = Results(tmp_path), Model("d", "B")
+    for attack, radii in (("pgd", [0.1, 0.2, 0.3, 0.4]), ("square", square)):
+        frame = pd.DataFrame({"index": range(4), "label": 0, "radius": radii, "failed_at": 0.0})
+        results.write(Record(model, f"epsilon50_{attack}_linf", 0.25, 4, 0, {}, 8, 4, 0.1), frame)
+    settings = {"signs": [{}] * 8, "summary": "No sign."}
+    results.write(Record(model, "masking", 0.0, 4, 0, settings, 8, 4, 0.1), OUTCOMES)
+    (verdict,) = masking_table(results).verdict
+    assert ("Square fools 25.0 points more than the gradient attacks" in verdict) == said
