@@ -255,7 +255,7 @@ class _Corners(_Squares):
         self.state.scatter_(2, self.square, torch.where(column(better, self.new), self.new, self.old))
 
     def points(self) -> Tensor:
-        return self.state.unflatten(2, (self.height, self.width))
+        return self.state.reshape(self.ball.x.shape)
 
 
 class _Heaps(_Squares):
@@ -311,7 +311,7 @@ class _Heaps(_Squares):
         self.state = torch.where(column(better, self.state), self.state, self.kept)
 
     def points(self) -> Tensor:
-        shift = self.state.unflatten(2, (self.height, self.width))
+        shift = self.state.reshape(self.ball.x.shape)
         return (self.reach * shift).add_(self.ball.x).clamp_(*self.ball.bounds)
 
     def legal(self, shift: Tensor) -> Tensor:
