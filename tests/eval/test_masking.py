@@ -101,7 +101,14 @@ def test_model_built_to_mask_is_caught(name: str, plain: nn.Module, digits: Samp
     assert caught(masking_signs(masked, digits, epsilon=0.2, **QUICK)) >= expected
 
 
-@pytest.mark.parametrize(("network", "epsilon"), [("plain", 0.2), ("plain", 0.1), ("robust", 0.35), ("robust", 0.2)])
+@pytest.mark.parametrize(
+    ("network", "epsilon"),
+    [
+        ("plain", 0.2),
+        ("robust", 0.35),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [("plain", 0.1), ("robust", 0.2)]),
+    ],
+)
 def test_honest_model_is_not_caught(
     network: str, epsilon: float, digits: Samples, request: pytest.FixtureRequest
 ) -> None:

@@ -370,6 +370,7 @@ def test_l2_mass_moves_as_in_algorithm_3():
         torch.testing.assert_close((points[i] - x[i]) / 2, expected, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.slow
 @both_norms
 def test_as_strong_as_the_authors_program(norm, quiet_trainer):
     """Robust accuracy at equal queries within a few points of pyautoattack's Square, which takes inputs in [0, 1]."""

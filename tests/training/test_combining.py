@@ -274,6 +274,7 @@ def two_processes(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", PROCESSES)
 def test_two_processes_train_as_one_with_the_same_global_batch(quiet_trainer, two_processes, recipe):
     alone = weights(trained(quiet_trainer, spheres_classifier(**PROCESSES[recipe]())))
