@@ -29,7 +29,7 @@ from eval.results import provenance, write_json
 from training import AT, Strength, build_network
 from training.combiners import AGR, CAAT, Combiner, TorchJD
 from training.conflict import conflict
-from training.objectives import TRADES, AdversarialObjective
+from training.objectives import TRADES, AdversarialObjective, Step
 
 Gradient = list[Tensor]
 CLASSES, EPSILON = 10, Strength("8/255")
@@ -64,7 +64,7 @@ class Steps:
     def adversarial_loss(self, objective: AdversarialObjective) -> Tensor:
         """An objective at the perturbed images."""
         clean = partial(self.network, self.x)
-        named = objective.losses(self.network, self.x, self.y, self.perturbed, clean, generator=self.generator)
+        named = objective.losses(Step(self.network, self.x, self.y, self.perturbed, clean, self.generator))
         return named["adversarial"]
 
     def clean(self) -> Gradient:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +60,30 @@ class Plain:
         return {"clean": F.cross_entropy(clean_logits(), y)}
 
 
+class Step(NamedTuple):
+    """What the loss of one training step is computed from.
+
+    Attributes:
+        classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
+        x: inputs, `(B, *shape)`.
+        y: true classes, `(B,)` int64 in [0, C).
+        perturbed: what `AdversarialObjective.perturbed` answered, `(B, *shape)`.
+        clean_logits: gives `classifier(x)`; not called by a loss that does not need them.
+        generator: of what a loss draws itself.
+    """
+
+    classifier: nn.Module
+    x: Float[Tensor, "B *shape"]
+    y: Int[Tensor, " B"]
+    perturbed: Float[Tensor, "B *shape"]
+    clean_logits: Callable[[], Tensor]
+    generator: torch.Generator
+
+    def perturbed_logits(self) -> Float[Tensor, "B C"]:
+        """The classifier's answer at x'."""
+        return logits_of(self.classifier, self.perturbed)
+
+
 class AdversarialObjective(ABC):
     """A loss at the inputs x' that PGD finds; a subclass says which.
 
@@ -113,26 +137,8 @@ class AdversarialObjective(ABC):
         )
 
     @abstractmethod
-    def losses(
-        self,
-        classifier: nn.Module,
-        x: Float[Tensor, "B *shape"],
-        y: Int[Tensor, " B"],
-        perturbed: Float[Tensor, "B *shape"],
-        clean_logits: Callable[[], Tensor],
-        *,
-        generator: torch.Generator,
-    ) -> Losses:
-        """`{"adversarial": …}`, a scalar with a graph, in at least float32.
-
-        Args:
-            classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
-            x: inputs, `(B, *shape)`.
-            y: true classes, `(B,)` int64 in [0, C).
-            perturbed: what `perturbed` answered, `(B, *shape)`.
-            clean_logits: gives `classifier(x)`; not called by a loss that does not need them.
-            generator: of what a loss draws itself.
-        """
+    def losses(self, step: Step) -> Losses:
+        """`{"adversarial": …}`, a scalar with a graph, in at least float32."""
 
     def __call__(
         self,
@@ -146,7 +152,7 @@ class AdversarialObjective(ABC):
     ) -> Losses:
         """`{"adversarial": …}` at the inputs that PGD finds."""
         perturbed = self.perturbed(classifier, x, y, bounds=bounds, generator=generator)
-        return self.losses(classifier, x, y, perturbed, clean_logits, generator=generator)
+        return self.losses(Step(classifier, x, y, perturbed, clean_logits, generator))
 
 
 class AT(AdversarialObjective):
@@ -172,18 +178,9 @@ class AT(AdversarialObjective):
     ) -> None:
         super().__init__(epsilon, norm, steps, step_size, loss, random_start)
 
-    def losses(
-        self,
-        classifier: nn.Module,
-        x: Float[Tensor, "B *shape"],
-        y: Int[Tensor, " B"],
-        perturbed: Float[Tensor, "B *shape"],
-        clean_logits: Callable[[], Tensor],
-        *,
-        generator: torch.Generator,
-    ) -> Losses:
+    def losses(self, step: Step) -> Losses:
         """`{"adversarial": CE(x', y)}`."""
-        return {"adversarial": F.cross_entropy(logits_of(classifier, perturbed), y)}
+        return {"adversarial": F.cross_entropy(step.perturbed_logits(), step.y)}
 
 
 class TRADES(AdversarialObjective):
@@ -201,22 +198,13 @@ class TRADES(AdversarialObjective):
 
     def __init__(self, epsilon: Strength, beta: float = 6.0, loss: Loss = "kl", **inner: Any) -> None:
         super().__init__(epsilon, loss=loss, **inner)
-        self.beta = _not_negative(beta, "beta")
+        self.beta = not_negative(beta, "beta")
 
-    def losses(
-        self,
-        classifier: nn.Module,
-        x: Float[Tensor, "B *shape"],
-        y: Int[Tensor, " B"],
-        perturbed: Float[Tensor, "B *shape"],
-        clean_logits: Callable[[], Tensor],
-        *,
-        generator: torch.Generator,
-    ) -> Losses:
+    def losses(self, step: Step) -> Losses:
         """`{"adversarial": CE(x, y) + β · mean KL( p(x) ‖ p(x') )}`."""
-        clean = _log_probabilities(clean_logits())
-        drift = _divergence(clean, _log_probabilities(logits_of(classifier, perturbed)))
-        return {"adversarial": F.nll_loss(clean, y) + self.beta * drift.mean()}
+        clean = _log_probabilities(step.clean_logits())
+        drift = _divergence(clean, _log_probabilities(step.perturbed_logits()))
+        return {"adversarial": F.nll_loss(clean, step.y) + self.beta * drift.mean()}
 
 
 class MART(AdversarialObjective):
@@ -233,25 +221,16 @@ class MART(AdversarialObjective):
 
     def __init__(self, epsilon: Strength, beta: float = 6.0, **inner: Any) -> None:
         super().__init__(epsilon, **inner)
-        self.beta = _not_negative(beta, "beta")
+        self.beta = not_negative(beta, "beta")
 
-    def losses(
-        self,
-        classifier: nn.Module,
-        x: Float[Tensor, "B *shape"],
-        y: Int[Tensor, " B"],
-        perturbed: Float[Tensor, "B *shape"],
-        clean_logits: Callable[[], Tensor],
-        *,
-        generator: torch.Generator,
-    ) -> Losses:
+    def losses(self, step: Step) -> Losses:
         """`{"adversarial": BCE(x', y) + β · mean[ KL( p(x) ‖ p(x') ) · (1 − p(x)_y) ]}`."""
-        clean = _log_probabilities(clean_logits())
-        adversarial = _log_probabilities(logits_of(classifier, perturbed))
-        rival = adversarial.scatter(1, y.unsqueeze(1), -torch.inf).amax(dim=1)
+        clean = _log_probabilities(step.clean_logits())
+        adversarial = _log_probabilities(step.perturbed_logits())
+        rival = adversarial.scatter(1, step.y.unsqueeze(1), -torch.inf).amax(dim=1)
         # 1 − p is −expm1(log p), which keeps the digits that 1 − exp(log p) loses near p = 1.
-        boosted = -pick(adversarial, y) - torch.log(1e-4 - torch.expm1(rival))
-        drift = _divergence(clean, adversarial) * -torch.expm1(pick(clean, y))
+        boosted = -pick(adversarial, step.y) - torch.log(1e-4 - torch.expm1(rival))
+        drift = _divergence(clean, adversarial) * -torch.expm1(pick(clean, step.y))
         return {"adversarial": (boosted + self.beta * drift).mean()}
 
 
@@ -266,22 +245,13 @@ class CLP(AdversarialObjective):
 
     def __init__(self, epsilon: Strength, weight: float = 0.5, **inner: Any) -> None:
         super().__init__(epsilon, **inner)
-        self.weight = _not_negative(weight, "weight")
+        self.weight = not_negative(weight, "weight")
 
-    def losses(
-        self,
-        classifier: nn.Module,
-        x: Float[Tensor, "B *shape"],
-        y: Int[Tensor, " B"],
-        perturbed: Float[Tensor, "B *shape"],
-        clean_logits: Callable[[], Tensor],
-        *,
-        generator: torch.Generator,
-    ) -> Losses:
+    def losses(self, step: Step) -> Losses:
         """`{"adversarial": CE(x, y) + λ · mean ‖logit(x) − logit(x')‖²}`."""
-        clean = _at_least_float32(clean_logits())
-        distance = (clean - logits_of(classifier, perturbed)).square().sum(dim=1)
-        return {"adversarial": F.cross_entropy(clean, y) + self.weight * distance.mean()}
+        clean = _at_least_float32(step.clean_logits())
+        distance = (clean - step.perturbed_logits()).square().sum(dim=1)
+        return {"adversarial": F.cross_entropy(clean, step.y) + self.weight * distance.mean()}
 
 
 class AvMixup(AdversarialObjective):
@@ -308,7 +278,7 @@ class AvMixup(AdversarialObjective):
         **inner: Any,
     ) -> None:
         super().__init__(epsilon, **inner)
-        self.gamma = _not_negative(gamma, "gamma")
+        self.gamma = not_negative(gamma, "gamma")
         for name, value in (("lambda1", lambda1), ("lambda2", lambda2)):
             if not 0 <= value <= 1:
                 raise ValueError(f"`{name}` should lie in [0, 1]. Found {value}.")
@@ -327,21 +297,14 @@ class AvMixup(AdversarialObjective):
         adversarial = super().perturbed(classifier, x, y, bounds=bounds, generator=generator)
         return torch.lerp(x.detach(), adversarial, self.gamma).clamp_(*bounds)
 
-    def losses(
-        self,
-        classifier: nn.Module,
-        x: Float[Tensor, "B *shape"],
-        y: Int[Tensor, " B"],
-        perturbed: Float[Tensor, "B *shape"],
-        clean_logits: Callable[[], Tensor],
-        *,
-        generator: torch.Generator,
-    ) -> Losses:
+    def losses(self, step: Step) -> Losses:
         """`{"adversarial": cross-entropy of the soft labels between x and the vertex}`."""
-        share = torch.rand(len(x), generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
-        mixed = torch.lerp(perturbed, x.detach(), column(share, x))
-        log_p = _log_probabilities(logits_of(classifier, mixed))
-        true, truth = pick(log_p, y), self.lambda2 + (self.lambda1 - self.lambda2) * share
+        x = step.x.detach()
+        on = step.generator.device
+        share = torch.rand(len(x), generator=step.generator, device=on, dtype=x.dtype).to(x.device)
+        mixed = torch.lerp(step.perturbed, x, column(share, x))
+        log_p = _log_probabilities(logits_of(step.classifier, mixed))
+        true, truth = pick(log_p, step.y), self.lambda2 + (self.lambda1 - self.lambda2) * share
         others = (log_p.sum(dim=1) - true) / (log_p.shape[1] - 1)
         return {"adversarial": -(truth * true + (1 - truth) * others).mean()}
 
@@ -359,7 +322,8 @@ def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1)
 
 
-def _not_negative(value: float, name: str) -> float:
+def not_negative(value: float, name: str) -> float:
+    """The value, refused if it is below 0 or no number."""
     if not value >= 0:
         raise ValueError(f"`{name}` should be at least 0. Found {value}.")
     return value

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from training.objectives import AdversarialObjective, Losses
+from training.balls import unit
+from training.objectives import AdversarialObjective, Losses, Step, not_negative
 
 
 class AWP:
@@ -28,9 +29,7 @@ class AWP:
     """
 
     def __init__(self, objective: AdversarialObjective, gamma: float = 0.01) -> None:
-        if not gamma >= 0:
-            raise ValueError(f"`gamma` should be at least 0. Found {gamma}.")
-        self.objective, self.gamma = objective, gamma
+        self.objective, self.gamma = objective, not_negative(gamma, "gamma")
 
     def __call__(
         self,
@@ -47,7 +46,7 @@ class AWP:
         perturbed = self.objective.perturbed(classifier, x, y, bounds=bounds, generator=generator)
 
         def losses_of(network: nn.Module, generator: torch.Generator) -> Losses:
-            return self.objective.losses(network, x, y, perturbed, cache(lambda: network(x)), generator=generator)
+            return self.objective.losses(Step(network, x, y, perturbed, cache(lambda: network(x)), generator))
 
         weights = perturbed_weights(classifier)
         buffers = {name: buffer.clone() for name, buffer in classifier.named_buffers()}
@@ -109,13 +108,6 @@ def worst_shifts(loss: Float[Tensor, ""], weights: Mapping[str, Tensor], gamma: 
         for gradient in gradients:
             torch.distributed.all_reduce(gradient)
     return {
-        name: gamma * torch.linalg.vector_norm(weight.detach()) * _unit(gradient)
+        name: gamma * torch.linalg.vector_norm(weight.detach()) * unit(gradient.unsqueeze(0)).squeeze(0)
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
     }
-
-
-def _unit(gradient: Tensor) -> Tensor:
-    """Length 1 in the same direction, for gradients of any magnitude; zero stays zero."""
-    tiny = torch.finfo(gradient.dtype).tiny
-    scaled = gradient / gradient.abs().amax().clamp(min=tiny)
-    return scaled / torch.linalg.vector_norm(scaled).clamp(min=tiny)

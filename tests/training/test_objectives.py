@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tests.properties import assert_within, unchanged
 from training import AT, Plain, Strength, pgd
 from training.attacks import attack_loss
-from training.objectives import CLP, MART, TRADES, AdversarialObjective, AvMixup, Objective
+from training.objectives import CLP, MART, TRADES, AdversarialObjective, AvMixup, Objective, Step
 
 UNBOUNDED = (-math.inf, math.inf)
 DUAL = {"Linf": 1, "L2": 2}
@@ -148,7 +148,7 @@ class Fixed(nn.Module):
 def loss_at(objective, classifier, x, y, perturbed, clean_logits=None) -> Tensor:
     """The loss for given x'."""
     given = clean_logits or (lambda: classifier(x))
-    (loss,) = objective.losses(classifier, x, y, perturbed, given, generator=seeded()).values()
+    (loss,) = objective.losses(Step(classifier, x, y, perturbed, given, seeded())).values()
     return loss
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.properties import unchanged
 from training import AT, Strength
-from training.objectives import CLP, MART, TRADES, AdversarialObjective, AvMixup, Losses, Objective
+from training.objectives import CLP, MART, TRADES, AdversarialObjective, AvMixup, Losses, Objective, Step
 from training.weight_perturbation import AWP, perturbed_weights, worst_shifts
 
 UNBOUNDED = (-math.inf, math.inf)
@@ -53,13 +52,13 @@ def moved_by_hand(objective, classifier, x, y, gamma: float) -> tuple[nn.Module,
     network, generator = copy.deepcopy(classifier), seeded()
     perturbed = objective.perturbed(network, x, y, bounds=UNBOUNDED, generator=generator)
     proxy, draws = copy.deepcopy(network), generator.get_state()
-    loss = objective.losses(proxy, x, y, perturbed, lambda: proxy(x), generator=generator)["adversarial"]
+    loss = objective.losses(Step(proxy, x, y, perturbed, lambda: proxy(x), generator))["adversarial"]
     loss.backward()
     generator.set_state(draws)
     for weight, twin in zip(network.parameters(), proxy.parameters(), strict=True):
         if weight.ndim > 1:
             weight.data += gamma * weight.data.norm() * twin.grad / twin.grad.norm()
-    loss = objective.losses(network, x, y, perturbed, lambda: network(x), generator=generator)["adversarial"]
+    loss = objective.losses(Step(network, x, y, perturbed, lambda: network(x), generator))["adversarial"]
     return network, loss
 
 
@@ -112,17 +111,8 @@ class Inner(AdversarialObjective):
         super().__init__(Strength(0.0), steps=0)
         self.coefficients = coefficients
 
-    def losses(
-        self,
-        classifier: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        perturbed: Tensor,
-        clean_logits: Callable[[], Tensor],
-        *,
-        generator: torch.Generator,
-    ) -> Losses:
-        return {"adversarial": (classifier(perturbed) * self.coefficients).sum()}
+    def losses(self, step: Step) -> Losses:
+        return {"adversarial": (step.classifier(step.perturbed) * self.coefficients).sum()}
 
 
 def test_loss_that_is_linear_in_the_weights_rises_by_its_closed_form():
