@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from alignment.contracts import check_finite, check_labels
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
 from eval.attacks.square import square_attack
-from eval.radii import Attack, largest_strength
+from eval.radii import Attack, gathered, largest_strength
 from eval.verdict import predictions, verdict
-from training.attacks import Loss, Norm, attack_loss, check_inputs, pgd
+from training.attacks import Loss, Norm, attack_loss, pgd
 from training.seeds import generator_for
 
 SQUARE: Attack = partial(square_attack, queries=1000)
@@ -177,11 +177,7 @@ class _Suspect:
     ) -> None:
         self.classifier, self.norm, self.bounds = classifier, norm, bounds
         self.batch_size, self.seed = batch_size, seed
-        pairs = [(batch[0], batch[1]) for batch in batches]
-        if not sum(len(y) for _, y in pairs):
-            raise ValueError("`batches` should hold at least one sample. Found none.")
-        self.x, self.y = torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]).cpu()
-        check_inputs(self.x, bounds)
+        self.x, self.y = gathered(batches, bounds)
         self.device = next((p.device for p in classifier.parameters()), self.x.device)
         self.logits = self.answers()
         check_finite(self.logits, "classifier(x)")

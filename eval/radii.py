@@ -192,6 +192,20 @@ def minimal_radii(
     return search.radii(0.0, "all", started)
 
 
+def gathered(batches: Iterable[Any], bounds: tuple[float, float]) -> tuple[Tensor, Int[Tensor, " N"]]:
+    """Inputs of all batches, `(N, *shape)`, and on the CPU their true classes.
+
+    Raises:
+        ValueError: if there is no sample, or inputs are NaN or outside the bounds.
+    """
+    pairs = [(batch[0], batch[1]) for batch in batches]
+    if not sum(len(y) for _, y in pairs):
+        raise ValueError("`batches` should hold at least one sample. Found none.")
+    x, y = torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]).cpu()
+    check_inputs(x, bounds)
+    return x, y
+
+
 class _Search:
     """The brackets of all samples, and the two ways of closing them."""
 
@@ -208,11 +222,7 @@ class _Search:
     ) -> None:
         self.classifier = CountPasses(classifier)
         self.attack, self.norm, self.bounds, self.batch_size = attack, norm, bounds, batch_size
-        pairs = [(batch[0], batch[1]) for batch in batches]
-        if not sum(len(y) for _, y in pairs):
-            raise ValueError("`batches` should hold at least one sample. Found none.")
-        self.x, self.y = torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]).cpu()
-        check_inputs(self.x, bounds)
+        self.x, self.y = gathered(batches, bounds)
         self.device = next((p.device for p in classifier.parameters()), self.x.device)
         if epsilon_max is None:
             if norm is None:

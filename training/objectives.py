@@ -160,23 +160,13 @@ class AT(AdversarialObjective):
 
     Args:
         epsilon: radius of the ball in the data's own units; `8/255` may be written.
-        norm: of the ball.
         steps: gradient steps of the inner maximisation, κ; paper 1 takes 40.
-        step_size: η; None for the default of `training.attacks.pgd`.
         loss: what the inner maximisation raises, see `training.attacks.pgd`.
-        random_start: start the inner maximisation uniformly in the ball rather than at x.
+        inner: norm, step_size and random_start of `AdversarialObjective`.
     """
 
-    def __init__(
-        self,
-        epsilon: Strength,
-        norm: Norm = "Linf",
-        steps: int = 40,
-        step_size: Strength | None = None,
-        loss: Loss = "auto",
-        random_start: bool = True,
-    ) -> None:
-        super().__init__(epsilon, norm, steps, step_size, loss, random_start)
+    def __init__(self, epsilon: Strength, steps: int = 40, loss: Loss = "auto", **inner: Any) -> None:
+        super().__init__(epsilon, steps=steps, loss=loss, **inner)
 
     def losses(self, step: Step) -> Losses:
         """`{"adversarial": CE(x', y)}`."""
