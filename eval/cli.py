@@ -14,18 +14,22 @@ import pandas as pd
 from jsonargparse import auto_cli
 from tqdm import tqdm
 
-from eval.fit import FitCLI
+from eval.fill import residuals
+from eval.fit import fit_from
 from eval.measurements import standard_measurements, take
+from eval.quality import take_quality
 from eval.report import all_tables, write_report
 from eval.results import Model, Record, Results
 from eval.studies import load_study, run_study
+from generators import holds_estimator
 from training import load_classifier
 from training.data import DataSet, SplitName
 
 
 def fit(config: str, *overrides: str) -> None:
-    """Train a classifier: `alphadx fit CONFIG.yaml [--model.alignment_weight 0.1 …]`.
+    """Train a classifier or a generator: `alphadx fit CONFIG.yaml [--model.alignment_weight 0.1 …]`.
 
+    A generator is trained where the configuration names its class, `model: {class_path: generators.DirectGAN, …}`.
     Everything in the configuration can be overridden; `alphadx fit --help` lists it. `--resume last` goes on from
     the last checkpoint.
 
@@ -33,8 +37,8 @@ def fit(config: str, *overrides: str) -> None:
         config: YAML with `data`, `model` and `trainer`, see the presets of studies for examples.
         overrides: options in the form `--key value`.
     """
-    best = FitCLI([*(["--config", config] if config else []), *overrides]).fit().best_model_path
-    print(f"best epoch by ε50% on validation: {best}")
+    best = fit_from([*(["--config", config] if config else []), *overrides]).fit()
+    print(f"best epoch by {best.monitor} on validation: {best.best_model_path}")
 
 
 def measure(
@@ -48,12 +52,16 @@ def measure(
     seed: int = 0,
     device: str = "cpu",
     out: Path | None = None,
+    judge: Path | None = None,
+    residual_options: dict[str, Any] | None = None,
     **measurements: Any,
 ) -> list[Record]:
-    """Alignment and robustness of any checkpoint.
+    """Alignment and robustness of any classifier's checkpoint, or the quality of a residual estimator's.
 
     Args:
-        checkpoint: of ours, or a state dict (plain, wrapped in a dict, with or without `model.` or `module.`
+        checkpoint: of a generator of ours, or a store of residuals (.h5): then its quality is measured, see
+            `eval.quality`, and that of the nearest example beside it. Otherwise of
+            a classifier of ours, or a state dict (plain, wrapped in a dict, with or without `model.` or `module.`
             prefixes) of the network named by `network`.
         data: data set, for example `--data Digits`, or `--data MNISTPair --data.data_root DIR`; must be given.
         network: a name of `training.build_network`, or the dotted path of a class; not needed for a
@@ -65,6 +73,8 @@ def measure(
         seed: of the attacks.
         device: cpu, cuda, …
         out: folder for records, table, plots and page; nothing is saved if not given.
+        judge: checkpoint of a classifier of ours that had no part in the estimator's training.
+        residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
         measurements: what to measure, as `eval.measurements.standard_measurements` takes it, for example
             `--attacks [pgd,square,sta,cw,autoattack] --norms [Linf,L2] --epsilons [8/255]`.
 
@@ -76,6 +86,8 @@ def measure(
     """
     if data is None:
         raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
+    if holds_estimator(checkpoint):
+        return _measure_estimator(checkpoint, data, recipe, split, limit, seed, device, out, judge, residual_options)
     named: dict[str, Any] = {}
     if network is not None:
         named = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
@@ -92,6 +104,43 @@ def measure(
             record, per_sample = take(measurement, classifier, data, model, split=split, limit=limit, training=origin)
             results.write(record, per_sample)
             records.append(record)
+        show(all_tables(results) if out is None else write_report(out), out)
+    return records
+
+
+def _measure_estimator(
+    checkpoint: Path,
+    data: DataSet,
+    recipe: str,
+    split: SplitName,
+    limit: int | None,
+    seed: int,
+    device: str,
+    out: Path | None,
+    judge: Path | None,
+    options: dict[str, Any] | None,
+) -> list[Record]:
+    wanted = {recipe or checkpoint.stem: data.residual(str(checkpoint), **(options or {}))}
+    wanted["nearest example"] = data.residual("nearest")
+    classifier = None if judge is None else load_classifier(checkpoint=judge)
+    with TemporaryDirectory() as nowhere:
+        results = Results(out or nowhere)
+        records: list[Record] = []
+        for name, estimator in wanted.items():
+            model = Model(data.name, name, seed=seed, group="estimators")
+            origin = {"checkpoint": str(checkpoint), "judge": str(judge)}
+            records += take_quality(
+                results,
+                estimator,
+                data,
+                model,
+                judge=classifier,
+                split=split,
+                limit=limit,
+                device=device,
+                seed=seed,
+                training=origin,
+            )
         show(all_tables(results) if out is None else write_report(out), out)
     return records
 
@@ -148,9 +197,15 @@ def main(args: list[str] | None = None) -> None:
             is_option = len(args) > 1 and args[1].startswith("-")
             fit(*(["", *args[1:]] if is_option else args[1:] or ["", "--help"]))
         else:
-            components: Any = {"fit": fit, "measure": measure, "study": study, "report": report}
+            components: Any = {
+                "fit": fit,
+                "residuals": residuals,
+                "measure": measure,
+                "study": study,
+                "report": report,
+            }
             auto_cli(components, args=args, prog="alphadx", as_positional=True)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"alphadx: {error}")
 
 

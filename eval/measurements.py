@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import repeat
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -20,6 +21,7 @@ from eval.passes import CountPasses
 from eval.radii import critical_radii, minimal_radii
 from eval.results import Model, Record, provenance
 from eval.verdict import predictions
+from generators.store import for_samples
 from training.attacks import ORDER, Loss, Norm, pgd
 from training.data import Batch, DataSet, SplitName
 from training.strength import Strength
@@ -89,8 +91,10 @@ class Alignment:
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean cosine over samples that have a direction; per sample the cosine."""
-        metric = AlphaDx(data.residual(self.residual), of=self.of, candidates=self.candidates)
-        return _mean_cosine(metric, classifier, batches)
+        estimator = data.residual(self.residual)
+        known = (for_samples(estimator, batch.indices) for batch in batches)
+        metrics = (AlphaDx(residual, of=self.of, candidates=self.candidates) for residual in known)
+        return _mean_cosine(metrics, classifier, batches)
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class ImageAlignment:
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean absolute cosine over samples that have a direction; per sample that cosine."""
-        return _mean_cosine(AlphaX(of=self.of), classifier, batches)
+        return _mean_cosine(repeat(AlphaX(of=self.of)), classifier, batches)
 
 
 @dataclass(frozen=True)
@@ -352,8 +356,8 @@ def _limited(batches: Iterable[Batch], limit: int | None) -> Iterable[Batch]:
         left -= kept
 
 
-def _mean_cosine(metric: AlphaDx | AlphaX, classifier: nn.Module, batches: Iterable[Batch]) -> Outcome:
-    found = [metric.similarity(classifier, batch.x, batch.y) for batch in batches]
+def _mean_cosine(metrics: Iterable[AlphaDx | AlphaX], classifier: nn.Module, batches: Iterable[Batch]) -> Outcome:
+    found = [metric.similarity(classifier, b.x, b.y) for metric, b in zip(metrics, batches, strict=False)]
     values, valid = torch.cat([s.value for s in found]), torch.cat([s.valid for s in found])
     mean = float(values[valid].double().mean())
     return Outcome(mean, _frame(batches, cosine=values, valid=valid), int((~valid).sum()))

@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -34,7 +36,7 @@ class Model:
         recipe: how it was trained, such as B, Lα or P.
         epsilon: ε of adversarial training as written, or "" without.
         seed: of the training.
-        group: which part of a study it belongs to: "side by side", "sweep", or "measure".
+        group: which part of a study it belongs to: "side by side", "sweep", "estimators", or "measure".
     """
 
     data: str
@@ -114,6 +116,17 @@ class Results:
     def per_sample(self, record: Record) -> pd.DataFrame:
         """The outcome for every sample of a record."""
         return pd.read_csv((self.model_folder(record.model) / record.measurement).with_suffix(".csv"))
+
+    def write_examples(self, model: Model, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep what a picture of a residual estimator's answers is drawn from."""
+        buffer = BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_whole(self.model_folder(model) / "examples.npz", buffer.getvalue())
+
+    def examples(self, model: Model) -> dict[str, np.ndarray] | None:
+        """What `write_examples` kept, or None."""
+        path = self.model_folder(model) / "examples.npz"
+        return dict(np.load(path)) if path.exists() else None
 
     def frame(self) -> pd.DataFrame:
         """All records as a table, one row each, without settings and provenance."""

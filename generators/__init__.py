@@ -3,6 +3,30 @@
 An estimator answers `(x, y, target) → Δ̂x`, of the shape of x. All estimators are interchangeable.
 """
 
+from generators.checkpoints import load_generator
+from generators.conditional import ConditionalGAN
+from generators.direct import DirectGAN, DirectResidual, TransportGAN
+from generators.estimators import holds_estimator, load_estimator
+from generators.projection import LatentProjection, project
 from generators.residuals import ExactResidual, NearestExample, ResidualEstimator, radial, towards_prototypes
+from generators.store import ResidualStore, StoredResidual, for_samples
 
-__all__ = ["ExactResidual", "NearestExample", "ResidualEstimator", "radial", "towards_prototypes"]
+__all__ = [
+    "ConditionalGAN",
+    "DirectGAN",
+    "DirectResidual",
+    "ExactResidual",
+    "LatentProjection",
+    "NearestExample",
+    "ResidualEstimator",
+    "ResidualStore",
+    "StoredResidual",
+    "TransportGAN",
+    "for_samples",
+    "holds_estimator",
+    "load_estimator",
+    "load_generator",
+    "project",
+    "radial",
+    "towards_prototypes",
+]

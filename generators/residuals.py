@@ -1,8 +1,9 @@
 """What a residual estimator is, and the two that need no training."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol, runtime_checkable
+from functools import cached_property, partial
+from hashlib import sha256
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -11,9 +12,25 @@ from torch import Tensor
 
 @runtime_checkable
 class ResidualEstimator(Protocol):
-    """Anything that answers the vector from x to the closest point of a class."""
+    """Anything that answers the vector from x to the closest point of a class.
+
+    Attributes:
+        name: as it stands in tables.
+        settings: plain values on which its answers depend.
+        digest: of the weights or examples on which they depend; empty if there are none.
+    """
 
     name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Plain values on which the answers depend."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of the weights or examples on which the answers depend; empty if there are none."""
+        ...
 
     def __call__(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
         """Δ̂x(x, target), of the shape of x.
@@ -34,9 +51,11 @@ class ExactResidual:
     """
 
     name = "exact"
+    digest = ""
 
     def __init__(self, rule: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         self.rule = rule
+        self.settings: dict[str, Any] = {}
 
     def __call__(
         self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
@@ -109,8 +128,18 @@ class NearestExample:
         if block is not None and block < 1:
             raise ValueError(f"`block` should be at least 1. Found {block}.")
         self.shape = examples.shape[1:]
+        self.settings: dict[str, Any] = {"examples": len(examples)}
         self.block = block or min(4096, max(1, 2**24 // max(1, self.shape.numel())))
         self.examples = {int(c): examples[labels == c].flatten(1) for c in labels.unique()}
+
+    @cached_property
+    def digest(self) -> str:
+        """A short text that differs when any example or class does."""
+        found = sha256()
+        for c, examples in self.examples.items():
+            found.update(f"{c} {len(examples)}".encode())
+            found.update(examples.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()[:16]
 
     def __call__(
         self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from alignment import Residual, alignment_penalty
+from alignment import alignment_penalty
 from alignment.contracts import check_choice
 from alignment.gradients import as_variable
+from generators import ResidualEstimator
+from generators.store import StoredResidual, for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
 from training.combiners import Combiner
 from training.conflict import Conflict, conflict
@@ -53,7 +55,7 @@ class Classifier(LightningModule):
         alignment_weight: λ_α of paper 1, Eq. 9; 0 for none.
         alignment_with: which loss the penalty is added to where gradients are combined, or "own" for a gradient of
             its own, named "alignment".
-        residual: estimator for the penalty, by a name that `DataSet.residual` knows.
+        residual: estimator for the penalty, by a name or path that `DataSet.residual` knows.
         candidates: closest classes to consider in the penalty; None for all.
         optimizer: makes an optimiser from parameters; None for the paper's Adam with 1e-4.
         scheduler: makes a learning-rate schedule.
@@ -110,7 +112,7 @@ class Classifier(LightningModule):
         self.residual, self.candidates = residual, candidates
         self.optimizer, self.scheduler = optimizer or partial(Adam, lr=1e-4), scheduler
         self.scheduler_interval = scheduler_interval
-        self.estimator: Residual | None = None
+        self.estimator: ResidualEstimator | None = None
         self._losses: Losses = {}
         self._conflict: Conflict | None = None
 
@@ -128,6 +130,12 @@ class Classifier(LightningModule):
                     f"datamodule. Found {type(data).__name__}."
                 )
             self.estimator = data.residual(self.residual)
+            if isinstance(self.estimator, StoredResidual) and data.augments:
+                raise ValueError(
+                    "`residual` should not be a store where `data` is augmented, since a stored residual belongs to "
+                    f"one unaugmented image. Found {self.residual}. Name the estimator's checkpoint, or leave out "
+                    "the augmentation."
+                )
 
     @property
     def combining(self) -> bool:
@@ -157,7 +165,12 @@ class Classifier(LightningModule):
         logged = dict(losses)
         if self.estimator:
             penalty = alignment_penalty(
-                self.network, x, batch.y, self.estimator, candidates=self.candidates, logits=clean_logits()
+                self.network,
+                x,
+                batch.y,
+                for_samples(self.estimator, batch.indices),
+                candidates=self.candidates,
+                logits=clean_logits(),
             )
             logged["alignment"] = losses["alignment"] = self.alignment_weight * penalty
         total = torch.stack(list(losses.values())).sum()

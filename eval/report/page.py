@@ -15,6 +15,7 @@ from eval.report.tables import (
     cost_table,
     invalid_notes,
     masking_table,
+    quality_table,
     side_by_side,
     theory_check,
 )
@@ -32,6 +33,9 @@ LEGEND = {
     "α_Δx": "mean cosine between ∇(logit of the closest wrong class − logit of the true class) and the vector to the "
     "closest point of that class.",
     "α_x": "mean absolute cosine between the gradient of the predicted class's logit and the image itself.",
+    "sim(Δx, Δ̂x)": "mean cosine between an estimator's residual and the true one, where it is known.",
+    "x̂' of target class": "share of the estimated closest points, x + Δ̂x, that a classifier which had no part in the "
+    "estimator's training assigns to the class they should belong to.",
     "curves": "a band reaches from the largest strength seen to fail to the smallest seen to succeed, sample by "
     "sample; the line runs in its middle. Near 50 % the band is closed to the resolution of ε50%.",
     "intervals": "in square brackets, 95 % bootstrap intervals over models.",
@@ -40,7 +44,11 @@ LEGEND = {
     "B, Lα, P": "plain training; plain training with the alignment penalty; adversarial training with PGD.",
 }
 
-PLOTS = {"Side by side": ("curves", "attacks"), "Correlation of alignment with robustness": ("correlation",)}
+PLOTS = {
+    "Side by side": ("curves", "attacks"),
+    "Quality of residual estimators": ("residuals",),
+    "Correlation of alignment with robustness": ("correlation",),
+}
 """Which plots stand below a table, by the beginning of their names."""
 
 
@@ -64,6 +72,7 @@ def write_report(folder: str | Path) -> dict[str, pd.DataFrame]:
     plots = all_plots(results)
     files = {"Side by side": "table", "Correlation of alignment with robustness": "correlation"}
     files |= {
+        "Quality of residual estimators": "estimators",
         "Signs of gradient masking": "masking",
         "Theory check on Spheres": "theory",
         "Cost of the measurements": "cost",
@@ -81,6 +90,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     """Every table that the records allow, by its heading."""
     candidates = {
         "Side by side": side_by_side(results),
+        "Quality of residual estimators": quality_table(results),
         "Signs of gradient masking": masking_table(results),
         "Correlation of alignment with robustness": correlation_table(results),
         "Theory check on Spheres": theory_check(results),
@@ -97,11 +107,7 @@ def _page(folder: Path, records: list[Record], tables: dict[str, pd.DataFrame], 
     parts = []
     for heading, table in tables.items():
         parts.append(f'<h2>{heading}</h2>\n<div class="scroll">{_html(table)}</div>')
-        prefixes = {
-            "Side by side": ("curves", "attacks"),
-            "Correlation of alignment with robustness": ("correlation",),
-        }
-        parts += [_image(name, data) for name, data in plots.items() if name.startswith(prefixes.get(heading, ()))]
+        parts += [_image(name, data) for name, data in plots.items() if name.startswith(PLOTS.get(heading, ()))]
     parts.append(_list("How to read this", LEGEND))
     notes = invalid_notes(records)
     parts.append(_list("Left out", dict.fromkeys(notes, "") or {"No sample was left out of any number.": ""}))

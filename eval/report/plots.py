@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eval.report.tables import ESTIMATORS, NOT_BESIDE
 from eval.report.titles import NORMS, rank, title
 from eval.results import Record, Results
 
@@ -18,7 +19,7 @@ STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid":
 
 def all_plots(results: Results) -> dict[str, bytes]:
     """Every plot that the records allow, as PNG, by file name."""
-    records = [r for r in results.records() if r.model.group != "sweep"]
+    records = [r for r in results.records() if r.model.group not in NOT_BESIDE]
     radii = [r for r in records if r.measurement.startswith(("epsilon50", "tau50"))]
     figures = {}
     for data in dict.fromkeys(r.model.data for r in radii):
@@ -27,6 +28,12 @@ def all_plots(results: Results) -> dict[str, bytes]:
         chosen = [r for r in radii if r.model == model]
         if len(chosen) > 2:
             figures[f"attacks-{results.model_folder(model).name}.png"] = _attacks(results, chosen)
+    estimators = dict.fromkeys(r.model for r in results.records() if r.model.group == ESTIMATORS)
+    for data in dict.fromkeys(model.data for model in estimators):
+        drawn = {model.recipe: results.examples(model) for model in estimators if model.data == data}
+        pictures = {name: arrays for name, arrays in drawn.items() if arrays is not None and arrays["x"].ndim == 4}
+        if pictures:
+            figures[f"residuals-{_slug(data)}.png"] = _residuals(data, pictures)
     frame = results.frame()
     for data, part in frame[frame.group == "sweep"].groupby("data", sort=False):
         figures[f"correlation-{_slug(str(data))}.png"] = _correlation(str(data), part)
@@ -64,6 +71,33 @@ def _attacks(results: Results, records: list[Record]) -> Figure:
     axes[0].set_ylabel("accuracy under attack, %")
     model = records[0].model
     figure.suptitle(f"{model.data}, {model.recipe}, seed {model.seed}: accuracy under every attack", fontsize=10)
+    return figure
+
+
+def _residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """One sample per class: x, Δx where it is known, and Δ̂x and x̂' of every estimator."""
+    first = next(iter(examples.values()))
+    low, high = first["bounds"]
+    drawn = [("x", first["x"], low, high)]
+    if "exact" in first:
+        drawn.append(("Δx", first["exact"], low - high, high - low))
+    for name, arrays in examples.items():
+        drawn.append((f"{name}\nΔ̂x", arrays["residual"], low - high, high - low))
+        drawn.append(("x̂'", arrays["x"] + arrays["residual"], low, high))
+    rows = len(first["x"])
+    figure = Figure(figsize=(1.1 * len(drawn), 1.05 * rows + 0.8), layout="constrained", dpi=150)
+    for column, (heading, images, bottom, top) in enumerate(drawn):
+        for row, image in enumerate(images):
+            axis = figure.add_subplot(rows, len(drawn), row * len(drawn) + column + 1)
+            shown = np.clip((image.transpose(1, 2, 0) - bottom) / (top - bottom), 0, 1)
+            axis.imshow(shown.squeeze(-1) if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=1)
+            axis.set(xticks=[], yticks=[])
+            if row == 0:
+                axis.set_title(heading, fontsize=7)
+            if column == 0:
+                classes = first["classes"]
+                axis.set_ylabel(f"{classes[first['y'][row]]} → {classes[first['target'][row]]}", fontsize=7)
+    figure.suptitle(f"{data}: residuals to another class", fontsize=9)
     return figure
 
 

@@ -11,11 +11,15 @@ import torch
 import yaml
 
 from eval.attacks import ATTACKS
+from eval.quality import SIMILARITY, TARGET_SHARE
 from eval.radii import median
 from eval.report.titles import NORMS, WORST, rank, title
 from eval.results import Model, Record, Results
 from eval.studies.correlation import correlations
 
+ESTIMATORS = "estimators"
+NOT_BESIDE = ("sweep", ESTIMATORS)
+"""Groups of models that have a table of their own."""
 BLACK_BOXES = ("square", "spsa")
 AHEAD = 2.0
 """Percentage points by which a black box must be ahead of gradient attacks to be spoken of."""
@@ -25,7 +29,7 @@ HALF_DISTANCE = 0.15
 
 def side_by_side(results: Results) -> pd.DataFrame:
     """One row per data set and recipe, mean ± deviation over seeds, with the paper's row below where it exists."""
-    records = [r for r in results.records() if r.model.group != "sweep" and r.measurement != "masking"]
+    records = [r for r in results.records() if r.model.group not in NOT_BESIDE and r.measurement != "masking"]
     frame = pd.concat([_values(records), worst_case(results)], ignore_index=True)
     ceilings = {r.measurement: r.settings.get("epsilon_max") for r in records}
     columns = sorted(frame.measurement.unique(), key=rank)
@@ -38,6 +42,21 @@ def side_by_side(results: Results) -> pd.DataFrame:
                 name: _spread(pair[0], pair[1] if pair[1:] else None, name) for name, pair in published.items()
             }
             rows.append(_row("", "  paper", "5" if published["accuracy"][1:] else "–", spreads, columns))
+    return pd.DataFrame(rows)
+
+
+def quality_table(results: Results) -> pd.DataFrame:
+    """One row per data set and residual estimator, with the paper's below where it exists; empty without any."""
+    frame = _values([r for r in results.records() if r.model.group == ESTIMATORS])
+    columns = sorted(frame.measurement.unique(), key=rank)
+    rows = []
+    for (data, estimator), part in frame.groupby(["data", "recipe"], sort=False):
+        rows.append({"data": data, "estimator": estimator} | _cells(_measured(part, {}), columns))
+        published = _published()["estimators"].get(data, {}).get(estimator)
+        if published is not None:
+            mean, deviation = published
+            cells = {SIMILARITY: _spread(mean, deviation, SIMILARITY)}
+            rows.append({"data": "", "estimator": "  paper's figure"} | _cells(cells, columns))
     return pd.DataFrame(rows)
 
 
@@ -196,17 +215,21 @@ def _measured(part: pd.DataFrame, ceilings: dict[str, Any]) -> dict[str, str]:
 
 
 def _row(data: str, recipe: str, seeds: str, cells: dict[str, str], columns: list[str]) -> dict[str, str]:
-    return {"data": data, "recipe": recipe, "seeds": seeds} | {title(name): cells.get(name, "–") for name in columns}
+    return {"data": data, "recipe": recipe, "seeds": seeds} | _cells(cells, columns)
+
+
+def _cells(cells: dict[str, str], columns: list[str]) -> dict[str, str]:
+    return {title(name): cells.get(name, "–") for name in columns}
 
 
 def _spread(mean: float, deviation: float | None, measurement: str) -> str:
     """A mean and its deviation with as many digits as mean something."""
     if not math.isfinite(mean):
         return "–" if math.isnan(mean) else "∞"
-    if measurement.startswith("accuracy") or measurement == "gop_frequency":
+    if measurement.startswith("accuracy") or measurement in ("gop_frequency", TARGET_SHARE):
         mean, deviation, digits = 100 * mean, None if deviation is None else 100 * deviation, 1
     else:
-        signed = measurement.startswith("alpha") or measurement == "cosine"
+        signed = measurement.startswith("alpha") or measurement in ("cosine", SIMILARITY)
         digits = 3 if signed or not mean else max(0, 2 - math.floor(math.log10(abs(mean))))
     text = f"{mean:.{digits}f}"
     return text if deviation is None else f"{text} ± {deviation:.{digits}f}"

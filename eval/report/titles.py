@@ -11,6 +11,9 @@ PLAIN = {
     "mu": "μ",
     "cosine": "cos(g_n, g_a)",
     "masking": "signs of masking",
+    "residual_similarity": "sim(Δx, Δ̂x)",
+    "residual_target_share": "x̂' of target class %",
+    "residual_norm": "median ‖Δ̂x‖₂",
 }
 
 

@@ -20,8 +20,10 @@ class Cell:
 
     Attributes:
         model: what its records are about.
-        fit: configuration of its training, as for `alphadx fit`.
-        measure: arguments of `eval.measurements.standard_measurements`, and `limit`, how many test samples to take.
+        fit: configuration of its training, as for `alphadx fit`; of an estimator, which is not trained here, only
+            its data set.
+        measure: arguments of `eval.measurements.standard_measurements`, and `limit`, how many test samples to take;
+            of an estimator, see `load_study`.
     """
 
     model: Model
@@ -37,12 +39,14 @@ class Study:
         name: of the study, and of its folder.
         title: a sentence for the page.
         cells: the models, in the order in which they stand in tables.
+        first: configurations, by name, of what is trained before all models because they refer to it.
         source: the YAML as read, for the record.
     """
 
     name: str
     title: str
     cells: list[Cell]
+    first: dict[str, dict[str, Any]]
     source: dict[str, Any] = field(repr=False)
 
 
@@ -60,6 +64,12 @@ def load_study(name: str) -> Study:
     name, each laid over the base; `seeds`; and optionally a `sweep` of one recipe: `recipe`, `epsilon` (values of ε
     for its objective) and `seeds`; its models are not searched for signs of masking.
 
+    In place of recipes an experiment may hold `estimators` of Δx, by name, each with `residual`, a name or path that
+    `DataSet.residual` knows, and `options` for it; the classifier at `judge` judges them, on `limit` test samples.
+
+    `first` holds, by name, configurations of what is trained before all else, classifiers or generators. Where
+    a configuration says `first/NAME`, the path of that one's best checkpoint is put.
+
     Raises:
         ValueError: if there is no such preset or file, or a key is missing or unknown.
     """
@@ -72,9 +82,9 @@ def load_study(name: str) -> Study:
             f"`study` should be one of {', '.join(presets())}, or an existing YAML file. Found {name!r}."
         )
     source = yaml.safe_load(text)
-    _check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure"})
+    _check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first"})
     cells = [cell for data, experiment in source["experiments"].items() for cell in _cells(data, experiment, source)]
-    return Study(short, source["title"], cells, source)
+    return Study(short, source["title"], cells, source.get("first", {}), source)
 
 
 def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,9 +102,15 @@ def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
 
 
 def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cell]:
-    _check_keys(experiment, data, needed={"recipes"}, allowed={"base", "measure", "seeds", "sweep"})
     base = laid_over(study.get("base", {}), experiment.get("base", {}))
     measure = laid_over(study.get("measure", {}), experiment.get("measure", {}))
+    if "estimators" in experiment:
+        _check_keys(experiment, data, needed={"estimators"}, allowed={"base", "measure"})
+        for name, estimator in experiment["estimators"].items():
+            _check_keys(estimator, f"{data}, {name}", needed={"residual"}, allowed={"options", "judge", "limit"})
+            yield Cell(Model(data, name, group="estimators"), base, measure | estimator)
+        return
+    _check_keys(experiment, data, needed={"recipes"}, allowed={"base", "measure", "seeds", "sweep"})
     recipes = {name: laid_over(base, changes or {}) for name, changes in experiment["recipes"].items()}
     for seed in experiment.get("seeds", [0]):
         for recipe, fit in recipes.items():

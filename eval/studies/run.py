@@ -5,8 +5,9 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,27 @@ from typing import Any
 import pandas as pd
 import torch
 from filelock import FileLock
+from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
-from eval.fit import FitCLI
+from eval.fit import FitCLI, fit_from
 from eval.measurements import standard_measurements, take
+from eval.quality import NORM, take_quality
 from eval.results import Model, Record, Results, provenance, write_json
 from eval.studies.plan import Cell, Study, laid_over
 from training import Strength, load_classifier
+from training.data import DataSet
 
+Work = Mapping[str, Callable[[], float]]
+"""What is to be done, by name; each answers the seconds it took."""
+FIRST = "first/"
+"""How a configuration refers to what a study trains before all else."""
 LOGGED = {"gop_frequency": "train_gop_frequency", "mu": "train_mu", "cosine": "train_cosine"}
 """What is kept of a training log, by the name of the record."""
 
 
 def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> Results:
-    """Train and measure every model of a study that is not finished yet.
+    """Train what comes first, then train and measure every model of a study that is not finished yet.
 
     A model that is half trained goes on from its last checkpoint; a measurement that is recorded is kept. Each
     model is locked while a process works on it, so the same study may be started several times on a shared file
@@ -49,29 +57,42 @@ def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> R
     cores = os.cpu_count() or 1
     if jobs is None:
         jobs = 1 if torch.cuda.is_available() else max(1, min(cores, len(study.cells) // 2))
-    finished = _in_turn(study, results) if jobs == 1 else _at_once(study, results, jobs, max(1, cores // jobs))
-    with tqdm(total=len(study.cells), unit="model", desc=study.name) as bar:
-        for cell, seconds in finished:
-            bar.set_postfix_str(f"{results.model_folder(cell.model).name}, {seconds:.0f} s")
-            bar.update()
+    first = {name: partial(train_first, name, results.folder, fit) for name, fit in study.first.items()}
+    cells = {results.model_folder(cell.model).name: partial(run_cell, cell, results.folder) for cell in study.cells}
+    for title, work in ((f"{study.name}, first", first), (study.name, cells)):
+        finished = _in_turn(work) if jobs == 1 else _at_once(work, jobs, max(1, cores // jobs))
+        with tqdm(total=len(work), unit="model", desc=title, disable=not work) as bar:
+            for name, seconds in finished:
+                bar.set_postfix_str(f"{name}, {seconds:.0f} s")
+                bar.update()
     return results
 
 
-def _in_turn(study: Study, results: Results) -> Iterator[tuple[Cell, float]]:
+def _in_turn(work: Work) -> Iterator[tuple[str, float]]:
     with warnings.catch_warnings():
         _quiet()
-        for cell in study.cells:
-            yield cell, run_cell(cell, results.folder)
+        for name, task in work.items():
+            yield name, task()
 
 
-def _at_once(study: Study, results: Results, jobs: int, threads: int) -> Iterator[tuple[Cell, float]]:
+def _at_once(work: Work, jobs: int, threads: int) -> Iterator[tuple[str, float]]:
     with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
-        waiting = {pool.submit(run_cell, cell, results.folder): cell for cell in study.cells}
+        waiting = {pool.submit(task): name for name, task in work.items()}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
         finally:
             pool.shutdown(cancel_futures=True)  # after a failure nothing new is begun
+
+
+def train_first(name: str, folder: Path, fit: dict[str, Any]) -> float:
+    """Train what models refer to as `first/NAME`, as far as that is not done yet; answer the seconds it took."""
+    started = time.perf_counter()
+    home = folder / FIRST / name
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / ".lock"):
+        _trained(fit_from(_configuration(fit, home)), home)
+    return time.perf_counter() - started
 
 
 def run_cell(cell: Cell, folder: Path) -> float:
@@ -81,23 +102,67 @@ def run_cell(cell: Cell, folder: Path) -> float:
     home = results.model_folder(cell.model)
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".lock"):
-        settings = dict(cell.measure)
-        limit = settings.pop("limit", None)
-        wanted = standard_measurements(**settings)
-        missing = [m for m in wanted if not results.has(cell.model, m.name)]
-        if missing:
-            cli = FitCLI(_configuration(cell, home))
-            classifier = load_classifier(checkpoint=_trained(cli, home))
-            classifier.to(cli.trainer.strategy.root_device)
-            epsilon = Strength(cell.model.epsilon) if cell.model.epsilon else None
-            training = cell.fit | {"epsilon": epsilon}
-            for measurement in missing:
-                results.write(
-                    *take(measurement, classifier, cli.datamodule, cell.model, limit=limit, training=training)
-                )
-            for outcome in training_records(cell.model, home / "training", training):
-                results.write(*outcome)
+        if cell.model.group == "estimators":
+            _judge(cell, results)
+        else:
+            _train_and_measure(cell, results, home)
     return time.perf_counter() - started
+
+
+def _train_and_measure(cell: Cell, results: Results, home: Path) -> None:
+    settings = _resolved(cell.measure, results.folder)
+    limit = settings.pop("limit", None)
+    wanted = standard_measurements(**settings)
+    missing = [m for m in wanted if not results.has(cell.model, m.name)]
+    if not missing:
+        return
+    cli = FitCLI(_configuration(_resolved(cell.fit, results.folder), home))
+    classifier = load_classifier(checkpoint=_trained(cli, home))
+    classifier.to(cli.trainer.strategy.root_device)
+    epsilon = Strength(cell.model.epsilon) if cell.model.epsilon else None
+    training = cell.fit | {"epsilon": epsilon}
+    for measurement in missing:
+        results.write(*take(measurement, classifier, cli.datamodule, cell.model, limit=limit, training=training))
+    for outcome in training_records(cell.model, home / "training", training):
+        results.write(*outcome)
+
+
+def _judge(cell: Cell, results: Results) -> None:
+    """Measure a residual estimator."""
+    if results.has(cell.model, NORM):
+        return
+    settings = _resolved(cell.measure, results.folder)
+    data = _data(cell.fit["data"])
+    judge = settings.get("judge")
+    take_quality(
+        results,
+        data.residual(settings["residual"], **settings.get("options", {})),
+        data,
+        cell.model,
+        judge=None if judge is None else load_classifier(checkpoint=judge),
+        limit=settings.get("limit"),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        training=cell.measure,
+    )
+
+
+def _data(configuration: Mapping[str, Any]) -> DataSet:
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(DataSet, "data")
+    return parser.instantiate_classes(parser.parse_object({"data": configuration})).data
+
+
+def _resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A configuration in which `first/NAME` is the path of a checkpoint."""
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: resolve(item) for key, item in value.items()}
+        if isinstance(value, str) and value.startswith(FIRST):
+            return str(_best(folder / value))
+        return value
+
+    return resolve(configuration)
 
 
 def training_records(
@@ -117,13 +182,13 @@ def training_records(
         )
 
 
-def _configuration(cell: Cell, home: Path) -> dict:
-    """The cell's training with everything it writes kept under its home."""
+def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
+    """A training with everything it writes kept under its home."""
     last = home / "training" / "last.ckpt"
     logs = {"save_dir": str(home / "training"), "name": "logs"}
     logger = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": logs}
     return laid_over(
-        cell.fit,
+        fit,
         {
             "checkpoint": {"dirpath": str(home / "training")},
             "resume": str(last) if last.exists() else None,
@@ -150,10 +215,16 @@ def _trained(cli: FitCLI, home: Path) -> Path:
             mark,
             {
                 "best": Path(best).name,
-                "val_epsilon50": None if score is None else float(score),
+                "score": None if score is None else float(score),
                 "seconds": time.perf_counter() - started,
             },
         )
+    return _best(home)
+
+
+def _best(home: Path) -> Path:
+    """The best checkpoint of a finished training."""
+    mark = home / "training" / "trained.json"
     return mark.parent / json.loads(mark.read_text())["best"]
 
 

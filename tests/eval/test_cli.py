@@ -8,6 +8,7 @@ import yaml
 from eval.cli import main
 from eval.results import Results
 from training import build_network
+from training.checkpoints import FORMAT, NETWORK_KEY
 
 FIT = {
     "data": {"class_path": "training.data.Digits", "init_args": {"batch_size": 256}},
@@ -15,6 +16,10 @@ FIT = {
     "selection": {"steps": 2},
     "trainer": {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False, "log_every_n_steps": 1},
 }
+DESCRIBED = {
+    "format": FORMAT, "network": "mlp", "options": {"hidden": [4]}, "shape": [1, 8, 8], "num_classes": 10,
+    "bounds": [-1.0, 1.0],
+}  # fmt: skip
 lightning_hints = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
 
@@ -126,3 +131,51 @@ def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsy
     named = ["--network=mlp", "--network-options", '{"hidden": [4]}', "--data", "Spheres", "--data.dimensions", "7"]
     main(["measure", str(tmp_path / "a.pt"), *named, "--limit=10", "--steps=2", "--curve-resolution=null"])
     assert "α_Δx" in capsys.readouterr().out
+
+
+@lightning_hints
+def test_generator_is_fitted_measured_and_stored(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    discriminator = {"name": "mlp", "shape": [1, 8, 8], "num_classes": 10}
+    options = {"network": "unet", "network_options": {"width": 2, "levels": 1}, "average": 0.5}
+    options["discriminator"] = {"class_path": "training.build_network", "init_args": discriminator}
+    model = {"class_path": "generators.TransportGAN", "init_args": options}
+    config = {"data": FIT["data"], "model": model, "trainer": FIT["trainer"] | {"default_root_dir": str(tmp_path)}}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    main(["fit", str(tmp_path / "fit.yaml")])
+    (best,) = tmp_path.rglob("best.ckpt")
+    assert f"best epoch by val_energy_distance on validation: {best}" in capsys.readouterr().out
+
+    network = build_network("mlp", shape=(1, 8, 8), num_classes=10, hidden=[4])
+    torch.save({"state_dict": network.state_dict(), NETWORK_KEY: DESCRIBED}, tmp_path / "judge.ckpt")
+    given = ["--data=Digits", "--limit=30", "--judge", str(tmp_path / "judge.ckpt"), "--out", str(tmp_path / "out")]
+    main(["measure", str(best), *given])
+    assert "x̂' of target class %" in capsys.readouterr().out
+    records = Results(tmp_path / "out").records()
+    assert {(r.model.recipe, r.measurement) for r in records} == {
+        (recipe, name)
+        for recipe in ("best", "nearest example")
+        for name in ("residual_target_share", "residual_norm")
+    }
+
+    main(["residuals", str(best), str(tmp_path / "store.h5"), "--data=Digits", "--split=test", "--limit=30"])
+    assert "270 residuals" in capsys.readouterr().out
+    main(["measure", str(tmp_path / "store.h5"), "--data=Digits", "--limit=30"])
+    printed = capsys.readouterr().out
+    norm = next(r.value for r in records if (r.model.recipe, r.measurement) == ("best", "residual_norm"))
+    assert f"{norm:.3g}" in printed
+
+
+@lightning_hints
+def test_generator_that_collapsed_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generators.gan.COLLAPSED", 2.0)
+    options = {"network": "mlp", "network_options": {"hidden": [2]}}
+    options["discriminator"] = {
+        "class_path": "training.build_network",
+        "init_args": {"name": "mlp", "shape": [4], "num_classes": 2},
+    }
+    data = {"class_path": "training.data.Spheres", "init_args": {"dimensions": 4, "train_size": 50}}
+    model = {"class_path": "generators.DirectGAN", "init_args": options}
+    config = {"data": data, "model": model, "trainer": FIT["trainer"] | {"default_root_dir": str(tmp_path)}}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit, match=r"^alphadx: The generator collapsed: .* holds no result"):
+        main(["fit", str(tmp_path / "fit.yaml")])

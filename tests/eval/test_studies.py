@@ -222,3 +222,74 @@ def test_what_training_logged_about_its_gradients_becomes_records(tmp_path: Path
 def test_a_run_that_combined_nothing_logged_nothing(tmp_path: Path) -> None:
     pd.DataFrame({"epoch": [0], "train_loss": [1.0]}).to_csv(tmp_path / "metrics.csv")
     assert list(training_records(Model("d", "B"), tmp_path, {})) == []
+
+
+LEARNED = {
+    "title": "learned",
+    "first": {
+        "judge": TINY["base"],
+        "direct": {
+            "data": TINY["base"]["data"],
+            "trainer": TINY["base"]["trainer"],
+            "model": {
+                "class_path": "generators.DirectGAN",
+                "init_args": {
+                    "network": "mlp",
+                    "network_options": {"hidden": [8]},
+                    "discriminator": {
+                        "class_path": "training.build_network",
+                        "init_args": {"name": "mlp", "shape": [4], "num_classes": 2},
+                        "dict_kwargs": {"hidden": [8]},
+                    },
+                },
+            },
+        },
+    },
+    "base": TINY["base"],
+    "measure": {"limit": 20},
+    "experiments": {
+        "Spheres4": {
+            "recipes": {"Lα": {"model": {"alignment_weight": 1.0, "residual": "first/direct"}}},
+            "measure": {"residual": "first/direct", "norms": ["L2"], "steps": 3, "masking": False},
+        },
+        "Spheres4, estimators": {
+            "estimators": {
+                "direct": {"residual": "first/direct", "judge": "first/judge"},
+                "nearest": {"residual": "nearest"},
+            },
+        },
+    },
+}
+
+
+def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> None:
+    (tmp_path / "learned.yaml").write_text(yaml.safe_dump(LEARNED))
+    study = load_study(str(tmp_path / "learned.yaml"))
+    results = run_study(study, tmp_path / "out", jobs=1)
+    marks = {name: (tmp_path / "out/first" / name / "training/trained.json") for name in LEARNED["first"]}
+    found = {(r.model.group, r.model.recipe, r.measurement): r for r in results.records()}
+    assert {key for key in found if key[0] == "estimators"} == {
+        ("estimators", "direct", "residual_similarity"),
+        ("estimators", "direct", "residual_target_share"),
+        ("estimators", "direct", "residual_norm"),
+        ("estimators", "nearest", "residual_similarity"),
+        ("estimators", "nearest", "residual_norm"),
+    }
+    assert {r.samples for r in found.values() if r.settings.get("source") != "training log"} == {20}
+    used = found["side by side", "Lα", "alpha_dx"].settings["residual"]
+    assert used == str(marks["direct"].parent / "best.ckpt")
+    before = {name: mark.stat().st_mtime_ns for name, mark in marks.items()}
+    run_study(study, tmp_path / "out", jobs=1)
+    assert {name: mark.stat().st_mtime_ns for name, mark in marks.items()} == before
+
+
+@pytest.mark.parametrize(
+    ("estimators", "message"),
+    [
+        ({"mine": {}}, r"a, mine: the keys \['residual'\] are missing"),
+        ({"mine": {"residual": "nearest", "jury": "x"}}, r"a, mine: should hold the keys .* Found \['jury'\]"),
+    ],
+)
+def test_estimator_with_wrong_keys_is_refused(tmp_path: Path, estimators: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_study(written(tmp_path, experiments={"a": {"estimators": estimators}}))

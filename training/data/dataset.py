@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from generators import ExactResidual, NearestExample, ResidualEstimator
+from generators import ExactResidual, NearestExample, ResidualEstimator, load_estimator
 from training.data.augmentation import Augmentation
 from training.seeds import derived_seed
 
@@ -144,17 +144,22 @@ class DataSet(LightningDataModule):
     def _split(self, name: SplitName) -> Split:
         raise NotImplementedError
 
-    def residual(self, name: str) -> ResidualEstimator:
-        """A residual estimator for this data set by name.
+    def residual(self, name: str, **options: Any) -> ResidualEstimator:
+        """A residual estimator for this data set by name or from a file.
 
         Args:
             name: "exact"; "nearest", the nearest training example of the target class; "nearest-even" and
                 "nearest-odd", the same with every other training example, so that one half can train and
-                the other measure; "auto", exact where it is known, else nearest.
+                the other measure; "auto", exact where it is known, else nearest; or the path of a generator's
+                checkpoint (.ckpt) or of a store of residuals (.h5).
+            options: what the estimator of a checkpoint takes besides, see `generators.load_estimator`.
 
         Raises:
-            ValueError: for an unknown name, or "exact" where Δx is not known.
+            FileNotFoundError: if there is no such file.
+            ValueError: for an unknown name, "exact" where Δx is not known, or a file that belongs to other data.
         """
+        if name.endswith((".ckpt", ".h5")):
+            return load_estimator(name, data=self.name, shape=self.shape, num_classes=self.num_classes, **options)
         if name == "auto":
             name = "nearest" if self.exact_residual is None else "exact"
         if name == "exact":
@@ -163,7 +168,10 @@ class DataSet(LightningDataModule):
             return self.exact_residual
         parts = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-odd": slice(1, None, 2)}
         if name not in parts:
-            raise ValueError(f"`residual` should be one of auto, exact, {', '.join(parts)}. Found {name!r}.")
+            raise ValueError(
+                f"`residual` should be one of auto, exact, {', '.join(parts)}, or the path of a .ckpt or .h5 file. "
+                f"Found {name!r}."
+            )
         split = self.split("train")
         examples = split.__getitems__(range(len(split))[parts[name]])
         estimator = NearestExample(examples.x, examples.y)

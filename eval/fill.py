@@ -1,0 +1,122 @@
+"""The `residuals` job: fill a store from an estimator, in as many processes as wanted."""
+
+import os
+import pickle
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from generators import ResidualStore, StoredResidual
+from training.data import DataSet, SplitName
+
+
+def residuals(
+    estimator: str,
+    out: Path,
+    data: DataSet | None = None,
+    split: SplitName = "train",
+    classes: list[int] | None = None,
+    limit: int | None = None,
+    jobs: int = 1,
+    device: str = "cpu",
+    batch: int = 512,
+    residual_options: dict[str, Any] | None = None,
+) -> StoredResidual:
+    """Compute an estimator's residuals once, and store them for training and measuring.
+
+    A killed run goes on where it stopped, and a finished store is left as it is. The same command may be started
+    several times, on several machines with a common file system; they divide the work.
+
+    Args:
+        estimator: checkpoint of a generator, or a name such as "nearest", see `DataSet.residual`.
+        out: file for the store, such as `mnist.h5`. It is then an estimator itself: `--residual mnist.h5`.
+        data: data set, for example `--data Digits`, or `--data MNISTPair --data.data_root DIR`; must be given.
+        split: of the data set.
+        classes: to point to; all if not given.
+        limit: only that many samples, the first ones; all if not given.
+        jobs: processes on this machine.
+        device: cpu, cuda, …; the processes take the GPUs in turn.
+        batch: samples that are computed and saved together.
+        residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
+
+    Returns:
+        The store, open for reading.
+
+    Raises:
+        ValueError: if no data set is given, a class is not one of its classes, `jobs` is below 1, or the file holds
+            other residuals.
+        OSError: if the disk is full; filling can go on when there is space.
+    """
+    if data is None:
+        raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
+    if jobs < 1:
+        raise ValueError(f"`jobs` should be at least 1. Found {jobs}.")
+    unknown = sorted({*(classes or ())} - {*range(data.num_classes)})
+    if unknown:
+        raise ValueError(f"`classes` should lie in [0, {data.num_classes}), those of {data.name}. Found {unknown}.")
+    work = partial(
+        _store,
+        estimator=estimator,
+        out=out,
+        split=split,
+        classes=classes,
+        limit=limit,
+        batch=batch,
+        options=residual_options or {},
+    )
+    recipe = pickle.dumps(data)  # before its samples are read, which each process does for itself
+    store = work(data)
+    with tqdm(total=store.pairs, initial=store.filled, unit="pair", desc=str(out), smoothing=0.05) as bar:
+        if jobs > 1:
+            _fill_at_once(partial(_fill, recipe, work), jobs, device, store, bar)
+        stored = store.fill(device, lambda filled: bar.update(filled - bar.n))
+    size = out.stat().st_size
+    print(f"{out}: {stored.pairs:,} residuals of {size / stored.pairs:,.0f} bytes, {size / 1e6:,.1f} MB")
+    return stored
+
+
+def _store(
+    data: DataSet,
+    *,
+    estimator: str,
+    out: Path,
+    split: SplitName,
+    classes: list[int] | None,
+    limit: int | None,
+    batch: int,
+    options: dict[str, Any],
+) -> ResidualStore:
+    return ResidualStore(
+        out,
+        data.residual(estimator, **options),
+        data.split(split),
+        data=data.name,
+        split=split,
+        classes=[*range(data.num_classes)] if classes is None else classes,
+        limit=limit,
+        batch=batch,
+    )
+
+
+def _fill_at_once(fill: partial, jobs: int, device: str, store: ResidualStore, bar: tqdm) -> None:
+    """Let processes fill the store, and show what they have done together."""
+    devices = [device] * jobs
+    if device == "cuda":
+        devices = [f"cuda:{job % max(1, torch.cuda.device_count())}" for job in range(jobs)]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        waiting = {pool.submit(fill, place) for place in devices}
+        while waiting:
+            done, waiting = wait(waiting, timeout=1, return_when=FIRST_EXCEPTION)
+            bar.update(store.filled - bar.n)
+            for job in done:
+                job.result()
+
+
+def _fill(recipe: bytes, work: partial, device: str) -> None:
+    work(pickle.loads(recipe)).fill(device)

@@ -1,0 +1,130 @@
+"""What both trainings of a generator share: optimisers, averaged weights, the look-out for collapse."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from generators.checkpoints import FORMAT, GENERATOR_KEY
+from generators.networks import build_generator
+
+COLLAPSED = 0.1
+"""Spread of generated images, as a share of the real ones', below which a generator has collapsed."""
+
+
+class GAN(LightningModule):
+    """A generator and a discriminator with an optimiser each; subclasses take the steps.
+
+    All randomness of an epoch depends on torch's seed at the time of construction and on the epoch alone, so that a
+    run resumed from a checkpoint made at the end of an epoch ends where an uninterrupted one does.
+
+    Args:
+        network: name of the generator, see `generators.networks.build_generator`.
+        network_options: what that network takes.
+        discriminator: any module; a configuration names its class or function.
+        shape: of one image; a configuration takes it from the data set.
+        num_classes: C; a configuration takes it from the data set.
+        bounds: lowest and highest legal value; a configuration takes them from the data set.
+        lr: learning rate of the generator's Adam.
+        discriminator_lr: of the discriminator's Adam.
+        betas: of both.
+        average: decay per step of the averaged generator that is kept beside the trained one; 0 for none.
+
+    Raises:
+        ValueError: if `average` does not lie in [0, 1).
+    """
+
+    automatic_optimization = False
+    kind: ClassVar[str]
+    monitored: ClassVar[str]
+    """What the best epoch is lowest in, on validation."""
+
+    def __init__(
+        self,
+        network: str,
+        network_options: dict[str, Any] | None,
+        discriminator: nn.Module,
+        shape: Sequence[int],
+        num_classes: int,
+        bounds: tuple[float, float],
+        lr: float,
+        discriminator_lr: float,
+        betas: tuple[float, float],
+        average: float,
+    ) -> None:
+        super().__init__()
+        if not 0 <= average < 1:
+            raise ValueError(f"`average` should lie in [0, 1). Found {average}.")
+        self.description = {
+            "format": FORMAT,
+            "kind": self.kind,
+            "network": network,
+            "options": dict(network_options or {}),
+            "shape": list(shape),
+            "num_classes": num_classes,
+            "bounds": list(bounds),
+            "averaged": average > 0,
+        }
+        self.generator = build_generator(
+            network, shape=shape, num_classes=num_classes, bounds=bounds, **(network_options or {})
+        )
+        self.discriminator = discriminator
+        self.averaged = (
+            AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
+            if average
+            else None
+        )
+        self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
+        self.seed = torch.initial_seed()
+
+    @property
+    def drawing(self) -> nn.Module:
+        """The generator to be used: the averaged one where there is one."""
+        return self.generator if self.averaged is None else self.averaged.module
+
+    def configure_optimizers(self) -> list[Adam]:
+        """The generator's and the discriminator's."""
+        return [
+            Adam(self.generator.parameters(), lr=self.lr, betas=self.betas),
+            Adam(self.discriminator.parameters(), lr=self.discriminator_lr, betas=self.betas),
+        ]
+
+    def on_train_epoch_start(self) -> None:
+        """Make the global randomness a function of seed and epoch."""
+        torch.manual_seed(Random(f"{self.seed} {self.current_epoch}").getrandbits(63))
+
+    def step(self, which: int, loss: Tensor) -> None:
+        """Follow a loss with the generator's (0) or the discriminator's (1) optimiser."""
+        optimizers: Any = self.optimizers()
+        optimizers[which].zero_grad()
+        self.manual_backward(loss)
+        optimizers[which].step()
+        if which == 0 and self.averaged is not None:
+            self.averaged.update_parameters(self.generator)
+
+    def log_epoch(self, value: Tensor, share: Tensor) -> None:
+        """Log how good an epoch is, or ∞, so that it is never the best one, where the generator has collapsed.
+
+        Args:
+            value: what the best epoch is lowest in.
+            share: spread of the generated images, as a share of the real ones'.
+        """
+        collapsed = ~(share >= COLLAPSED) | ~value.isfinite()  # NaN is no number above the threshold
+        self.log("val_spread", share, sync_dist=True)
+        self.log(self.monitored, torch.where(collapsed, torch.inf, value), prog_bar=True, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say in plain values which generator the weights belong to."""
+        data = getattr(getattr(self.trainer, "datamodule", None), "name", "")
+        checkpoint[GENERATOR_KEY] = self.description | {"data": data}
+
+
+def spread(images: Float[Tensor, "B *shape"]) -> Float[Tensor, ""]:
+    """Root of the mean variance over a batch; 0 if all images are the same."""
+    return images.flatten(1).var(dim=0, unbiased=False).mean().sqrt()

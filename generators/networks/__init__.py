@@ -1,0 +1,14 @@
+"""Networks that draw: residuals from images, and images from a latent vector and a class."""
+
+from generators.networks.build import GENERATORS, build_generator
+from generators.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
+from generators.networks.residual import ResidualMLP, UNet
+
+__all__ = [
+    "GENERATORS",
+    "ConditionalDiscriminator",
+    "ConditionalGenerator",
+    "ResidualMLP",
+    "UNet",
+    "build_generator",
+]

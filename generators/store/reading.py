@@ -1,0 +1,188 @@
+"""Read a store, by the index of a sample."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from generators.residuals import ResidualEstimator
+from generators.store.layout import FORMAT, check_identity, decoded, fingerprint
+
+
+class StoredResidual:
+    """Reads a store: a residual estimator that must know which samples of the split it is asked about.
+
+    Args:
+        path: of the store.
+        expected: what the store should be of, all or part of `ResidualStore.identity`; None for whatever it is.
+        memory: bytes up to which all residuals are read into memory at first use; more are read from the file in
+            every batch.
+
+    Attributes:
+        identity: see `ResidualStore`.
+        name: of the estimator that answered.
+        settings: of that estimator.
+        digest: of its weights.
+        classes: which residuals point to.
+        shape: of one sample.
+        pairs: residuals in the store.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no store, or one of something else than expected.
+
+    Example:
+        >>> stored = StoredResidual("projected.h5", {"data": "MNIST"})  # doctest: +SKIP
+        >>> stored.at(batch.indices)(batch.x, batch.y, target)  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | Path, expected: Mapping[str, Any] | None = None, *, memory: int = 2**30) -> None:
+        self.path, self.memory = Path(path), memory
+        if not self.path.exists():
+            raise FileNotFoundError(f"{path}: no such store of residuals. Fill one with `alphadx residuals`.")
+        try:
+            with self._opened() as file:
+                self.identity: dict[str, Any] = {key: json.loads(value) for key, value in file.attrs.items()}
+                self.labels = torch.from_numpy(file["label"][:])
+                self.fingerprints = torch.from_numpy(file["fingerprint"][:])
+                self.scale = torch.from_numpy(file["scale"][:])
+                self.pairs, *shape = file["residual"].shape
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{path} cannot be read as a store of residuals. ({error})") from error
+        check_identity(self.path, self.identity, {"format": FORMAT, **(expected or {})})
+        self.shape, self.classes = tuple(shape), self.identity["classes"]
+        self.name, self.settings = self.identity["estimator"], self.identity["settings"]
+        self.digest = self.identity["weights"]
+        # Where the residual of a sample (row) to a class (column) lies; −1 for its own class.
+        other = torch.tensor(self.classes)[:, None] != self.labels
+        self._places = torch.where(other, other.flatten().cumsum(0).view_as(other) - 1, -1).T
+
+    def __call__(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        """Refused.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"A stored residual is found by the index of its sample. Ask `at(indices)` of the store {self.path} for "
+            "an estimator of a batch, or `generators.store.for_samples`."
+        )
+
+    def at(self, indices: Int[Tensor, " B"]) -> "ResidualsOfSamples":
+        """The estimator for the samples with these indices in the split.
+
+        Raises:
+            ValueError: if there are no such samples.
+        """
+        indices, count = indices.cpu(), len(self.labels)
+        if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= count):
+            raise ValueError(
+                f"`indices` should lie in [0, {count}), the samples stored in {self.path}. Found values from "
+                f"{int(indices.min())} to {int(indices.max())}."
+            )
+        return ResidualsOfSamples(self, indices)
+
+    def read(self, indices: Int[Tensor, " B"], target: Int[Tensor, " B"]) -> Float[Tensor, "B *shape"]:
+        """The residuals of samples to classes, float32; all on the CPU.
+
+        Raises:
+            ValueError: if a target is its sample's own class or not among the stored ones.
+        """
+        match = target[:, None] == torch.tensor(self.classes)
+        _refuse(
+            ~match.any(dim=1),
+            f"`target` should be among the classes in {self.path}, {self.classes}. Found",
+            target,
+        )
+        places = self._places[indices, match.long().argmax(dim=1)]
+        _refuse(places < 0, "`target` should differ from `y`. Found a sample's own class at the indices", indices)
+        if self.pairs * math.prod(self.shape) * 2 <= self.memory:
+            values = self._values[places]
+        else:
+            ordered, back = places.unique(return_inverse=True)
+            with self._opened() as file:
+                values = torch.from_numpy(file["residual"][ordered.numpy()])[back]
+        return decoded(values, self.scale[places])
+
+    @cached_property
+    def _values(self) -> Tensor:
+        with self._opened() as file:
+            return torch.from_numpy(file["residual"][:])
+
+    def _opened(self) -> h5py.File:
+        # A finished store never changes, and locks are what HDF5 lacks on some network file systems.
+        return h5py.File(self.path, "r", locking=False)
+
+
+class ResidualsOfSamples:
+    """A store's estimator for the samples of one batch, see `StoredResidual.at`."""
+
+    def __init__(self, stored: StoredResidual, indices: Int[Tensor, " B"]) -> None:
+        self.stored, self.indices = stored, indices
+        self.name, self.settings, self.digest = stored.name, stored.settings, stored.digest
+
+    def __call__(
+        self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B *shape"]:
+        """Δ̂x(x, target), `(B, *shape)` float32.
+
+        Raises:
+            ValueError: if x or y are not the samples at the indices (augmented, in another order, of another split),
+                or a target is its sample's own class or not among the stored ones.
+        """
+        stored, indices = self.stored, self.indices
+        whose = f"the samples of the {stored.identity['split']} split of {stored.identity['data']} at the indices"
+        if x.shape != (len(indices), *stored.shape):
+            expected = (len(indices), *stored.shape)
+            raise ValueError(f"`x` should be {whose}, of shape {expected}. Found {tuple(x.shape)}.")
+        found, tolerance = fingerprint(x)
+        _refuse(
+            ~((found - stored.fingerprints[indices].to(x.device)).abs() <= tolerance).cpu(),
+            f"`x` should be {whose}, as {stored.path} was filled with: a stored residual belongs to one unaugmented "
+            "image. Found other images at the indices",
+            indices,
+        )
+        _refuse(
+            y.cpu() != stored.labels[indices],
+            f"`y` should be the classes of {whose}. Found others at the indices",
+            indices,
+        )
+        return stored.read(indices, target.cpu()).to(x.device)
+
+
+def for_samples(estimator: ResidualEstimator, indices: Int[Tensor, " B"]) -> ResidualEstimator:
+    """The estimator for the samples of a batch: a store's `at(indices)`, and any other as it is."""
+    return estimator.at(indices) if isinstance(estimator, StoredResidual) else estimator
+
+
+def moved_together(
+    augment: Callable[[Tensor], Tensor], x: Float[Tensor, "B *shape"], residual: Float[Tensor, "B *shape"]
+) -> tuple[Float[Tensor, "B *shape"], Float[Tensor, "B *shape"]]:
+    """Images and x̂' = x + Δ̂x under the same augmentation, the second again as a residual.
+
+    Args:
+        augment: answers the same for the same images, and moves the i-th image of any batch alike, as
+            `partial(training.data.Augmentation(…), bounds=…, seed=…)` does.
+        x: unaugmented images.
+        residual: their residuals.
+
+    Returns:
+        The augmented images, and the residuals that lead from them to the augmented x̂'. An augmentation that clamps
+        to bounds clamps x̂' too.
+    """
+    moved = augment(x)
+    return moved, augment(x + residual) - moved
+
+
+def _refuse(bad: Tensor, message: str, shown: Tensor) -> None:
+    """Raise an error that ends with the first few of what is bad."""
+    if bad.any():
+        few = ", ".join(map(str, shown[bad][:3].tolist()))
+        raise ValueError(f"{message} {few}{', …' if bad.sum() > 3 else '.'}")

@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from generators import DirectResidual, holds_estimator, load_estimator, load_generator
+from generators.checkpoints import FORMAT, GENERATOR_KEY, digest
+from generators.networks import build_generator
+
+DESCRIPTION = {
+    "format": FORMAT, "kind": "direct", "network": "mlp", "options": {"hidden": [4]}, "shape": [3], "num_classes": 2,
+    "bounds": [-1.0, 1.0], "averaged": False, "data": "Spheres3",
+}  # fmt: skip
+EXPECTED = {"data": "Spheres3", "shape": (3,), "num_classes": 2}
+
+
+def saved(path: Path, **changes: object) -> nn.Module:
+    """A checkpoint whose generator and averaged generator differ."""
+    made = [build_generator("mlp", shape=(3,), num_classes=2, hidden=[4]) for _ in range(2)]
+    weights = {}
+    for prefix, module in zip(("generator.", "averaged.module."), made, strict=True):
+        for name, value in module.state_dict().items():
+            weights[prefix + name] = nn.init.normal_(value)
+    torch.save({GENERATOR_KEY: DESCRIPTION | changes, "state_dict": weights}, path)
+    return made[1 if changes.get("averaged") else 0]
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_generator_comes_back(tmp_path: Path, averaged: bool) -> None:
+    made = saved(tmp_path / "a.ckpt", averaged=averaged)
+    found, description = load_generator(tmp_path / "a.ckpt")
+    x, y = torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 0])
+    assert torch.equal(found(x, y, 1 - y), made(x, y, 1 - y))
+    assert not found.training
+    assert not any(p.requires_grad for p in found.parameters())
+    assert description["data"] == "Spheres3"
+
+
+def test_estimator_comes_from_its_file(tmp_path: Path) -> None:
+    made = saved(tmp_path / "a.ckpt")
+    estimator = load_estimator(tmp_path / "a.ckpt", **EXPECTED)
+    assert isinstance(estimator, DirectResidual)
+    assert estimator.digest == digest(made)
+    assert holds_estimator(tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": "Spheres"}, r"data 'Spheres3' where 'Spheres' is needed"),
+        ({"shape": (4,)}, r"shape \[3\] where \[4\] is needed"),
+        ({"num_classes": 10, "shape": (1, 2)}, r"shape \[3\] where \[1, 2\] is needed, num_classes 2 where 10 is"),
+    ],
+)
+def test_estimator_of_something_else_is_refused(tmp_path: Path, changes: dict, message: str) -> None:
+    saved(tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match=rf"a.ckpt was made for something else: .*{message}"):
+        load_estimator(tmp_path / "a.ckpt", **(EXPECTED | changes))
+
+
+def test_what_is_no_generator_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "a.ckpt")
+    (tmp_path / "b.ckpt").write_text("no checkpoint")
+    with pytest.raises(ValueError, match=r"a.ckpt should hold a generator trained by `alphadx fit`"):
+        load_generator(tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match=r"b.ckpt cannot be read as a checkpoint"):
+        load_generator(tmp_path / "b.ckpt")
+    with pytest.raises(FileNotFoundError, match=r"c.ckpt: no such checkpoint"):
+        load_generator(tmp_path / "c.ckpt")
+    assert not any(holds_estimator(tmp_path / name) for name in ("a.ckpt", "b.ckpt", "c.ckpt"))
+
+
+def test_digest_depends_on_every_weight_and_buffer() -> None:
+    module = nn.BatchNorm1d(2)
+    before = digest(module)
+    assert digest(nn.BatchNorm1d(2)) == before
+    module.running_mean[1] += 1e-6
+    assert digest(module) != before
+
+
+def test_unknown_generator_and_options_are_named() -> None:
+    with pytest.raises(ValueError, match=r"`network` should be one of conditional, mlp, unet. Found 'vae'"):
+        build_generator("vae", shape=(3,), num_classes=2)
+    with pytest.raises(ValueError, match=r"The generator 'mlp' does not take these options: .*levels"):
+        build_generator("mlp", shape=(3,), num_classes=2, levels=3)

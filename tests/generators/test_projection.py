@@ -1,0 +1,295 @@
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from generators import LatentProjection, ResidualEstimator, project
+from generators.networks import ConditionalGenerator
+from generators.projection import lbfgs, projection_loss
+
+METHODS = ["paper", "ours"]
+
+
+class Affine(nn.Module):
+    """`A_c z + b_c`, whose best z is known in closed form."""
+
+    def __init__(self, classes: int = 3, pixels: int = 12, latent: int = 5) -> None:
+        super().__init__()
+        random = torch.Generator().manual_seed(1)
+        self.maps = nn.Parameter(torch.randn(classes, pixels, latent, dtype=torch.float64, generator=random))
+        self.means = nn.Parameter(torch.randn(classes, pixels, dtype=torch.float64, generator=random))
+        self.latent_size, self.num_classes, self.shape = latent, classes, (1, 3, pixels // 3)
+        self.drawn = 0
+        self.norm = nn.BatchNorm1d(1)  # something with a mode
+
+    def forward(self, z: Tensor, target: Tensor) -> Tensor:
+        self.drawn += len(z)
+        image = torch.einsum("bnk,bk->bn", self.maps[target], z) + self.means[target]
+        return image.reshape(-1, *self.shape)
+
+    def ridge(self, x: Tensor, target: Tensor, regularization: float) -> Tensor:
+        """The z at which L_proj has no gradient, one pair at a time."""
+        found = []
+        for image, c in zip(x.flatten(1), target.tolist(), strict=True):
+            A, b = self.maps[c].detach(), self.means[c].detach()
+            n, k = A.shape
+            normal = A.T @ A / n + regularization / k * torch.eye(k, dtype=torch.float64)
+            found.append(torch.linalg.solve(normal, A.T @ (image - b) / n))
+        return torch.stack(found)
+
+
+def problems(count: int = 6, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, 1, 3, 4, dtype=torch.float64, generator=random)
+    y = torch.arange(count) % 3
+    return x, y, (y + 1) % 3
+
+
+@pytest.fixture(scope="module")
+def drawing() -> ConditionalGenerator:
+    torch.manual_seed(0)
+    network = ConditionalGenerator((1, 28, 28), 3, (-1.0, 1.0), latent_size=4, width=4)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Embedding):
+                module.weight.mul_(20)  # an untrained network hardly tells classes
+        for _ in range(8):
+            network(2 * torch.randn(32, 4), torch.arange(32) % 3)
+    return network
+
+
+def test_loss_is_that_of_the_paper() -> None:
+    """Equation 15, number by number; the second mean is over the latent's own size."""
+    x, image, z = torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 5), torch.randn(3, 7)
+    expected = []
+    for a, b, latent in zip(x, image, z, strict=True):
+        squares = [(float(p) - float(q)) ** 2 for p, q in zip(a.flatten(), b.flatten(), strict=True)]
+        expected.append(sum(squares) / 40 + 0.3 * sum(float(value) ** 2 for value in latent) / 7)
+    torch.testing.assert_close(projection_loss(x, image, z, 0.3), torch.tensor(expected))
+
+
+@pytest.mark.parametrize("regularization", [0.03, 1.5])
+@pytest.mark.parametrize(("method", "tolerance"), [("paper", 0.01), ("ours", 1e-6)])
+def test_search_ends_at_the_ridge_solution(method: str, tolerance: float, regularization: float) -> None:
+    generator, (x, _, target) = Affine(), problems()
+    found = project(generator, x, target, method=method, regularization=regularization)
+    best = generator.ridge(x, target, regularization)
+    lowest = projection_loss(x, generator(best, target), best, regularization)
+    assert (found.loss <= lowest * (1 + tolerance)).all()
+    assert (found.loss >= lowest * (1 - 1e-9)).all()
+    torch.testing.assert_close(found.image, generator(found.z, target))
+    torch.testing.assert_close(found.loss, projection_loss(x, found.image, found.z, regularization))
+
+
+def test_papers_schedule_is_its_two_phases_of_adam() -> None:
+    """A naive second writing: one pair, textbook Adam, from zero."""
+    generator, (x, _, target) = Affine(), problems(1)
+    z, m, v = torch.zeros(1, 5, dtype=torch.float64), 0, 0
+    for step in range(1, 751):
+        z.requires_grad_()
+        loss = (x - generator(z, target)).square().mean() + (0 if step <= 600 else 0.3) * z.square().mean()
+        (g,) = torch.autograd.grad(loss, z)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        z = (z - 0.2 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)).detach()
+    found = project(generator, x, target, regularization=0.3, learning_rate=0.2)
+    torch.testing.assert_close(found.z, z, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_search_starts_at_zero(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, seen = Affine(), []
+    monkeypatch.setattr(
+        generator, "forward", lambda z, c: (seen.append(z.clone()), Affine.forward(generator, z, c))[1]
+    )
+    x, _, target = problems()
+    project(generator, x, target, method=method)
+    assert torch.equal(seen[0], torch.zeros(6, 5))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_passes_are_those_of_the_generator(method: str) -> None:
+    generator, (x, _, target) = Affine(), problems()
+    found = project(generator, x, target, method=method, regularization=0.03)
+    assert int(found.passes.sum()) == generator.drawn
+    if method == "paper":
+        assert found.passes.tolist() == [751] * 6
+    else:
+        assert int(found.passes.max()) <= 150
+
+
+@pytest.mark.parametrize("passes", [2, 3, 7])
+def test_no_more_passes_than_allowed_are_taken(passes: int) -> None:
+    generator, (x, _, target) = Affine(), problems()
+    found = project(generator, x, target, method="ours", passes=passes)
+    assert found.passes.tolist() == [passes] * 6
+
+
+def test_pairs_that_stand_still_leave() -> None:
+    """Where the image is what the generator draws at 0, nothing moves; others go on."""
+    generator, (x, _, target) = Affine(), problems()
+    x[0] = generator.means[target[0]].detach().reshape(generator.shape)
+    found = project(generator, x, target, method="ours")
+    assert found.passes[0] < 10 < int(found.passes[1:].min())
+    assert torch.equal(found.z[0], torch.zeros(5))
+
+
+def drawn_by(generator: ConditionalGenerator, seed: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    z, target = torch.randn(3, 4, generator=torch.Generator().manual_seed(seed)), torch.tensor([0, 1, 2])
+    generator.eval()
+    with torch.no_grad():
+        return z, target, generator(z, target)
+
+
+def test_what_the_generator_drew_is_drawn_again(drawing: ConditionalGenerator) -> None:
+    _, target, x = drawn_by(drawing)
+    found = project(drawing, x, target, method="ours", regularization=0.0)
+    error = (found.image - x).flatten(1).norm(dim=1) / (x - x.mean(dim=0)).flatten(1).norm(dim=1)
+    assert float(error.max()) < 0.05
+
+
+def test_our_search_ends_lower_with_a_fifth_of_the_passes(drawing: ConditionalGenerator) -> None:
+    _, target, x = drawn_by(drawing)
+    ours, paper = (project(drawing, x, target.flip(0), method=method) for method in ("ours", "paper"))
+    assert float(ours.loss.mean()) <= float(paper.loss.mean()) * 1.001
+    assert int(ours.passes.max()) * 5 <= 750
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_answers_do_not_depend_on_the_batch(method: str) -> None:
+    generator, (x, _, target) = Affine(), problems()
+    together = project(generator, x, target, method=method)
+    alone = [project(generator, x[i : i + 1], target[i : i + 1], method=method) for i in range(6)]
+    torch.testing.assert_close(together.z, torch.cat([found.z for found in alone]), rtol=1e-7, atol=1e-9)
+    assert together.passes.tolist() == [int(found.passes) for found in alone]
+
+
+def test_batch_of_the_estimator_does_not_matter() -> None:
+    x, y, target = problems()
+    small, large = (LatentProjection(Affine(), method="ours", batch=batch)(x, y, target) for batch in (4, 512))
+    torch.testing.assert_close(small, large, rtol=1e-7, atol=1e-9)
+
+
+def test_papers_residual_ends_at_the_image_found() -> None:
+    """Equation 16."""
+    generator, (x, y, target) = Affine(), problems()
+    found = project(generator, x, target, regularization=1.5, learning_rate=0.2)
+    residual = LatentProjection(generator, regularization=1.5, learning_rate=0.2)(x, y, target)
+    torch.testing.assert_close(x + residual, found.image)
+
+
+def test_pair_is_two_classes_drawn_from_one_latent_vector() -> None:
+    generator, (x, y, target) = Affine(), problems()
+    z = generator.ridge(x, y, 0.03)
+    expected = generator(z, target) - generator(z, y)
+    residual = LatentProjection(generator, method="ours")(x, y, target)
+    torch.testing.assert_close(residual, expected.detach(), rtol=1e-2, atol=1e-2)
+
+
+def test_what_cannot_be_drawn_cancels_in_a_pair() -> None:
+    """Classes differ by their mean alone; the rest of x lies outside what the generator draws."""
+    generator, (x, y, target) = Affine(), problems()
+    with torch.no_grad():
+        generator.maps[1:] = generator.maps[0]
+    expected = (generator.means[target] - generator.means[y]).reshape(x.shape).detach()
+    torch.testing.assert_close(LatentProjection(generator, method="ours")(x, y, target), expected)
+    assert not torch.allclose(LatentProjection(generator, method="ours", difference="image")(x, y, target), expected)
+
+
+def test_estimator_is_one_and_says_what_it_depends_on() -> None:
+    generator = Affine()
+    paper = LatentProjection(generator, regularization=1.5, learning_rate=0.2)
+    ours = LatentProjection(generator, method="ours")
+    assert isinstance(paper, ResidualEstimator)
+    assert paper.settings == {"method": "paper", "difference": "image", "regularization": 1.5, "learning_rate": 0.2}
+    assert ours.settings == {"method": "ours", "difference": "pair", "regularization": 0.03}
+    before = ours.digest
+    with torch.no_grad():
+        generator.means[0, 0] += 1
+    assert before == paper.digest != LatentProjection(generator).digest
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("training", [True, False])
+def test_generator_and_random_state_are_left_alone(
+    method: str, training: bool, drawing: ConditionalGenerator
+) -> None:
+    generator = drawing.train(training)
+    generator.blocks[0].eval()
+    generator.norm.weight.requires_grad_(False)
+    modes = [module.training for module in generator.modules()]
+    flags = [weight.requires_grad for weight in generator.parameters()]
+    state, random = {k: v.clone() for k, v in generator.state_dict().items()}, torch.get_rng_state()
+    x, target = torch.zeros(2, 1, 28, 28), torch.tensor([0, 1])
+    with torch.no_grad():  # as where things are measured
+        residual = LatentProjection(generator, method=method)(x, target, 1 - target)
+    assert not residual.requires_grad
+    assert residual.dtype == torch.float32
+    assert residual.shape == x.shape
+    assert [module.training for module in generator.modules()] == modes
+    assert [weight.requires_grad for weight in generator.parameters()] == flags
+    assert all(weight.grad is None for weight in generator.parameters())
+    assert all(torch.equal(value, state[key]) for key, value in generator.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_wrong_input_is_named(method: str) -> None:
+    estimator, (x, y, target) = LatentProjection(Affine(), method=method), problems()
+    with pytest.raises(ValueError, match=r"`x` should hold images of shape \(1, 3, 4\).* Found \(1, 4, 4\)"):
+        estimator(torch.zeros(6, 1, 4, 4), y, target)
+    with pytest.raises(ValueError, match="`x` should be finite. Found NaN"):
+        estimator(torch.where(x == x[0, 0, 0, 0], torch.nan, x), y, target)
+    with pytest.raises(ValueError, match=r"`target` should lie in \[0, 3\). Found values from 1 to 3"):
+        estimator(x, y, y + 1)
+
+
+@pytest.mark.usefixtures("as_in_production")
+def test_wrong_settings_are_named() -> None:
+    with pytest.raises(ValueError, match="`method` should be one of paper, ours. Found 'best'"):
+        LatentProjection(Affine(), method="best")
+    with pytest.raises(ValueError, match="`difference` should be one of image, pair. Found 'both'"):
+        LatentProjection(Affine(), difference="both")
+    with pytest.raises(ValueError, match="`regularization` should not be negative. Found -1"):
+        LatentProjection(Affine(), regularization=-1.0)
+
+
+def quadratic(scales: Tensor, centre: Tensor) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    def objective(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        away = z - centre[rows]
+        return 1 + (scales[rows] * away.square()).sum(dim=1) / 2, scales[rows] * away
+
+    return objective
+
+
+@pytest.mark.parametrize("condition", [1.0, 1e2, 1e4])
+def test_lbfgs_finds_the_lowest_point_of_quadratics(condition: float) -> None:
+    scales = torch.logspace(0, float(torch.tensor(condition).log10()), 8, dtype=torch.float64).expand(5, 8)
+    centre = torch.randn(5, 8, dtype=torch.float64)
+    found, spent = lbfgs(quadratic(scales, centre), torch.zeros_like(centre), 200, tolerance=1e-14)
+    torch.testing.assert_close(found, centre, rtol=0, atol=1e-3)
+    assert int(spent.max()) <= 120
+
+
+def rosenbrock(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    z = z.detach().requires_grad_()
+    loss = (100 * (z[:, 1:] - z[:, :-1] ** 2) ** 2 + (1 - z[:, :-1]) ** 2).sum(dim=1)
+    return loss.detach(), torch.autograd.grad(loss.sum(), z)[0]
+
+
+def test_lbfgs_goes_through_the_valley() -> None:
+    start = torch.tensor([[-1.2, 1.0], [0.0, 0.0], [2.0, -1.0]], dtype=torch.float64)
+    found, _ = lbfgs(rosenbrock, start, 200, tolerance=0.0)
+    torch.testing.assert_close(found, torch.ones_like(start), rtol=0, atol=1e-6)
+
+
+def test_lbfgs_never_ends_higher_and_survives_what_is_not_a_number() -> None:
+    def hole(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        loss, gradient = partial(quadratic(torch.ones(4, 3), torch.full((4, 3), 0.9)))(z, rows)
+        outside = z.abs().amax(dim=1) > 0.5
+        return torch.where(outside, torch.nan, loss), torch.where(outside[:, None], torch.nan, gradient)
+
+    start = torch.zeros(4, 3)
+    found, _ = lbfgs(hole, start, 60)
+    assert (hole(found, torch.arange(4))[0] < hole(start, torch.arange(4))[0]).all()
