@@ -60,9 +60,9 @@ def measure(
 
     Args:
         checkpoint: of a generator of ours, or a store of residuals (.h5): then its quality is measured, see
-            `eval.quality`, and that of the nearest example beside it. Otherwise of
-            a classifier of ours, or a state dict (plain, wrapped in a dict, with or without `model.` or `module.`
-            prefixes) of the network named by `network`.
+            `eval.quality`, and that of the nearest example beside it. Otherwise of a classifier of ours, or a state
+            dict (plain, wrapped in a dict, with or without `model.` or `module.` prefixes) of the network named by
+            `network`.
         data: data set, for example `--data Digits`, or `--data MNISTPair --data.data_root DIR`; must be given.
         network: a name of `training.build_network`, or the dotted path of a class; not needed for a
             checkpoint of ours.
@@ -82,65 +82,42 @@ def measure(
         The records.
 
     Raises:
+        FileNotFoundError: if there is no such file.
         ValueError: if no data set is given, or the checkpoint does not fit, see `training.load_classifier`.
     """
     if data is None:
         raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
-    if holds_estimator(checkpoint):
-        return _measure_estimator(checkpoint, data, recipe, split, limit, seed, device, out, judge, residual_options)
-    named: dict[str, Any] = {}
-    if network is not None:
-        named = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
-    classifier = load_classifier(network, checkpoint=checkpoint, **named, **(network_options or {})).to(device)
-    model = Model(data.name, recipe or checkpoint.stem, seed=seed)
-    wanted = standard_measurements(seed=seed, **measurements)
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{checkpoint}: no such checkpoint file.")
     origin: dict[str, Any] = {"checkpoint": str(checkpoint), "sha256": sha256(checkpoint.read_bytes()).hexdigest()}
-    origin |= {"network": network, "network_options": network_options}
+    common: dict[str, Any] = {"split": split, "limit": limit}
+    name = recipe or checkpoint.stem
     with TemporaryDirectory() as nowhere:
-        results = Results(out or nowhere)
-        records = []
-        for measurement in (bar := tqdm(wanted, unit="measurement", leave=False)):
-            bar.set_description(measurement.name)
-            record, per_sample = take(measurement, classifier, data, model, split=split, limit=limit, training=origin)
-            results.write(record, per_sample)
-            records.append(record)
-        show(all_tables(results) if out is None else write_report(out), out)
-    return records
-
-
-def _measure_estimator(
-    checkpoint: Path,
-    data: DataSet,
-    recipe: str,
-    split: SplitName,
-    limit: int | None,
-    seed: int,
-    device: str,
-    out: Path | None,
-    judge: Path | None,
-    options: dict[str, Any] | None,
-) -> list[Record]:
-    wanted = {recipe or checkpoint.stem: data.residual(str(checkpoint), **(options or {}))}
-    wanted["nearest example"] = data.residual("nearest")
-    classifier = None if judge is None else load_classifier(checkpoint=judge)
-    with TemporaryDirectory() as nowhere:
-        results = Results(out or nowhere)
-        records: list[Record] = []
-        for name, estimator in wanted.items():
-            model = Model(data.name, name, seed=seed, group="estimators")
-            origin = {"checkpoint": str(checkpoint), "judge": str(judge)}
-            records += take_quality(
-                results,
-                estimator,
-                data,
-                model,
-                judge=classifier,
-                split=split,
-                limit=limit,
-                device=device,
-                seed=seed,
-                training=origin,
-            )
+        results, records = Results(out or nowhere), []
+        if holds_estimator(checkpoint):
+            estimators = {
+                name: data.residual(str(checkpoint), **(residual_options or {})),
+                "nearest example": data.residual("nearest"),
+            }
+            common |= {"judge": None if judge is None else load_classifier(checkpoint=judge), "device": device}
+            common |= {"seed": seed, "training": origin | {"judge": str(judge)}}
+            for name, estimator in estimators.items():
+                model = Model(data.name, name, seed=seed, group="estimators")
+                records += take_quality(results, estimator, data, model, **common)
+        else:
+            named: dict[str, Any] = {}
+            if network is not None:
+                named = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
+            classifier = load_classifier(network, checkpoint=checkpoint, **named, **(network_options or {}))
+            classifier.to(device)
+            model = Model(data.name, name, seed=seed)
+            common["training"] = origin | {"network": network, "network_options": network_options}
+            wanted = standard_measurements(seed=seed, **measurements)
+            for measurement in (bar := tqdm(wanted, unit="measurement", leave=False)):
+                bar.set_description(measurement.name)
+                record, per_sample = take(measurement, classifier, data, model, **common)
+                results.write(record, per_sample)
+                records.append(record)
         show(all_tables(results) if out is None else write_report(out), out)
     return records
 
