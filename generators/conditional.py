@@ -2,14 +2,30 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import multi_margin_loss
 
-from generators.gan import GAN, spread
+from generators.gan import GAN, energy_distance, spread
 from generators.projection import projection_loss
+
+
+class Drawn(NamedTuple):
+    """What the generator drew for a batch."""
+
+    images: Tensor
+    """All that the discriminator judges."""
+    asked: Tensor
+    """Their classes."""
+    guess: Tensor | None = None
+    """E(x, y)."""
+    other: Tensor | None = None
+    """G(E(x, y), c') of another class; among `images`."""
+    own: Tensor | None = None
+    """G(E(x, y), y)."""
 
 
 class ConditionalGAN(GAN):
@@ -26,7 +42,8 @@ class ConditionalGAN(GAN):
     The best epoch has the lowest energy distance, per class, between drawn and validation images.
 
     Args:
-        discriminator: from images to C + 1 logits; a configuration names `generators.networks.ConditionalDiscriminator`.
+        discriminator: from images to C + 1 logits; a configuration names
+            `generators.networks.ConditionalDiscriminator`.
         network: name of the generator, see `generators.networks.build_generator`.
         network_options: what that network takes.
         shape: of one image; a configuration takes it from the data set.
@@ -35,12 +52,15 @@ class ConditionalGAN(GAN):
         projection_weight: of L_proj; above 0 it needs a generator with an encoder.
         regularization: λ_Regz in L_proj.
         distance_weight: of the distance between two classes drawn from one z.
+        distance_rise: epochs over which that weight rises; where it is high from the start, classes look alike.
+        class_weight: of a hinge loss among the C classes alone, summed over classes (Weston and Watkins 1999) and
+            divided by C, for real images and for those drawn. The multi-class hinge loss heeds the highest wrong
+            logit only: where that is "drawn", as soon as drawn images are good, classes are hardly learned.
         discriminator_steps: batches per step of the generator.
         lr: learning rate of the generator's Adam.
         discriminator_lr: of the discriminator's Adam.
         betas: of both.
         average: decay per step of the averaged generator; 0 for none.
-        seed: of everything drawn in training and validation.
 
     Raises:
         ValueError: if `average` does not lie in [0, 1), if `projection_weight` or `distance_weight` is not 0 and the
@@ -61,13 +81,13 @@ class ConditionalGAN(GAN):
         projection_weight: float = 0.0,
         regularization: float = 0.03,
         distance_weight: float = 0.0,
+        distance_rise: int = 0,
         class_weight: float = 0.0,
         discriminator_steps: int = 1,
         lr: float = 2e-4,
         discriminator_lr: float = 2e-4,
         betas: tuple[float, float] = (0.0, 0.999),
         average: float = 0.999,
-        seed: int = 0,
     ) -> None:
         super().__init__(
             network, network_options, discriminator, shape, num_classes, bounds, lr, discriminator_lr, betas, average
@@ -78,65 +98,59 @@ class ConditionalGAN(GAN):
                 "`projection_weight` and `distance_weight` should be 0 for a generator without an encoder. "
                 f"Found {projection_weight} and {distance_weight}; `network_options: {{encoder: 32}}` adds one."
             )
-        self.num_classes, self.seed = num_classes, seed
         self.projection_weight, self.regularization = projection_weight, regularization
-        self.distance_weight, self.class_weight = distance_weight, class_weight
+        self.distance_weight, self.distance_rise = distance_weight, distance_rise
+        self.class_weight = class_weight
         self.discriminator_steps = discriminator_steps
-        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64), persistent=False)
+        self.latent_size: int = cast(Any, self.generator).latent_size
         self.held: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Any, batch_index: int) -> None:
         """One step of the discriminator and, every `discriminator_steps`, one of the generator."""
         x, y = batch.x, batch.y
-        self.seen += torch.bincount(y, minlength=self.num_classes)
-        random = self.random("train", self.current_epoch, batch_index, self.global_rank)
-        z, asked = self.prior(len(x), random), self.any_class(len(x), random)
-        own, terms = y[:0], {}
-        if self.paired:
-            found, other = self.generator.encoder(x, y), self.other_class(y, random)
-            z, own, asked = torch.cat([z, found, found]), y, torch.cat([asked, other])
-        # One pass, so that batch norm sees one batch: drawn, changed in class, and reconstructed.
-        images = self.generator(z, torch.cat([asked, own]))
-        images, reconstructed = images.tensor_split([len(asked)])
-        drawn = torch.full_like(asked, self.num_classes)
-        terms["discriminator"] = self.hinge(x, y) + multi_hinge(self.discriminator(images.detach()), drawn)
-        self.step(1, terms["discriminator"])
+        self.see(y)
+        drawn = self.draw(x, y, self.random("train", self.current_epoch, batch_index, self.global_rank))
+        fake = torch.full_like(drawn.asked, self.num_classes)
+        found = {"discriminator": self.hinge(x, y) + multi_hinge(self.discriminator(drawn.images.detach()), fake)}
+        self.step(1, found["discriminator"])
         if (batch_index + 1) % self.discriminator_steps == 0:
-            terms["generator"] = self.hinge(images, asked)
-            if self.paired:
-                pixels = x[0].numel()
-                terms["projection"] = projection_loss(x, reconstructed, found, self.regularization).mean()
-                changed = images[len(x) :]
-                terms["distance"] = (changed - reconstructed).flatten(1).norm(dim=1).mean() / pixels**0.5
-            self.step(0, self.total(terms))
-        self.log_dict(
-            {f"train_{name}": value.detach() for name, value in terms.items()}, on_step=False, on_epoch=True
-        )
+            losses = self.generator_losses(x, drawn)
+            self.step(0, torch.stack([weight * loss for weight, loss in losses.values()]).sum())
+            found |= {name: loss for name, (_, loss) in losses.items()}
+        values = {f"train_{name}": loss.detach() for name, loss in found.items()}
+        self.log_dict(values, on_step=False, on_epoch=True)
+
+    def draw(self, x: Tensor, y: Tensor, random: torch.Generator) -> Drawn:
+        """Images from the prior; where the generator learns in pairs also from a guess at x, as y and as c'."""
+        z, asked = self.prior(len(x), random), self.any_class(len(x), random)
+        if not self.paired:
+            return Drawn(self.generator(z, asked), asked)
+        guess: Tensor = cast(Any, self.generator).encoder(x, y)
+        asked = torch.cat([asked, self.other_class(y, random)])
+        # All in one pass, so that batch norm sees one batch.
+        images = self.generator(torch.cat([z, guess, guess]), torch.cat([asked, y]))
+        return Drawn(images[: len(asked)], asked, guess, images[len(x) : len(asked)], images[len(asked) :])
+
+    def generator_losses(self, x: Tensor, drawn: Drawn) -> dict[str, tuple[float, Tensor]]:
+        """What the generator minimises: weight and loss by name."""
+        losses = {"generator": (1.0, self.hinge(drawn.images, drawn.asked))}
+        if drawn.guess is not None and drawn.own is not None and drawn.other is not None:
+            projection = projection_loss(x, drawn.own, drawn.guess, self.regularization).mean()
+            distance = (drawn.other - drawn.own).flatten(1).norm(dim=1).mean() / x[0].numel() ** 0.5
+            risen = min(1.0, (self.current_epoch + 1) / (self.distance_rise + 1))
+            losses |= {
+                "projection": (self.projection_weight, projection),
+                "distance": (risen * self.distance_weight, distance),
+            }
+        return losses
 
     def hinge(self, images: Tensor, classes: Tensor) -> Tensor:
         """How far images are from being taken for real images of their classes."""
         logits = self.discriminator(images)
         loss = multi_hinge(logits, classes)
         if self.class_weight:
-            loss = loss + self.class_weight * multi_hinge(logits[:, : self.num_classes], classes)
+            loss = loss + self.class_weight * multi_margin_loss(logits[:, : self.num_classes], classes)
         return loss
-
-    def total(self, terms: dict[str, Tensor]) -> Tensor:
-        """What the generator minimises."""
-        if not self.paired:
-            return terms["generator"]
-        return (
-            terms["generator"]
-            + self.projection_weight * terms["projection"]
-            + self.distance_weight * terms["distance"]
-        )
-
-    def on_train_epoch_end(self) -> None:
-        """Refuse to go on if a class had no sample."""
-        seen = self.all_gather(self.seen).reshape(-1, self.num_classes).sum(dim=0)
-        if not seen.all():
-            missing = (seen == 0).nonzero().flatten().tolist()
-            raise ValueError(f"Every class should have training samples. Found none of classes {missing}.")
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         """Keep the images; they are compared when all are here."""
@@ -163,7 +177,7 @@ class ConditionalGAN(GAN):
 
     def prior(self, count: int, random: torch.Generator) -> Float[Tensor, "B latent"]:
         """Latent vectors as the generator is trained on."""
-        return torch.randn(count, self.generator.latent_size, generator=random).to(self.device)
+        return torch.randn(count, self.latent_size, generator=random).to(self.device)
 
     def any_class(self, count: int, random: torch.Generator) -> Int[Tensor, " B"]:
         """Classes, all equally likely."""
@@ -189,17 +203,3 @@ def multi_hinge(logits: Float[Tensor, "B logits"], labels: Int[Tensor, " B"]) ->
     own = logits.gather(1, labels[:, None]).squeeze(1)
     others = logits.scatter(1, labels[:, None], -torch.inf).amax(dim=1)
     return (1 - own + others).relu().mean()
-
-
-def energy_distance(a: Float[Tensor, "M *shape"], b: Float[Tensor, "N *shape"]) -> Float[Tensor, ""]:
-    """`2 E‖A − B‖ − E‖A − A'‖ − E‖B − B'‖` over √n between two sets of images; 0 only for equal sets.
-
-    Székely and Rizzo 2013. Unlike a distance of means it notices too little variety.
-
-    Example:
-        >>> energy_distance(torch.zeros(2, 4), torch.ones(3, 4))
-        tensor(2.)
-    """
-    a, b = a.flatten(1), b.flatten(1)
-    between = 2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean()
-    return between / a.shape[1] ** 0.5

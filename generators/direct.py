@@ -9,8 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from generators.checkpoints import digest
-from generators.conditional import energy_distance
-from generators.gan import GAN, spread
+from generators.gan import GAN, energy_distance, spread
 
 Terms = dict[str, Tensor]
 
@@ -42,7 +41,7 @@ class DirectGAN(GAN):
         average: decay per step of the averaged generator; 0 for none, as in the paper.
 
     Raises:
-        ValueError: if `average` does not lie in [0, 1).
+        ValueError: if `average` does not lie in [0, 1), or, after an epoch, if a class had no training sample.
     """
 
     kind = "direct"
@@ -68,7 +67,6 @@ class DirectGAN(GAN):
         super().__init__(
             network, network_options, discriminator, shape, num_classes, bounds, lr, discriminator_lr, betas, average
         )
-        self.num_classes = num_classes
         self.weights = {
             "adversarial": adversarial_weight,
             "distance": distance_weight,
@@ -106,6 +104,7 @@ class DirectGAN(GAN):
     def training_step(self, batch: Any, batch_index: int) -> None:
         """One step of the generator, then one of the discriminator."""
         x, y = batch.x, batch.y
+        self.see(y)
         target = (y + torch.randint(1, self.num_classes, y.shape, device=y.device)) % self.num_classes
         residual = self.generator(x, y, target)
         self.discriminator.requires_grad_(False)
@@ -149,26 +148,28 @@ class DirectGAN(GAN):
 class TransportGAN(DirectGAN):
     """The same as optimal transport: x' has the distribution of the target class, and is on average the closest such.
 
-    With Eqs. 11 and 12 any x' will do that D takes for the target, and once D is sure of it, L_RegG pulls x' back to
-    the border between the classes. Here the generator moves one class onto the other at the least mean squared
-    distance: `max_f min_G λ E[½‖Δ̂x‖₂²] − E[f_target(x')] + E[f_y(x)]` (Korotin et al. 2023, arXiv:2201.12220), where
-    f_c is logit c of the discriminator, a potential and no score. On Spheres the solution is Δx; on Squares it is Δx
-    but for pixels at the bounds. It keeps the scale of the distance: f follows λ, whatever that is.
+    With Eqs. 11 and 12 any x' will do that D takes for the target: it stops short where D is sure early, and points
+    anywhere where D is sure everywhere, as on Spheres with 500 dimensions. Here the generator moves one class onto
+    the other at the least mean squared distance, `max_f min_G λ E[½‖Δ̂x‖₂²] − E[f_target(x')] + E[f_y(x)]` (Korotin et
+    al. 2023, arXiv:2201.12220), where f_c is logit c of the discriminator, a potential and no score. On Spheres the
+    solution is Δx; on Squares it is Δx but for pixels at the bounds.
 
     Averaged weights are needed, because both players circle around the solution, which lies near the middle. The
-    optional gradient penalty R1 = ½ E[‖∇f_y(x)‖₂²] (Mescheder et al. 2018, arXiv:1801.04406) keeps f smooth.
+    gradient penalty R1 = ½ E[‖∇f_y(x)‖₂²] (Mescheder et al. 2018, arXiv:1801.04406) trades likeness for distance:
+    where samples are few, f is smoother and Δ̂x shorter.
 
     The best epoch has the lowest energy distance, mean over classes, between x' and validation samples of the target
     class, since the loss goes up and down with f. The logged terms are those of `DirectGAN`, and `train_gradient`.
 
     Args:
-        discriminator: a classifier with C logits and without batch norm, so that f depends on one sample alone.
+        discriminator: a classifier with C logits and without batch norm, so that f depends on one sample alone. For
+            vectors its first layer needs more units than they have dimensions: ∇f is a mixture of its weights.
         network: name of the generator, see `generators.networks.build_generator`.
         network_options: what that network takes.
         shape: of one input; a configuration takes it from the data set.
         num_classes: C; a configuration takes it from the data set.
         bounds: lowest and highest legal value; a configuration takes them from the data set.
-        distance_weight: λ.
+        distance_weight: λ; f takes its scale.
         gradient_weight: of R1; 0 for none.
         lr: learning rate of the generator's Adam.
         discriminator_lr: of the discriminator's Adam.

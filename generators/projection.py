@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, get_args
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +21,19 @@ FREE_STEPS, STEPS = 600, 150
 """The paper's Adam steps with λ_Regz = 0 and with λ_Regz."""
 
 
+class Draws(Protocol):
+    """What a conditional generator is, besides a module: `(z, class) → image`, and what it draws."""
+
+    latent_size: int
+    num_classes: int
+    shape: tuple[int, ...]
+    bounds: tuple[float, float]
+
+    def __call__(self, z: Tensor, target: Tensor) -> Tensor:
+        """Images `(B, *shape)` of latent vectors `(B, latent_size)` and classes `(B,)` int64."""
+        ...
+
+
 class Projection(NamedTuple):
     """What a search ended with, per pair of image and class."""
 
@@ -35,10 +49,11 @@ class Projection(NamedTuple):
 class LatentProjection:
     """Δ̂x from a search in the latent space of a conditional generator.
 
-    Any module will do that answers `(z, class) → image` and has `latent_size`, `num_classes` and `shape`.
+    Any module will do that answers `(z, class) → image` and has `latent_size`, `num_classes`, `shape` and `bounds`.
 
     The difference "image" is the paper's, `G(z*, c̃) − x` of Eq. 16: what the generator cannot draw is part of it. In
-    the difference "pair", `G(z, c̃) − G(z, y)` with the z that draws x best as its own class, that part cancels.
+    the difference "pair", `G(z, c̃) − G(z, y)` with the z that draws x best as its own class, that part cancels; what
+    x + Δ̂x has beyond the bounds is cut off. There the search starts at the guess of a generator with an encoder.
 
     Args:
         generator: draws `(z, class) → image`.
@@ -46,6 +61,8 @@ class LatentProjection:
         difference: "image" or "pair"; None for "image" with the paper's search and "pair" with ours.
         regularization: λ_Regz; the paper's is 1.5 for MNIST, else 0.03.
         learning_rate: of the paper's Adam; its is 0.2 for MNIST and Squares32, else 0.1.
+        passes: images that our search may draw per pair; 1 for the encoder's guess as it is. None for 1 in a "pair"
+            of a generator with an encoder, else 150.
         batch: pairs searched for at once.
 
     Raises:
@@ -62,6 +79,7 @@ class LatentProjection:
         difference: Difference | None = None,
         regularization: float = 0.03,
         learning_rate: float = 0.1,
+        passes: int | None = None,
         batch: int = 512,
     ) -> None:
         difference = difference or ("image" if method == "paper" else "pair")
@@ -71,9 +89,13 @@ class LatentProjection:
         if not regularization >= 0:
             raise ValueError(f"`regularization` should not be negative. Found {regularization}.")
         self.generator, self.difference, self.batch = generator, difference, batch
+        guesses = difference == "pair" and getattr(generator, "encoder", None) is not None
+        self.encoder: Any = generator.encoder if guesses and method == "ours" else None
         self.search: dict[str, Any] = {"method": method, "regularization": regularization}
         if method == "paper":
             self.search["learning_rate"] = learning_rate
+        else:
+            self.search["passes"] = passes or (1 if guesses else 150)
         self.settings = self.search | {"difference": difference}
         self.digest = digest(generator)
 
@@ -91,10 +113,13 @@ class LatentProjection:
     def _residual(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
         if self.difference == "image":
             return project(self.generator, x, target, **self.search).image - x
-        _check_classes(target, "target", self.generator)
-        own = project(self.generator, x, y, **self.search)
+        _check(self.generator, x, y, "y")
+        _check(self.generator, x, target, "target")
         with _frozen(self.generator), torch.no_grad():
-            return self.generator(own.z, target) - own.image
+            start = None if self.encoder is None else self.encoder(x, y)
+            own = project(self.generator, x, y, start=start, **self.search)
+            found = x + self.generator(own.z, target) - own.image
+            return found.clamp(*cast(Draws, self.generator).bounds) - x
 
 
 def project(
@@ -106,12 +131,14 @@ def project(
     regularization: float = 0.03,
     learning_rate: float = 0.1,
     passes: int = 150,
+    start: Float[Tensor, "B latent"] | None = None,
 ) -> Projection:
     """The z that minimises L_proj(x, z, target), one problem per pair; paper 1, Eq. 14.
 
     From z = 0 the method "paper" takes 600 steps of Adam with λ_Regz = 0 and 150 with λ_Regz, and keeps the last z.
-    "ours" takes `lbfgs` with λ_Regz throughout, and leaves a pair when it stands still. The generator answers in
-    evaluation mode, so that a pair's answer does not depend on the others, and is left as it was found.
+    "ours" spends half of its passes on `lbfgs` without λ_Regz and half with it, and leaves pairs that stand still.
+    The generator answers in evaluation mode, so that a pair's answer does not depend on the others, and is left as it
+    was found.
 
     Args:
         generator: `(z, class) → image`, with `latent_size`, `num_classes` and `shape`.
@@ -120,20 +147,15 @@ def project(
         method: "paper" or "ours".
         regularization: λ_Regz.
         learning_rate: of the paper's Adam.
-        passes: images that may be drawn per pair with "ours", at least 2; the paper's method draws 751.
+        passes: images that may be drawn per pair with "ours"; 1 for those at the start. The paper's method draws 751.
+        start: z to start from; None for 0.
 
     Raises:
         ValueError: for images of another size than the generator draws, NaN, or a class it never saw.
     """
-    if x.shape[1:] != tuple(generator.shape):
-        raise ValueError(
-            f"`x` should hold images of shape {tuple(generator.shape)}, as the generator draws. "
-            f"Found {tuple(x.shape[1:])}."
-        )
-    if not x.isfinite().all():
-        raise ValueError("`x` should be finite. Found NaN or ∞.")
-    _check_classes(target, "target", generator)
-    x, start = x.detach(), x.new_zeros(len(x), generator.latent_size)
+    _check(generator, x, target, "target")
+    x = x.detach()
+    z = x.new_zeros(len(x), cast(Draws, generator).latent_size) if start is None else start.detach()
 
     def objective(z: Tensor, rows: Tensor, weight: float = regularization) -> tuple[Tensor, Tensor]:
         z = z.detach().requires_grad_()
@@ -141,11 +163,16 @@ def project(
         (gradient,) = torch.autograd.grad(loss.sum(), z)
         return loss.detach(), gradient
 
-    with _frozen(generator), torch.enable_grad():
-        if method == "paper":
-            z, spent = _adam(objective, start, [0.0] * FREE_STEPS + [regularization] * STEPS, learning_rate)
-        else:
-            z, spent = lbfgs(objective, start, passes - 1)
+    spent = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    with _frozen(generator):
+        with torch.enable_grad():
+            if method == "paper":
+                z, spent = _adam(objective, z, [0.0] * FREE_STEPS + [regularization] * STEPS, learning_rate)
+            else:
+                for weight, most in ((0.0, (passes - 1) // 2), (regularization, passes // 2)):
+                    if most:
+                        z, taken = lbfgs(partial(objective, weight=weight), z, most)
+                        spent += taken
         with torch.no_grad():
             image = generator(z, target)
     return Projection(z, image, projection_loss(x, image, z, regularization), spent + 1)
@@ -172,8 +199,8 @@ def lbfgs(
 ) -> tuple[Float[Tensor, "B latent"], Int[Tensor, " B"]]:
     """Minimise many independent functions together by L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
 
-    Every pass over the objective is one trial step of each row: where it falls enough (Armijo, 1e-4) it is taken and a
-    new direction is found, elsewhere it is tried again at 0.3 of its length. The first step has length 1.
+    Every pass over the objective is a trial step of each row: where the loss falls enough (Armijo, 1e-4) the step is
+    taken and a new direction found, elsewhere it is tried again at 0.3 of its length. The first has length 1.
 
     Args:
         objective: answers loss and gradient of each row.
@@ -252,10 +279,17 @@ def _adam(
     return z, torch.full_like(rows, len(weights))
 
 
-def _check_classes(classes: Tensor, name: str, generator: nn.Module) -> None:
-    if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < generator.num_classes:
+def _check(generator: nn.Module, x: Tensor, classes: Tensor, name: str) -> None:
+    shape, num_classes = tuple(cast(Draws, generator).shape), cast(Draws, generator).num_classes
+    if x.shape[1:] != shape:
+        raise ValueError(
+            f"`x` should hold images of shape {shape}, as the generator draws. Found {tuple(x.shape[1:])}."
+        )
+    if not x.isfinite().all():
+        raise ValueError("`x` should be finite. Found NaN or ∞.")
+    if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
         found = f"{int(classes.min())} to {int(classes.max())}"
-        raise ValueError(f"`{name}` should lie in [0, {generator.num_classes}). Found values from {found}.")
+        raise ValueError(f"`{name}` should lie in [0, {num_classes}), the classes it saw. Found values from {found}.")
 
 
 @contextmanager

@@ -78,8 +78,8 @@ class ConditionalGenerator(nn.Module):
 class ConditionalDiscriminator(nn.Module):
     """Tell classes, and drawn from real: residual, spectrally normalised, one logit per class and one for "drawn".
 
-    Four residual blocks, two of which halve the side; the sum over positions goes to C + 1 logits, the last of which is
-    "drawn", as `generators.conditional.multi_hinge` expects.
+    Four residual blocks, two of which halve the side; the sum over positions goes to C + 1 logits. The last of them
+    is "drawn", as `generators.conditional.multi_hinge` expects.
 
     Args:
         shape: of one image, `(channels, height, width)`; height and width at most 32.
@@ -104,7 +104,7 @@ class ConditionalDiscriminator(nn.Module):
 
 
 class ConditionalEncoder(nn.Module):
-    """Guess the latent vector of an image drawn as a class, `(x, target) → z`: a discriminator's blocks, and the class.
+    """Guess the latent vector that an image is drawn from, `(x, class) → z`, by blocks like a discriminator's.
 
     Args:
         shape: of one image, `(channels, height, width)`; height and width at most 32.

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from generators import ConditionalGAN, load_generator
-from generators.conditional import energy_distance, multi_hinge
+from generators.conditional import multi_hinge
+from generators.gan import energy_distance
 from generators.networks import ConditionalDiscriminator
 
 
@@ -123,7 +124,8 @@ def test_training_moves_both_and_the_average(options: dict[str, Any], quiet_trai
 def test_training_is_repeatable(quiet_trainer: Any) -> None:
     found = []
     for seed in (0, 0, 1):
-        module = gan(**OURS, seed=seed)
+        module = gan(**OURS)
+        module.seed = seed
         quiet_trainer(1).fit(module, Shades())
         found.append(module.generator.top.weight.detach())
     assert torch.equal(found[0], found[1])
@@ -197,6 +199,26 @@ def test_our_terms_join_with_their_weights(monkeypatch: pytest.MonkeyPatch) -> N
     torch.testing.assert_close(logged["step 0"], expected)
 
 
+def test_class_term_heeds_every_wrong_class_and_never_drawn() -> None:
+    logits, classes = torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])
+    module = gan(class_weight=2.0)
+    module.discriminator = Fixed(logits)
+    expected = hinge_of_the_paper(logits, classes)
+    for row, label in zip(logits[:, :3].tolist(), classes.tolist(), strict=True):
+        wrong = [max(0.0, 1 - row[label] + value) for c, value in enumerate(row) if c != label]
+        expected += 2 * sum(wrong) / 3 / len(logits)
+    assert float(module.hinge(torch.zeros(5, 1, 8, 8), classes)) == pytest.approx(expected, rel=1e-5)
+
+
+class Fixed(nn.Module):
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits
+
+
 def test_other_classes_are_all_the_others() -> None:
     y = torch.arange(3).repeat(300)
     other = gan().other_class(y, torch.Generator().manual_seed(0))
@@ -211,14 +233,13 @@ def test_checkpoint_gives_the_generator_back(average: float, tmp_path: Path, qui
     module = gan(**OURS, average=average)
     saved = ModelCheckpoint(dirpath=tmp_path, monitor=module.monitored, filename="best")
     quiet_trainer(2, callbacks=[saved], enable_checkpointing=True).fit(module, Shades())
-    trainer_best = saved.best_model_path
-    generator, description = load_generator(trainer_best)
+    generator, description = load_generator(saved.best_model_path)
     assert (description["kind"], description["network"], description["data"]) == (
         "conditional",
         "conditional",
         "shades",
     )
-    content = torch.load(trainer_best, weights_only=True)["state_dict"]
+    content = torch.load(saved.best_model_path, weights_only=True)["state_dict"]
     module.load_state_dict(content)
     z, target = torch.randn(3, 6), torch.tensor([0, 1, 2])
     assert torch.equal(generator(z, target), module.drawing.eval()(z, target))
@@ -280,7 +301,7 @@ def test_class_without_training_samples_is_refused(quiet_trainer: Any) -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match=r"`average` should lie in \[0, 1\). Found 1.0"):
         gan(average=1.0)
-    with pytest.raises(ValueError, match="should be 0 for a generator without an encoder. Found 10.0 and 0.0"):
+    with pytest.raises(ValueError, match=r"be 0 for a generator without an encoder\. Found 10.0 and 0.0"):
         ConditionalGAN(
             ConditionalDiscriminator((1, 8, 8), 3, width=4), network_options={"width": 4}, projection_weight=10.0
         )

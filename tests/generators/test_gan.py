@@ -21,6 +21,7 @@ class Toy(GAN):
         self.drawn: list[Tensor] = []
 
     def training_step(self, batch: list[Tensor], number: int) -> None:
+        self.see(torch.tensor([0, 1]))
         self.drawn.append(torch.rand(1))
         self.step(0, sum(p.sum() for p in self.generator.parameters()))
         self.step(1, sum(p.sum() for p in self.discriminator.parameters()))
@@ -103,3 +104,10 @@ def test_spread_is_that_of_pixels() -> None:
 def test_average_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`average` should lie in \[0, 1\). Found 1.0"):
         Toy(average=1.0)
+
+
+@quiet
+def test_class_without_a_sample_is_named(quiet_trainer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "see", lambda self, y: GAN.see(self, y[:1]))
+    with pytest.raises(ValueError, match=r"Every class should have training samples. Found none of classes \[1\]"):
+        quiet_trainer(1).fit(Toy(), batches(), batches())

@@ -1,11 +1,11 @@
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from generators import LatentProjection, ResidualEstimator, project
+from generators.biggan import BigGAN
 from generators.networks import ConditionalGenerator
 from generators.projection import lbfgs, projection_loss
 
@@ -21,6 +21,7 @@ class Affine(nn.Module):
         self.maps = nn.Parameter(torch.randn(classes, pixels, latent, dtype=torch.float64, generator=random))
         self.means = nn.Parameter(torch.randn(classes, pixels, dtype=torch.float64, generator=random))
         self.latent_size, self.num_classes, self.shape = latent, classes, (1, 3, pixels // 3)
+        self.bounds = (-torch.inf, torch.inf)
         self.drawn = 0
         self.norm = nn.BatchNorm1d(1)  # something with a mode
 
@@ -71,7 +72,7 @@ def test_loss_is_that_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize("regularization", [0.03, 1.5])
-@pytest.mark.parametrize(("method", "tolerance"), [("paper", 0.01), ("ours", 1e-6)])
+@pytest.mark.parametrize(("method", "tolerance"), [("paper", 0.01), ("ours", 1e-3)])
 def test_search_ends_at_the_ridge_solution(method: str, tolerance: float, regularization: float) -> None:
     generator, (x, _, target) = Affine(), problems()
     found = project(generator, x, target, method=method, regularization=regularization)
@@ -98,11 +99,9 @@ def test_papers_schedule_is_its_two_phases_of_adam() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_search_starts_at_zero(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_starts_at_zero(method: str) -> None:
     generator, seen = Affine(), []
-    monkeypatch.setattr(
-        generator, "forward", lambda z, c: (seen.append(z.clone()), Affine.forward(generator, z, c))[1]
-    )
+    generator.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().clone()))
     x, _, target = problems()
     project(generator, x, target, method=method)
     assert torch.equal(seen[0], torch.zeros(6, 5))
@@ -119,11 +118,12 @@ def test_passes_are_those_of_the_generator(method: str) -> None:
         assert int(found.passes.max()) <= 150
 
 
-@pytest.mark.parametrize("passes", [2, 3, 7])
+@pytest.mark.parametrize("passes", [1, 2, 3, 7])
 def test_no_more_passes_than_allowed_are_taken(passes: int) -> None:
     generator, (x, _, target) = Affine(), problems()
     found = project(generator, x, target, method="ours", passes=passes)
     assert found.passes.tolist() == [passes] * 6
+    assert generator.drawn == passes * 6
 
 
 def test_pairs_that_stand_still_leave() -> None:
@@ -131,7 +131,7 @@ def test_pairs_that_stand_still_leave() -> None:
     generator, (x, _, target) = Affine(), problems()
     x[0] = generator.means[target[0]].detach().reshape(generator.shape)
     found = project(generator, x, target, method="ours")
-    assert found.passes[0] < 10 < int(found.passes[1:].min())
+    assert found.passes[0] < 15 < int(found.passes[1:].min())
     assert torch.equal(found.z[0], torch.zeros(5))
 
 
@@ -184,7 +184,7 @@ def test_pair_is_two_classes_drawn_from_one_latent_vector() -> None:
     z = generator.ridge(x, y, 0.03)
     expected = generator(z, target) - generator(z, y)
     residual = LatentProjection(generator, method="ours")(x, y, target)
-    torch.testing.assert_close(residual, expected.detach(), rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(residual, expected.detach(), rtol=0, atol=0.1)
 
 
 def test_what_cannot_be_drawn_cancels_in_a_pair() -> None:
@@ -197,13 +197,49 @@ def test_what_cannot_be_drawn_cancels_in_a_pair() -> None:
     assert not torch.allclose(LatentProjection(generator, method="ours", difference="image")(x, y, target), expected)
 
 
+class Guessing(Affine):
+    """With an encoder that is right but for a shift."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.shift, self.asked = shift, 0
+        self.encoder = self.guess
+
+    def guess(self, x: Tensor, target: Tensor) -> Tensor:
+        self.asked += len(x)
+        return self.ridge(x, target, 0.0) + self.shift
+
+
+def test_encoders_guess_is_taken_as_it_is_unless_passes_are_given() -> None:
+    (x, y, target), generator = problems(), Guessing(0.1)
+    z = generator.guess(x, y)
+    guessed = LatentProjection(generator, method="ours")(x, y, target)
+    torch.testing.assert_close(guessed, (generator(z, target) - generator(z, y)).detach())
+    z = generator.ridge(x, y, 0.03)
+    searched = LatentProjection(generator, method="ours", passes=100)(x, y, target)
+    torch.testing.assert_close(searched, (generator(z, target) - generator(z, y)).detach(), rtol=0, atol=0.1)
+
+
+def test_papers_method_asks_no_encoder() -> None:
+    generator, (x, y, target) = Guessing(0.1), problems()
+    LatentProjection(generator, difference="pair")(x, y, target)
+    assert generator.asked == 0
+
+
+def test_search_begins_where_it_is_told_to() -> None:
+    generator, (x, _, target) = Affine(), problems()
+    start = torch.randn(6, 5, dtype=torch.float64)
+    assert torch.equal(project(generator, x, target, method="ours", passes=1, start=start).z, start)
+
+
 def test_estimator_is_one_and_says_what_it_depends_on() -> None:
     generator = Affine()
     paper = LatentProjection(generator, regularization=1.5, learning_rate=0.2)
     ours = LatentProjection(generator, method="ours")
     assert isinstance(paper, ResidualEstimator)
     assert paper.settings == {"method": "paper", "difference": "image", "regularization": 1.5, "learning_rate": 0.2}
-    assert ours.settings == {"method": "ours", "difference": "pair", "regularization": 0.03}
+    assert ours.settings == {"method": "ours", "difference": "pair", "regularization": 0.03, "passes": 150}
+    assert LatentProjection(Guessing(0.0), method="ours").settings["passes"] == 1
     before = ours.digest
     with torch.no_grad():
         generator.means[0, 0] += 1
@@ -213,8 +249,10 @@ def test_estimator_is_one_and_says_what_it_depends_on() -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("training", [True, False])
 def test_generator_and_random_state_are_left_alone(
-    method: str, training: bool, drawing: ConditionalGenerator
+    method: str, training: bool, drawing: ConditionalGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("generators.projection.FREE_STEPS", 20)
+    monkeypatch.setattr("generators.projection.STEPS", 5)
     generator = drawing.train(training)
     generator.blocks[0].eval()
     generator.norm.weight.requires_grad_(False)
@@ -239,19 +277,19 @@ def test_wrong_input_is_named(method: str) -> None:
     estimator, (x, y, target) = LatentProjection(Affine(), method=method), problems()
     with pytest.raises(ValueError, match=r"`x` should hold images of shape \(1, 3, 4\).* Found \(1, 4, 4\)"):
         estimator(torch.zeros(6, 1, 4, 4), y, target)
-    with pytest.raises(ValueError, match="`x` should be finite. Found NaN"):
+    with pytest.raises(ValueError, match=r"`x` should be finite\. Found NaN"):
         estimator(torch.where(x == x[0, 0, 0, 0], torch.nan, x), y, target)
-    with pytest.raises(ValueError, match=r"`target` should lie in \[0, 3\). Found values from 1 to 3"):
+    with pytest.raises(ValueError, match=r"`target` should lie in \[0, 3\).* Found values from 1 to 3"):
         estimator(x, y, y + 1)
 
 
 @pytest.mark.usefixtures("as_in_production")
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(ValueError, match="`method` should be one of paper, ours. Found 'best'"):
+    with pytest.raises(ValueError, match=r"`method` should be one of paper, ours\. Found 'best'"):
         LatentProjection(Affine(), method="best")
-    with pytest.raises(ValueError, match="`difference` should be one of image, pair. Found 'both'"):
+    with pytest.raises(ValueError, match=r"`difference` should be one of image, pair\. Found 'both'"):
         LatentProjection(Affine(), difference="both")
-    with pytest.raises(ValueError, match="`regularization` should not be negative. Found -1"):
+    with pytest.raises(ValueError, match=r"`regularization` should not be negative\. Found -1"):
         LatentProjection(Affine(), regularization=-1.0)
 
 
@@ -286,10 +324,51 @@ def test_lbfgs_goes_through_the_valley() -> None:
 
 def test_lbfgs_never_ends_higher_and_survives_what_is_not_a_number() -> None:
     def hole(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        loss, gradient = partial(quadratic(torch.ones(4, 3), torch.full((4, 3), 0.9)))(z, rows)
+        loss, gradient = quadratic(torch.ones(4, 3), torch.full((4, 3), 0.9))(z, rows)
         outside = z.abs().amax(dim=1) > 0.5
         return torch.where(outside, torch.nan, loss), torch.where(outside[:, None], torch.nan, gradient)
 
     start = torch.zeros(4, 3)
     found, _ = lbfgs(hole, start, 60)
     assert (hole(found, torch.arange(4))[0] < hole(start, torch.arange(4))[0]).all()
+
+
+@pytest.fixture(scope="module")
+def imagenet() -> BigGAN:
+    """BigGAN-deep's architecture, tiny and untrained."""
+    published = pytest.importorskip("pytorch_pretrained_biggan")
+    torch.manual_seed(0)
+    layers = [(True, 16, 8), (True, 8, 4), (False, 4, 2), (False, 2, 1)]
+    config = published.BigGANConfig(
+        output_dim=16, channel_width=4, num_classes=1000, layers=layers, attention_layer_position=2, n_stats=3
+    )
+    network = published.BigGAN(config)
+    nn.init.ones_(network.generator.bn.weight)  # the package leaves what it is about to load as memory was
+    nn.init.zeros_(network.generator.bn.bias)
+    drawing = BigGAN(network, shape=(3, 24, 24), bounds=(0.0, 1.0))
+    with torch.no_grad():
+        for _ in range(5):  # spectral norm starts anywhere
+            drawing(torch.randn(1, 128), torch.tensor([0]))
+    return drawing.eval()
+
+
+def test_biggan_draws_what_the_protocol_asks_for(imagenet: BigGAN) -> None:
+    assert (imagenet.latent_size, imagenet.num_classes, imagenet.shape) == (128, 1000, (3, 24, 24))
+    image = imagenet(torch.randn(2, 128), torch.tensor([0, 999]))
+    assert image.shape == (2, 3, 24, 24)
+    assert 0 <= float(image.detach().min()) < float(image.detach().max()) <= 1
+
+
+def test_biggan_is_projected_like_any_other(imagenet: BigGAN) -> None:
+    target = torch.tensor([3, 400])
+    with torch.no_grad():
+        x = imagenet(torch.randn(2, 128, generator=torch.Generator().manual_seed(1)), target)
+    found = project(imagenet, x, target, method="ours", passes=40)
+    at_zero = project(imagenet, x, target, method="ours", passes=1)
+    assert (found.loss < at_zero.loss).all()
+    assert LatentProjection(imagenet, method="ours", passes=5)(x, target, target.flip(0)).shape == x.shape
+
+
+def test_biggan_wants_colour() -> None:
+    with pytest.raises(ValueError, match=r"`shape` should be \(3, height, width\). Found \(1, 24, 24\)"):
+        BigGAN(torch.nn.Identity(), shape=(1, 24, 24))
