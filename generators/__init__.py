@@ -5,11 +5,12 @@ An estimator answers `(x, y, target) → Δ̂x`, of the shape of x. All estimato
 
 from generators.checkpoints import load_generator
 from generators.conditional import ConditionalGAN
-from generators.direct import DirectGAN, DirectResidual, TransportGAN
+from generators.direct import DirectGAN, DirectResidual
 from generators.estimators import holds_estimator, load_estimator
 from generators.projection import LatentProjection, project
 from generators.residuals import ExactResidual, NearestExample, ResidualEstimator, radial, towards_prototypes
 from generators.store import ResidualStore, StoredResidual, for_samples
+from generators.transport import TransportGAN
 
 __all__ = [
     "ConditionalGAN",

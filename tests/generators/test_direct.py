@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from generators import DirectResidual, load_generator
-from generators.direct import DirectGAN, TransportGAN
+from generators.direct import DirectGAN
 from generators.networks import ResidualMLP, UNet
+from generators.transport import TransportGAN
 from tests.properties import unchanged
 
 UNBOUNDED = (-float("inf"), float("inf"))
