@@ -11,7 +11,7 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow
