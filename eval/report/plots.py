@@ -1,6 +1,7 @@
 """The plots of a report, from saved records."""
 
 from io import BytesIO
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from eval.report.titles import NORMS, rank, title
 from eval.results import Record, Results
 
 COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
+OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")
 STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
 
 
@@ -44,7 +46,8 @@ def _curves(results: Results, records: list[Record]) -> Figure:
     """Accuracy against strength, one panel per attack, one line per model: the survival function of the radii."""
     attacks = sorted({r.measurement for r in records}, key=rank)
     figure, axes = _panels(len(attacks))
-    recipes = {recipe: COLOURS.get(recipe, f"C{i}") for i, recipe in enumerate(_unique(records, "recipe"))}
+    others = cycle(OTHERS)
+    recipes = {recipe: COLOURS.get(recipe) or next(others) for recipe in _unique(records, "recipe")}
     for axis, attack in zip(axes, attacks, strict=True):
         chosen = [r for r in records if r.measurement == attack]
         for record in chosen:
