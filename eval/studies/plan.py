@@ -11,6 +11,8 @@ import yaml
 
 from eval.results import Model
 
+FIRST = "first/"
+"""How a configuration refers to what a study trains before all else."""
 PRESETS = resources.files("eval") / "presets"
 
 
@@ -84,7 +86,12 @@ def load_study(name: str) -> Study:
     source = yaml.safe_load(text)
     _check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first"})
     cells = [cell for data, experiment in source["experiments"].items() for cell in _cells(data, experiment, source)]
-    return Study(short, source["title"], cells, source.get("first", {}), source)
+    first = source.get("first", {})
+    if missing := sorted({*_references([cells, first])} - first.keys()):
+        raise ValueError(
+            f"{short}: `first` should hold all that is referred to, {sorted(first)}. Missing: {missing}."
+        )
+    return Study(short, source["title"], cells, first, source)
 
 
 def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +108,23 @@ def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return result
 
 
+def _references(value: Any) -> Iterator[str]:
+    """The names that a configuration, or cells, refer to as `first/NAME`."""
+    if isinstance(value, Cell):
+        value = [value.fit, value.measure]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+    elif isinstance(value, str) and value.startswith(FIRST):
+        yield value.removeprefix(FIRST)
+
+
 def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cell]:
+    _check_keys(
+        experiment, data, needed=set(), allowed={"base", "measure", "recipes", "estimators", "seeds", "sweep"}
+    )
     base = laid_over(study.get("base", {}), experiment.get("base", {}))
     measure = laid_over(study.get("measure", {}), experiment.get("measure", {}))
     if "estimators" in experiment:

@@ -22,14 +22,12 @@ from eval.fit import FitCLI, fit_from
 from eval.measurements import standard_measurements, take
 from eval.quality import NORM, take_quality
 from eval.results import Model, Record, Results, provenance, write_json
-from eval.studies.plan import Cell, Study, laid_over
+from eval.studies.plan import FIRST, Cell, Study, laid_over
 from training import Strength, load_classifier
 from training.data import DataSet
 
 Work = Mapping[str, Callable[[], float]]
 """What is to be done, by name; each answers the seconds it took."""
-FIRST = "first/"
-"""How a configuration refers to what a study trains before all else."""
 LOGGED = {"gop_frequency": "train_gop_frequency", "mu": "train_mu", "cosine": "train_cosine"}
 """What is kept of a training log, by the name of the record."""
 

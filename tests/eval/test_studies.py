@@ -87,7 +87,7 @@ def test_mistakes_in_a_study_are_named(tmp_path: Path, changes: dict, message: s
 
 
 def test_unknown_study_lists_the_presets() -> None:
-    with pytest.raises(ValueError, match=r"should be one of .*mnist35, mnist35_fast, quick, .*or an existing"):
+    with pytest.raises(ValueError, match=r"should be one of .*mnist35, mnist35_fast, .*quick, .*or an existing"):
         load_study("nothing")
 
 
@@ -192,6 +192,10 @@ def test_every_preset_can_be_measured_and_its_training_be_read(name: str) -> Non
     study = load_study(name)
     measured = {}
     for cell in study.cells:
+        if cell.model.group == "estimators":
+            assert cell.measure.keys() <= {"residual", "options", "judge", "limit"}
+            measured[cell.model] = ["residual_norm"]
+            continue
         settings = {key: value for key, value in cell.measure.items() if key != "limit"}
         names = [m.name for m in standard_measurements(**settings)]
         assert len(set(names)) == len(names)
@@ -281,6 +285,12 @@ def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> Non
     before = {name: mark.stat().st_mtime_ns for name, mark in marks.items()}
     run_study(study, tmp_path / "out", jobs=1)
     assert {name: mark.stat().st_mtime_ns for name, mark in marks.items()} == before
+
+
+def test_reference_to_what_is_not_trained_first_is_refused(tmp_path: Path) -> None:
+    recipes = {"Lα": {"model": {"residual": "first/mine"}}}
+    with pytest.raises(ValueError, match=r"`first` should hold all .* Missing: \['mine'\]"):
+        load_study(written(tmp_path, experiments={"a": {"recipes": recipes}}, first={"yours": TINY["base"]}))
 
 
 @pytest.mark.parametrize(
