@@ -89,7 +89,7 @@ def load_study(name: str) -> Study:
     first = source.get("first", {})
     if missing := sorted({*_references([cells, first])} - first.keys()):
         raise ValueError(
-            f"{short}: `first` should hold all that is referred to, {sorted(first)}. Missing: {missing}."
+            f"{short}: `first` should hold all that is referred to. Found {sorted(first)}, not {missing}."
         )
     return Study(short, source["title"], cells, first, source)
 
@@ -122,18 +122,16 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cell]:
-    _check_keys(
-        experiment, data, needed=set(), allowed={"base", "measure", "recipes", "estimators", "seeds", "sweep"}
-    )
+    judged = isinstance(experiment, Mapping) and "estimators" in experiment
+    allowed = {"base", "measure"} if judged else {"base", "measure", "seeds", "sweep"}
+    _check_keys(experiment, data, needed={"estimators" if judged else "recipes"}, allowed=allowed)
     base = laid_over(study.get("base", {}), experiment.get("base", {}))
     measure = laid_over(study.get("measure", {}), experiment.get("measure", {}))
-    if "estimators" in experiment:
-        _check_keys(experiment, data, needed={"estimators"}, allowed={"base", "measure"})
+    if judged:
         for name, estimator in experiment["estimators"].items():
             _check_keys(estimator, f"{data}, {name}", needed={"residual"}, allowed={"options", "judge", "limit"})
             yield Cell(Model(data, name, group="estimators"), base, measure | estimator)
         return
-    _check_keys(experiment, data, needed={"recipes"}, allowed={"base", "measure", "seeds", "sweep"})
     recipes = {name: laid_over(base, changes or {}) for name, changes in experiment["recipes"].items()}
     for seed in experiment.get("seeds", [0]):
         for recipe, fit in recipes.items():

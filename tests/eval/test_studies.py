@@ -289,7 +289,7 @@ def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> Non
 
 def test_reference_to_what_is_not_trained_first_is_refused(tmp_path: Path) -> None:
     recipes = {"Lα": {"model": {"residual": "first/mine"}}}
-    with pytest.raises(ValueError, match=r"`first` should hold all .* Missing: \['mine'\]"):
+    with pytest.raises(ValueError, match=r"`first` should hold all .* Found \['yours'\], not \['mine'\]"):
         load_study(written(tmp_path, experiments={"a": {"recipes": recipes}}, first={"yours": TINY["base"]}))
 
 
