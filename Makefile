@@ -14,7 +14,7 @@ test: .venv/installed
 	$(BIN)/pytest -n auto
 
 test-slow: .venv/installed
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n auto -m slow
 
 install: .venv/installed
 
