@@ -1,12 +1,17 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from generators import TransportGAN
 from generators.gan import GAN, spread
+from training import build_network
+from training.data import Spheres
 
 
 class Toy(GAN):
@@ -111,3 +116,25 @@ def test_class_without_a_sample_is_named(quiet_trainer: Callable, monkeypatch: p
     monkeypatch.setattr(Toy, "see", lambda self, y: GAN.see(self, y[:1]))
     with pytest.raises(ValueError, match=r"Every class should have training samples. Found none of classes \[1\]"):
         quiet_trainer(1).fit(Toy(), batches(), batches())
+
+
+@quiet
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer: Callable, tmp_path: Path) -> None:
+    def train(epochs: int, resume: str | None = None) -> dict[str, Tensor]:
+        torch.manual_seed(3)
+        module = TransportGAN(
+            build_network("mlp", shape=(4,), num_classes=2, hidden=[8]), "mlp", {"hidden": [8]}, (4,)
+        )
+        data = Spheres(dimensions=4, train_size=100)
+        keep = ModelCheckpoint(tmp_path, save_last=True, filename="best", enable_version_counter=False)
+        trainer = quiet_trainer(epochs, callbacks=[keep], enable_checkpointing=True)
+        trainer.fit(module, data, ckpt_path=resume)
+        return {name: value.clone() for name, value in module.state_dict().items()}
+
+    whole = train(3)
+    train(1)
+    resumed = train(3, str(tmp_path / "last.ckpt"))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert not torch.equal(whole["generator.last.weight"], train(1)["generator.last.weight"])
