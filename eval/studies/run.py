@@ -89,7 +89,8 @@ def train_first(name: str, folder: Path, fit: dict[str, Any]) -> float:
     home = folder / FIRST / name
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".lock"):
-        _trained(fit_from(_configuration(fit, home)), home)
+        if not _mark(home).exists():
+            _trained(fit_from(_configuration(fit, home)), home)
     return time.perf_counter() - started
 
 
@@ -203,16 +204,14 @@ def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
 
 def _trained(cli: FitCLI, home: Path) -> Path:
     """The best checkpoint; trains it if that has not been done."""
-    mark = home / "training" / "trained.json"
-    if not mark.exists():
+    if not _mark(home).exists():
         started = time.perf_counter()
         checkpoint = cli.fit()
-        best = checkpoint.best_model_path
         score = checkpoint.best_model_score
         write_json(
-            mark,
+            _mark(home),
             {
-                "best": Path(best).name,
+                "best": Path(checkpoint.best_model_path).name,
                 "score": None if score is None else float(score),
                 "seconds": time.perf_counter() - started,
             },
@@ -222,8 +221,12 @@ def _trained(cli: FitCLI, home: Path) -> Path:
 
 def _best(home: Path) -> Path:
     """The best checkpoint of a finished training."""
-    mark = home / "training" / "trained.json"
-    return mark.parent / json.loads(mark.read_text())["best"]
+    return _mark(home).parent / json.loads(_mark(home).read_text())["best"]
+
+
+def _mark(home: Path) -> Path:
+    """What says that a training is finished."""
+    return home / "training" / "trained.json"
 
 
 def _claim(folder: Path, study: Study) -> None:
