@@ -178,13 +178,13 @@ def test_study_killed_for_real_ends_as_an_uninterrupted_one(tmp_path: Path) -> N
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("models/*/*.json")}
-    assert len(before) < 30
+    assert len(before) < 32
     subprocess.run([*command, tmp_path / "killed"], check=True, capture_output=True)
 
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     values = [Results(tmp_path / name).frame().value.to_numpy() for name in ("whole", "killed")]
     np.testing.assert_array_equal(*values)
-    assert len(values[0]) == 30
+    assert len(values[0]) == 32  # of six models five numbers each, and signs of masking of those side by side
 
 
 @pytest.mark.parametrize("name", presets())
