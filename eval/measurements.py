@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import repeat
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -92,9 +91,11 @@ class Alignment:
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean cosine over samples that have a direction; per sample the cosine."""
         estimator = data.residual(self.residual)
-        known = (for_samples(estimator, batch.indices) for batch in batches)
-        metrics = (AlphaDx(residual, of=self.of, candidates=self.candidates) for residual in known)
-        return _mean_cosine(metrics, classifier, batches)
+
+        def metric_for(batch: Batch) -> AlphaDx:
+            return AlphaDx(for_samples(estimator, batch.indices), of=self.of, candidates=self.candidates)
+
+        return _mean_cosine(metric_for, classifier, batches)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class ImageAlignment:
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean absolute cosine over samples that have a direction; per sample that cosine."""
-        return _mean_cosine(repeat(AlphaX(of=self.of)), classifier, batches)
+        return _mean_cosine(lambda batch: AlphaX(of=self.of), classifier, batches)
 
 
 @dataclass(frozen=True)
@@ -356,8 +357,10 @@ def _limited(batches: Iterable[Batch], limit: int | None) -> Iterable[Batch]:
         left -= kept
 
 
-def _mean_cosine(metrics: Iterable[AlphaDx | AlphaX], classifier: nn.Module, batches: Iterable[Batch]) -> Outcome:
-    found = [metric.similarity(classifier, b.x, b.y) for metric, b in zip(metrics, batches, strict=False)]
+def _mean_cosine(
+    metric_for: Callable[[Batch], AlphaDx | AlphaX], classifier: nn.Module, batches: Iterable[Batch]
+) -> Outcome:
+    found = [metric_for(batch).similarity(classifier, batch.x, batch.y) for batch in batches]
     values, valid = torch.cat([s.value for s in found]), torch.cat([s.valid for s in found])
     mean = float(values[valid].double().mean())
     return Outcome(mean, _frame(batches, cosine=values, valid=valid), int((~valid).sum()))

@@ -21,7 +21,8 @@ STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid":
 
 def all_plots(results: Results) -> dict[str, bytes]:
     """Every plot that the records allow, as PNG, by file name."""
-    records = [r for r in results.records() if r.model.group not in NOT_BESIDE]
+    everything = results.records()
+    records = [r for r in everything if r.model.group not in NOT_BESIDE]
     radii = [r for r in records if r.measurement.startswith(("epsilon50", "tau50"))]
     figures = {}
     for data in dict.fromkeys(r.model.data for r in radii):
@@ -30,7 +31,7 @@ def all_plots(results: Results) -> dict[str, bytes]:
         chosen = [r for r in radii if r.model == model]
         if len(chosen) > 2:
             figures[f"attacks-{results.model_folder(model).name}.png"] = _attacks(results, chosen)
-    estimators = dict.fromkeys(r.model for r in results.records() if r.model.group == ESTIMATORS)
+    estimators = dict.fromkeys(r.model for r in everything if r.model.group == ESTIMATORS)
     for data in dict.fromkeys(model.data for model in estimators):
         drawn = {model.recipe: results.examples(model) for model in estimators if model.data == data}
         pictures = {name: arrays for name, arrays in drawn.items() if arrays is not None and arrays["x"].ndim == 4}

@@ -1,6 +1,6 @@
 """From a study's YAML to the list of models it trains and measures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib import resources
@@ -87,10 +87,13 @@ def load_study(name: str) -> Study:
     _check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first"})
     cells = [cell for data, experiment in source["experiments"].items() for cell in _cells(data, experiment, source)]
     first = source.get("first", {})
-    if missing := sorted({*_references([cells, first])} - first.keys()):
-        raise ValueError(
-            f"{short}: `first` should hold all that is referred to. Found {sorted(first)}, not {missing}."
-        )
+
+    def known(name: str) -> str:
+        if name not in first:
+            raise ValueError(f"{short}: `first` should hold all that is referred to. Found {[*first]}, not {[name]}.")
+        return name
+
+    with_first([[cell.fit, cell.measure] for cell in cells], known)
     return Study(short, source["title"], cells, first, source)
 
 
@@ -108,17 +111,20 @@ def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return result
 
 
-def _references(value: Any) -> Iterator[str]:
-    """The names that a configuration, or cells, refer to as `first/NAME`."""
-    if isinstance(value, Cell):
-        value = [value.fit, value.measure]
+def with_first(value: Any, path_of: Callable[[str], str]) -> Any:
+    """A configuration in which `path_of(NAME)` stands wherever it says `first/NAME`.
+
+    Example:
+        >>> with_first({"residual": "first/mine", "limit": 9}, "runs/{}.ckpt".format)
+        {'residual': 'runs/mine.ckpt', 'limit': 9}
+    """
     if isinstance(value, Mapping):
-        value = list(value.values())
+        return {key: with_first(item, path_of) for key, item in value.items()}
     if isinstance(value, list):
-        for item in value:
-            yield from _references(item)
-    elif isinstance(value, str) and value.startswith(FIRST):
-        yield value.removeprefix(FIRST)
+        return [with_first(item, path_of) for item in value]
+    if isinstance(value, str) and value.startswith(FIRST):
+        return path_of(value.removeprefix(FIRST))
+    return value
 
 
 def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cell]:

@@ -22,7 +22,7 @@ from eval.fit import FitCLI, fit_from
 from eval.measurements import standard_measurements, take
 from eval.quality import NORM, take_quality
 from eval.results import Model, Record, Results, provenance, write_json
-from eval.studies.plan import FIRST, Cell, Study, laid_over
+from eval.studies.plan import FIRST, Cell, Study, laid_over, with_first
 from training import Strength, load_classifier
 from training.data import DataSet
 
@@ -153,15 +153,7 @@ def _data(configuration: Mapping[str, Any]) -> DataSet:
 
 def _resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A configuration in which `first/NAME` is the path of a checkpoint."""
-
-    def resolve(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: resolve(item) for key, item in value.items()}
-        if isinstance(value, str) and value.startswith(FIRST):
-            return str(_best(folder / value))
-        return value
-
-    return resolve(configuration)
+    return with_first(configuration, lambda name: str(_best(folder / FIRST / name)))
 
 
 def training_records(
