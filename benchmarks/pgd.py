@@ -22,10 +22,10 @@ import torch
 from epsilon50 import STEPS, overhead, trained
 from torch import Tensor, nn
 
-from eval.passes import CountPasses
-from eval.radii import critical_radii, median
-from eval.results import provenance, write_json
-from eval.verdict import distance, predictions
+from eval.attacks.verdict import distance, predictions
+from eval.records.results import provenance, write_json
+from eval.robustness.passes import CountPasses
+from eval.robustness.radii import critical_radii, median
 from training import AT, pgd
 from training.data import MNISTPair
 

@@ -20,7 +20,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from eval.results import provenance, write_json
+from eval.records.results import provenance, write_json
 from generators import ConditionalGAN, LatentProjection, load_generator, project
 from generators.networks import ConditionalDiscriminator
 from generators.projection import Projection

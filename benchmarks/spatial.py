@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from eval import critical_radii
 from eval.attacks import spatial_attack
 from eval.attacks.spatial import SpatialObjective
-from eval.passes import CountPasses
-from eval.results import provenance, write_json
-from eval.verdict import predictions
+from eval.attacks.verdict import predictions
+from eval.records.results import provenance, write_json
+from eval.robustness.passes import CountPasses
 from training import AT, Classifier, Plain
 from training.data import MNIST
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.results import Results, write_json
+from eval.records.results import Results, write_json
 
 KEPT = ("measurement", "value", "samples", "invalid", "forward_passes", "backward_passes")
 

@@ -1,7 +1,7 @@
 """Judge: robustness, alignment and their correlation, from checkpoints to tables, plots and one page."""
 
 from eval.attacks import spatial_attack, square_attack
-from eval.masking import Sign, masking_signs
-from eval.radii import Radii, critical_radii, minimal_radii
+from eval.robustness.masking import Sign, masking_signs
+from eval.robustness.radii import Radii, critical_radii, minimal_radii
 
 __all__ = ["Radii", "Sign", "critical_radii", "masking_signs", "minimal_radii", "spatial_attack", "square_attack"]

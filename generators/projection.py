@@ -21,7 +21,7 @@ FREE_STEPS, STEPS = 600, 150
 """The paper's Adam steps with λ_Regz = 0 and with λ_Regz."""
 
 
-class Draws(Protocol):
+class LatentGenerator(Protocol):
     """What a conditional generator is, besides a module: `(z, class) → image`, and what it draws."""
 
     latent_size: int
@@ -119,7 +119,7 @@ class LatentProjection:
             start = None if self.encoder is None else self.encoder(x, y)
             own = project(self.generator, x, y, start=start, **self.search)
             found = x + self.generator(own.z, target) - own.image
-            return found.clamp(*cast(Draws, self.generator).bounds) - x
+            return found.clamp(*cast(LatentGenerator, self.generator).bounds) - x
 
 
 def project(
@@ -155,7 +155,7 @@ def project(
     """
     _check(generator, x, target, "target")
     x = x.detach()
-    z = x.new_zeros(len(x), cast(Draws, generator).latent_size) if start is None else start.detach()
+    z = x.new_zeros(len(x), cast(LatentGenerator, generator).latent_size) if start is None else start.detach()
 
     def objective(z: Tensor, rows: Tensor, weight: float = regularization) -> tuple[Tensor, Tensor]:
         z = z.detach().requires_grad_()
@@ -280,7 +280,7 @@ def _adam(
 
 
 def _check(generator: nn.Module, x: Tensor, classes: Tensor, name: str) -> None:
-    shape, num_classes = tuple(cast(Draws, generator).shape), cast(Draws, generator).num_classes
+    shape, num_classes = tuple(cast(LatentGenerator, generator).shape), cast(LatentGenerator, generator).num_classes
     if x.shape[1:] != shape:
         raise ValueError(
             f"`x` should hold images of shape {shape}, as the generator draws. Found {tuple(x.shape[1:])}."

@@ -118,7 +118,7 @@ def pgd(
         def attempt(task: _Task) -> Tensor:
             start = task.ball.random_point(generator) if random_start else task.ball.x
             end = _ascend(classifier, task, start, steps, loss, momentum, leave_when_fooled)
-            return task.ball.settled(end)
+            return task.ball.projected(end)
 
         answer = attempt(task)
         for _ in range(restarts - 1):

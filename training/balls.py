@@ -43,7 +43,7 @@ class Ball(ABC):
     def step(self, point: Tensor, gradient: Tensor, stride: Tensor) -> Tensor:
         """The point moved by a stride in the direction of steepest ascent, and kept in the ball."""
 
-    def settled(self, point: Tensor) -> Tensor:
+    def projected(self, point: Tensor) -> Tensor:
         """Moved back by what rounding carried it outside, which shows where ε is tiny beside x."""
         shift = point.double() - self.x.double()
         length = torch.linalg.vector_norm(shift.flatten(1), ord=self.order, dim=1)
@@ -83,7 +83,7 @@ class LinfBall(Ball):
         """Along the sign of the gradient."""
         return gradient.sign().mul_(column(stride, point)).add_(point).clamp_(self.low, self.high)
 
-    def settled(self, point: Tensor) -> Tensor:
+    def projected(self, point: Tensor) -> Tensor:
         """The point itself."""
         return point
 

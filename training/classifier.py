@@ -28,7 +28,7 @@ from training.seeds import derived_seed, generator_for
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
 SchedulerCallable = Callable[[Optimizer], LRScheduler]
-Place = Literal["clean", "adversarial", "own"]
+PenaltyTarget = Literal["clean", "adversarial", "own"]
 
 
 class Classifier(LightningModule):
@@ -76,7 +76,7 @@ class Classifier(LightningModule):
         combiner: Combiner | None = None,
         combiner_start: int = 0,
         alignment_weight: float = 0.0,
-        alignment_with: Place = "clean",
+        alignment_with: PenaltyTarget = "clean",
         residual: str = "auto",
         candidates: int | None = None,
         optimizer: OptimizerCallable | None = None,
@@ -89,7 +89,7 @@ class Classifier(LightningModule):
         super().__init__()
         if alignment_weight < 0:
             raise ValueError(f"`alignment_weight` should be at least 0. Found {alignment_weight}.")
-        check_choice(alignment_with, get_args(Place), "alignment_with")
+        check_choice(alignment_with, get_args(PenaltyTarget), "alignment_with")
         self.description = {
             "format": FORMAT,
             "network": network,

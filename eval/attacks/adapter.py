@@ -12,7 +12,7 @@ from alignment.gradients import differentiable, evaluating, logits_of
 
 
 @contextmanager
-def lent(classifier: nn.Module, generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
+def isolated(classifier: nn.Module, generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
     """Lend a classifier and the global random state to an attack, and take both back as they were.
 
     Inside, the classifier is in evaluation mode, its parameters ask for no gradient (the attacks call `backward`,

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_finite, check_labels
 from alignment.gradients import logits_of, pick
-from eval.attacks.adapter import Boxed, UnitBox, lent
+from eval.attacks.adapter import Boxed, UnitBox, isolated
 from eval.attacks.square import image_shape
-from eval.verdict import predictions
+from eval.attacks.verdict import predictions
 from training.attacks import ORDER, Norm, attack_loss, check_inputs, column, per_sample
 
 Version = Literal["standard", "plus", "rand"]
@@ -103,7 +103,7 @@ def auto_attack(
     image = image_shape(x.shape[1:])
     if "square" in parts and norm != "Linf":
         _check_tiles(*image[1:], norm)
-    with lent(classifier, generator, x.device):
+    with isolated(classifier, generator, x.device):
         x, y, radius = (value.detach().clone() for value in (x, y, radius))
         answer = x.clone()
         with torch.no_grad():

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_finite, check_labels
 from alignment.gradients import logits_of
-from eval.attacks.adapter import Boxed, UnitBox, lent
-from eval.verdict import distance
+from eval.attacks.adapter import Boxed, UnitBox, isolated
+from eval.attacks.verdict import distance
 from training.attacks import Norm, attack_loss, check_inputs, column
 
 BEYOND = 1e-3
@@ -250,7 +250,7 @@ def _closest(
     check_inputs(x, bounds)
     if len(x) == 0:
         return x.clone()
-    with lent(classifier, generator, x.device):
+    with isolated(classifier, generator, x.device):
         x, y = x.detach().clone(), y.detach().clone()
         answer = x.clone()
         with torch.no_grad():

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_finite, check_labels
 from alignment.gradients import evaluating, logits_of
-from eval.attacks.draws import sample_keys, uniform
+from eval.attacks.random_streams import sample_keys, uniform
 from training.attacks import attack_loss, check_inputs, per_sample
 from training.balls import INSIDE, Ball, L2Ball, LinfBall, column
 
@@ -116,7 +116,9 @@ def square_search(
         check_finite(logits, "classifier(x)")
         clean = attack_loss(logits, y, "margin")
         squares = (
-            _Corners(LinfBall(images, radius, bounds)) if norm == "Linf" else _Heaps(L2Ball(images, radius, bounds))
+            _LinfSquares(LinfBall(images, radius, bounds))
+            if norm == "Linf"
+            else _L2Squares(L2Ball(images, radius, bounds))
         )
         keys = sample_keys(images, generator)
         best = margin(squares.start(keys), y).nan_to_num(nan=-torch.inf)
@@ -133,7 +135,7 @@ def square_search(
                 loss = torch.fmax(loss, found)
             squares.state[left], best[left], asked[left] = part.state, loss, spent
         answer = torch.where(column(best > clean, images), squares.points(), images)
-    return SquareResult(squares.ball.settled(answer).reshape(x.shape), asked)
+    return SquareResult(squares.ball.projected(answer).reshape(x.shape), asked)
 
 
 def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
@@ -221,7 +223,7 @@ class _Squares(ABC):
         return grid[: window[0], : window[1]].flatten()
 
 
-class _Corners(_Squares):
+class _LinfSquares(_Squares):
     """L∞ (Algorithm 2): every feature takes its lowest or its highest value; the states are the points."""
 
     def __init__(self, ball: LinfBall) -> None:
@@ -258,7 +260,7 @@ class _Corners(_Squares):
         return self.state.reshape(self.ball.x.shape)
 
 
-class _Heaps(_Squares):
+class _L2Squares(_Squares):
     """L2 (Algorithm 3): mass moves from one window to another; a state is the shift in units of ε, of length 1.
 
     What the bounds cut off is not lost: it is there for the next window.

@@ -9,6 +9,7 @@ from string import Template
 
 import pandas as pd
 
+from eval.records.results import Record, Results, write_whole
 from eval.report.plots import all_plots
 from eval.report.tables import (
     correlation_table,
@@ -19,7 +20,6 @@ from eval.report.tables import (
     side_by_side,
     theory_check,
 )
-from eval.results import Record, Results, write_whole
 
 LEGEND = {
     "ε50%": "strength of the attack at which half of the samples are misclassified: the median over samples of the "
@@ -29,7 +29,7 @@ LEGEND = {
     "is more robust. Strength is 1/τ.",
     "worst of all": "ε50% where every sample meets the attack that is strongest on it.",
     "signs of masking": "checks whether gradients can be trusted, made at ε50% under PGD L∞; each is described in "
-    "eval/masking.py.",
+    "eval/robustness/masking.py.",
     "α_Δx": "mean cosine between ∇(logit of the closest wrong class − logit of the true class) and the vector to the "
     "closest point of that class.",
     "α_x": "mean absolute cosine between the gradient of the predicted class's logit and the image itself.",

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eval.records.results import Record, Results
 from eval.report.tables import ESTIMATORS, NOT_BESIDE
 from eval.report.titles import NORMS, rank, title
-from eval.results import Record, Results
 
 COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
 OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")

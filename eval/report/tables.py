@@ -11,10 +11,10 @@ import torch
 import yaml
 
 from eval.attacks import ATTACKS
-from eval.quality import SIMILARITY, TARGET_SHARE
-from eval.radii import median
+from eval.records.quality import SIMILARITY, TARGET_SHARE
+from eval.records.results import Model, Record, Results
 from eval.report.titles import NORMS, WORST, rank, title
-from eval.results import Model, Record, Results
+from eval.robustness.radii import median
 from eval.studies.correlation import correlations
 
 ESTIMATORS = "estimators"

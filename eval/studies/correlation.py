@@ -19,7 +19,7 @@ def correlations(frame: pd.DataFrame, *, group: str = "sweep", resamples: int = 
     are left out and counted.
 
     Args:
-        frame: records as `eval.results.Results.frame` answers them.
+        frame: records as `eval.records.results.Results.frame` answers them.
         group: which models take part.
         resamples: of the bootstrap.
         seed: of the bootstrap.

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from eval.results import Model
+from eval.records.results import Model
 
 FIRST = "first/"
 """How a configuration refers to what a study trains before all else."""
-PRESETS = resources.files("eval") / "presets"
+PRESETS = resources.files("eval.studies") / "presets"
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Cell:
         model: what its records are about.
         fit: configuration of its training, as for `alphadx fit`; of an estimator, which is not trained here, only
             its data set.
-        measure: arguments of `eval.measurements.standard_measurements`, and `limit`, how many test samples to take;
-            of an estimator, see `load_study`.
+        measure: arguments of `eval.records.measurements.standard_measurements`, and `limit`, how many test samples
+            to take; of an estimator, see `load_study`.
     """
 
     model: Model

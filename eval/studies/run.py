@@ -19,9 +19,9 @@ from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from eval.fit import FitCLI, fit_from
-from eval.measurements import standard_measurements, take
-from eval.quality import NORM, take_quality
-from eval.results import Model, Record, Results, provenance, write_json
+from eval.records.measurements import standard_measurements, take
+from eval.records.quality import NORM, take_quality
+from eval.records.results import Model, Record, Results, provenance, write_json
 from eval.studies.plan import FIRST, Cell, Study, laid_over, with_first
 from training import Strength, load_classifier
 from training.data import DataSet

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from eval.measurements import Alignment, take
-from eval.results import Model
+from eval.records.measurements import Alignment, take
+from eval.records.results import Model
 from generators import ResidualStore, StoredResidual
 from training import Classifier
 from training.data import DataSet, Digits, Squares

@@ -1,0 +1,6 @@
+"""Train one classifier or generator from a configuration, and keep its best epoch."""
+
+from eval.fit.lightning_cli import FitCLI, GeneratorCLI, fit_from
+from eval.fit.selection import Epsilon50
+
+__all__ = ["Epsilon50", "FitCLI", "GeneratorCLI", "fit_from"]

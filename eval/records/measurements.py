@@ -1,0 +1,373 @@
+"""What can be measured on a classifier; each measurement answers one number and an outcome per sample."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from alignment import AlphaDx, AlphaX
+from alignment.contracts import check_choice
+from alignment.metrics import Differentiated
+from eval.attacks import ATTACKS, SuiteAttack
+from eval.attacks.verdict import predictions
+from eval.records.results import Model, Record, provenance
+from eval.robustness.masking import masking_signs, summary
+from eval.robustness.passes import CountPasses
+from eval.robustness.radii import critical_radii, minimal_radii
+from generators.store import for_samples
+from training.attacks import ORDER, Loss, Norm, pgd
+from training.data import Batch, DataSet, SplitName
+from training.strength import Strength
+
+SMALLEST_TAU = 0.05
+"""Where the search for τ50% ends; the smallest τ of the paper's grids."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a measurement found.
+
+    Attributes:
+        value: the number.
+        per_sample: one row per sample; the columns depend on the measurement.
+        invalid: samples left out because they have no direction, or rejected answers of an attack.
+        details: what else a reader of the number must know, kept with the settings.
+    """
+
+    value: float
+    per_sample: pd.DataFrame
+    invalid: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Measurement(Protocol):
+    """A number that can be measured on any classifier and data set. Its fields are its settings."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in records."""
+        ...
+
+    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
+        """Measure."""
+        ...
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of samples that are classified correctly, without attack."""
+
+    name = "accuracy"
+
+    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
+        """Accuracy in [0, 1]; per sample the predicted class."""
+        predicted = torch.cat([predictions(classifier, batch.x).cpu() for batch in batches])
+        frame = _frame(batches, predicted=predicted)
+        return Outcome(float((frame.predicted == frame.label).mean()), frame)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """α_Δx (paper 1, Eq. 8) with the data set's residual of some name.
+
+    Args:
+        residual: an estimator by a name that `DataSet.residual` knows.
+        of: what is differentiated, see `alignment.alpha_dx`.
+        candidates: see `alignment.closest_class`.
+    """
+
+    residual: str = "auto"
+    of: Differentiated = "closest_to_true"
+    candidates: int | None = None
+    name = "alpha_dx"
+
+    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
+        """Mean cosine over samples that have a direction; per sample the cosine."""
+        estimator = data.residual(self.residual)
+
+        def metric_for(batch: Batch) -> AlphaDx:
+            return AlphaDx(for_samples(estimator, batch.indices), of=self.of, candidates=self.candidates)
+
+        return _mean_cosine(metric_for, classifier, batches)
+
+
+@dataclass(frozen=True)
+class ImageAlignment:
+    """α_x (paper 1, Eq. 18).
+
+    Args:
+        of: what is differentiated, see `alignment.alpha_x`.
+    """
+
+    of: Differentiated = "predicted"
+    name = "alpha_x"
+
+    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
+        """Mean absolute cosine over samples that have a direction; per sample that cosine."""
+        return _mean_cosine(lambda batch: AlphaX(of=self.of), classifier, batches)
+
+
+@dataclass(frozen=True)
+class AttackRadii:
+    """ε50% under an attack: the median over samples of the smallest strength at which it succeeds.
+
+    Under STA, whose strength is 1/τ, it is τ50% (paper 1, section 3.3).
+
+    Args:
+        attack: by its name in `eval.attacks.ATTACKS`.
+        norm: of the ball; None for STA.
+        options: what the attack itself takes. A `step_size` is η for Linf, and η·n^(1/p) in Lp, as in paper 1.
+        resolution: relative width to which ε50% is closed.
+        curve_resolution: relative width to which the other radii, and with them the curve, are closed; None for
+            not at all, when ε50% alone is wanted, which is much cheaper.
+        epsilons: strengths at which the accuracy is wanted exactly.
+        seed: of the attack's randomness.
+
+    Raises:
+        ValueError: if there is no such attack, or it does not know the norm.
+    """
+
+    attack: str = "pgd"
+    norm: Norm | None = "Linf"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    resolution: float = 0.01
+    curve_resolution: float | None = 0.05
+    epsilons: tuple[Strength, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self.attack, tuple(ATTACKS), "attack")
+        check_choice(self.norm, self.entry.norms or (None,), f"norm of {self.attack}")
+
+    @property
+    def entry(self) -> SuiteAttack:
+        """The attack."""
+        return ATTACKS[self.attack]
+
+    @property
+    def name(self) -> str:
+        """Such as "epsilon50_pgd_linf", or "tau50_sta"."""
+        return f"tau50_{self.attack}" if self.norm is None else f"epsilon50_{self.attack}_{self.norm.lower()}"
+
+    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
+        """ε50% or τ50%; per sample the radius (1/τ under STA) and the largest strength seen to fail."""
+        options = dict(self.options)
+        if self.norm is not None and options.get("step_size") is not None:
+            options["step_size"] = float(options["step_size"]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
+        attack = partial(self.entry.attack, **options)
+        mixed = self.entry.mixed_strengths and self.curve_resolution is not None
+        if self.entry.minimal:
+            assert self.norm is not None  # only STA has none
+            radii = minimal_radii(classifier, batches, attack, norm=self.norm, bounds=data.bounds, seed=self.seed)
+        else:
+            guess = self._guess(classifier, data, batches)
+            radii = critical_radii(
+                classifier,
+                batches,
+                attack,
+                norm=self.norm,
+                resolution=self.resolution,
+                curve_resolution=self.curve_resolution,
+                at=[*map(float, self.epsilons), *self._shared(guess)],
+                only="all" if mixed else "median",
+                bounds=data.bounds,
+                epsilon_max=1 / SMALLEST_TAU if self.norm is None else None,
+                guess=guess,
+                seed=self.seed,
+            )
+        frame = _frame(batches, radius=radii.upper, failed_at=radii.lower)
+        accuracies = {str(epsilon): radii.accuracy_at(float(epsilon)) for epsilon in self.epsilons}
+        details = {"epsilon_max": radii.epsilon_max, "accuracy_at": accuracies}
+        strength = radii.epsilon50
+        value = strength if self.norm is not None else math.inf if strength == 0 else 1 / strength
+        return Outcome(value, frame, radii.rejected, details)
+
+    def _shared(self, guess: float | None) -> list[float]:
+        """Strengths at which all samples are attacked at once, around ε50%, for the curve of a slow attack."""
+        if self.entry.mixed_strengths or self.curve_resolution is None or guess is None:
+            return []
+        return [share * guess for share in (0.7, 1.4)]
+
+    def _guess(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> float | None:
+        """ε50% under the attack's scout, if it has one, because failures of the attack itself are costly."""
+        if self.entry.first_guess is None:
+            return None
+        radii = critical_radii(
+            classifier,
+            batches,
+            self.entry.first_guess,
+            norm=self.norm,
+            resolution=0.05,
+            only="median",
+            bounds=data.bounds,
+            pilot=32,
+            seed=self.seed,
+        )
+        return radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max / 1.5 else None
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How many signs of gradient masking the classifier shows, at its ε50% under PGD L∞.
+
+    Args:
+        steps: gradient steps of PGD.
+        limit: only that many samples, the first ones.
+        seed: of all attacks.
+    """
+
+    steps: int = 40
+    limit: int = 200
+    seed: int = 0
+    name = "masking"
+
+    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
+        """Number of signs, NaN if no sample is classified correctly; the signs themselves are in the details."""
+        few = list(_limited(batches, self.limit))
+        if not any((predictions(classifier, batch.x) == batch.y).any() for batch in few):
+            verdict = {"signs": [], "summary": "No sample is classified correctly, so nothing can be said."}
+            return Outcome(math.nan, _frame(few), details=verdict)
+        attack = partial(pgd, steps=self.steps, leave_when_fooled=True)
+        radii = critical_radii(
+            classifier, few, attack, resolution=0.05, only="median", bounds=data.bounds, seed=self.seed
+        )
+        epsilon = radii.epsilon50 if 0 < radii.epsilon50 < math.inf else radii.epsilon_max / 8
+        signs = masking_signs(classifier, few, epsilon=epsilon, bounds=data.bounds, steps=self.steps, seed=self.seed)
+        return Outcome(
+            float(sum(sign.caught for sign in signs)),
+            _frame(few),
+            details={"epsilon": epsilon, "signs": [asdict(sign) for sign in signs], "summary": summary(signs)},
+        )
+
+
+def standard_measurements(
+    attacks: Sequence[str] = ("pgd",),
+    norms: Sequence[Norm] = ("Linf", "L2"),
+    epsilons: Sequence[Strength | float | str] = (),
+    steps: int = 40,
+    step_size: Strength | float | str | None = None,
+    loss: Loss = "auto",
+    attack_options: Mapping[str, Mapping[str, Any]] | None = None,
+    resolution: float = 0.01,
+    curve_resolution: float | None = 0.05,
+    masking: bool = True,
+    residual: str = "auto",
+    candidates: int | None = None,
+    seed: int = 0,
+) -> list[Measurement]:
+    """Accuracy, ε50% under each attack in each norm it knows, α_Δx and α_x: paper 1's Tables 2 and 3.
+
+    Args:
+        attacks: by name: pgd, square, sta, cw, autoattack and all others of `eval.attacks.ATTACKS`.
+        norms: of the balls; an attack that knows none of them, such as CW beside Linf alone, is measured in its own.
+        epsilons: strengths, in the first of the norms, at which the accuracy under each attack is wanted exactly.
+        steps: gradient steps of PGD, κ.
+        step_size: η of PGD for Linf, η·√n for L2; None for the default of `pgd`.
+        loss: inside PGD, see `training.attacks.pgd`.
+        attack_options: further options by attack, such as `{"square": {"queries": 1000}}`; `norms` among them stand
+            in place of `norms` for that attack.
+        resolution: relative width to which ε50% is closed.
+        curve_resolution: relative width to which the other radii are closed; None for ε50% alone.
+        masking: look for signs of gradient masking.
+        residual: estimator for α_Δx, by a name that `DataSet.residual` knows.
+        candidates: see `alignment.closest_class`.
+        seed: of all randomness.
+
+    Raises:
+        ValueError: if there is no such attack, or options are given for one that is not among `attacks`.
+    """
+    given = {name: dict(options) for name, options in (attack_options or {}).items()}
+    for name in attacks:
+        check_choice(name, tuple(ATTACKS), "attacks")
+    for name in given:
+        check_choice(name, tuple(attacks), "attack_options")
+    stride = None if step_size is None else Strength(step_size)
+    given["pgd"] = {"steps": steps, "step_size": stride, "loss": loss} | given.get("pgd", {})
+    strengths = tuple(Strength(epsilon) for epsilon in epsilons)
+    radii = []
+    for attack in attacks:
+        known, options = ATTACKS[attack].norms, given.get(attack, {})
+        wanted = options.pop("norms", norms)
+        for norm in [norm for norm in wanted if norm in known] or known[:1] or (None,):
+            at = strengths if norm in norms[:1] else ()
+            radii.append(AttackRadii(attack, norm, options, resolution, curve_resolution, at, seed))
+    judged = [Masking(steps, seed=seed)] if masking else []
+    return [Accuracy(), *radii, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]
+
+
+def take(
+    measurement: Measurement,
+    classifier: nn.Module,
+    data: DataSet,
+    model: Model,
+    *,
+    split: SplitName = "test",
+    limit: int | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> tuple[Record, pd.DataFrame]:
+    """Take one measurement of a classifier on a split of a data set.
+
+    Args:
+        measurement: what to measure.
+        classifier: from `(B, *shape)` to logits `(B, C)`; left as it was found.
+        data: the data set.
+        model: what the record is about.
+        split: of the data set.
+        limit: only that many samples, the first ones; None for all.
+        training: configuration of the training, for the record.
+
+    Returns:
+        The record, and a table with one row per sample.
+    """
+    device = next((p.device for p in classifier.parameters()), torch.device("cpu"))
+    batches = [Batch(*(part.to(device) for part in batch)) for batch in _limited(data.batches(split), limit)]
+    counted = CountPasses(classifier)
+    started = time.perf_counter()
+    outcome = measurement(counted, data, batches)
+    record = Record(
+        model=model,
+        measurement=measurement.name,
+        value=outcome.value,
+        samples=len(outcome.per_sample),
+        invalid=outcome.invalid,
+        settings=asdict(measurement) | {"split": split, "limit": limit} | outcome.details,  # type: ignore[call-overload]
+        forward_passes=counted.forward_passes,
+        backward_passes=counted.backward_passes,
+        seconds=time.perf_counter() - started,
+        training=training or {},
+        provenance=provenance(),
+    )
+    return record, outcome.per_sample
+
+
+def _limited(batches: Iterable[Batch], limit: int | None) -> Iterable[Batch]:
+    left = math.inf if limit is None else limit
+    for batch in batches:
+        if left <= 0:
+            return
+        kept = min(len(batch.y), left)
+        yield Batch(*(part[: int(kept)] for part in batch))
+        left -= kept
+
+
+def _mean_cosine(
+    metric_for: Callable[[Batch], AlphaDx | AlphaX], classifier: nn.Module, batches: Iterable[Batch]
+) -> Outcome:
+    found = [metric_for(batch).similarity(classifier, batch.x, batch.y) for batch in batches]
+    values, valid = torch.cat([s.value for s in found]), torch.cat([s.valid for s in found])
+    mean = float(values[valid].double().mean())
+    return Outcome(mean, _frame(batches, cosine=values, valid=valid), int((~valid).sum()))
+
+
+def _frame(batches: Iterable[Batch], **columns: Tensor) -> pd.DataFrame:
+    """One row per sample: its index in the split, its label, and what was found."""
+    both = {"index": [b.indices for b in batches], "label": [b.y for b in batches]}
+    joined = {name: torch.cat(parts) for name, parts in both.items()} | columns
+    return pd.DataFrame({name: values.cpu().numpy() for name, values in joined.items()})

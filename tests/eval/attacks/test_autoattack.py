@@ -1,0 +1,285 @@
+import random
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from eval.attacks.autoattack import VERSIONS, auto_attack
+from eval.robustness.passes import CountPasses
+from tests.eval.classifiers import Half, Radial
+from tests.properties import assert_within, unchanged
+from training.attacks import DUAL, ORDER, Norm
+
+pytest.importorskip("pyautoattack")
+
+NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
+UNBOUNDED = (-torch.inf, torch.inf)
+
+
+def numpy_state() -> list[int]:
+    return np.random.get_state()[1].tolist()  # noqa: NPY002
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def linear_problem(
+    classes: int, norm: Norm, count: int = 6, size: int = 25
+) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    """A linear classifier, inputs close to its boundaries, their classes, and the distances to those."""
+    classifier = nn.Linear(size, classes)
+    classifier.bias.data = -0.5 * classifier.weight.detach().sum(dim=1)
+    x = 0.45 + 0.1 * torch.rand(count, size)
+    logits = classifier(x).detach()
+    y = logits.argmax(dim=1)
+    slope = (classifier.weight[y].unsqueeze(1) - classifier.weight).detach()
+    margin = logits.gather(1, y.unsqueeze(1)) - logits
+    radii = margin / torch.linalg.vector_norm(slope, ord=DUAL[norm], dim=2).clamp(min=1e-20)
+    return classifier, x, y, radii.scatter(1, y.unsqueeze(1), torch.inf).amin(dim=1)
+
+
+def tanh_problem(count: int) -> tuple[nn.Module, Tensor, Tensor]:
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.Tanh(), nn.Linear(20, 10))
+    x = torch.rand(count, 1, 8, 8).round(decimals=1)
+    return classifier, x, classifier(x).argmax(dim=1)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), UNBOUNDED])
+@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize("norm", NORMS)
+def test_fools_just_above_the_radius_of_a_linear_classifier(
+    norm: Norm, classes: int, bounds: tuple[float, float]
+) -> None:
+    classifier, x, y, radii = linear_problem(classes, norm, count=3 if norm == "L1" else 6)
+    options: dict[str, Any] = {"norm": norm, "bounds": bounds, "steps": 20, "queries": 5, "generator": seeded()}
+    above = auto_attack(classifier, x, y, 1.03 * radii, **options)
+    assert (classifier(above).argmax(dim=1) != y).all()
+    assert_within(above, x, 1.03 * radii, ORDER[norm], bounds)
+    assert torch.equal(auto_attack(classifier, x, y, 0.97 * radii, **(options | {"steps": 3})), x)
+
+
+@pytest.mark.parametrize("part", VERSIONS["plus"])
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_every_part_fools_by_itself(part: str, norm: Norm, classes: int) -> None:
+    classifier, x, y, radii = linear_problem(classes, norm)
+    strength = (8 if part == "square" else 3) * float(radii.max())
+    answer = auto_attack(
+        classifier,
+        x,
+        y,
+        strength,
+        norm=norm,
+        attacks=[part],
+        steps=30,
+        queries=300,
+        bounds=UNBOUNDED,
+        generator=seeded(),
+    )
+    assert (classifier(answer).argmax(dim=1) != y).all()
+    assert_within(answer, x, torch.full((len(x),), strength), ORDER[norm], UNBOUNDED)
+
+
+@pytest.mark.parametrize("part", ["apgd-ce", "apgd-dlr", "apgd-t", "fab-t", "square"])
+@pytest.mark.parametrize(("norm", "strength"), [("Linf", 0.04), ("L2", 0.25), ("L1", 1.5)])
+def test_answers_are_those_of_the_library(part: str, norm: Norm, strength: float) -> None:
+    from pyautoattack import AutoAttack
+
+    classifier, x, y = tanh_problem(8)
+    strength = {"Linf": 0.2, "L2": 1.2, "L1": 4.0}[norm] if part == "square" else strength
+    seed = int(torch.randint(2**31, (), generator=seeded()))
+    with torch.random.fork_rng():
+        theirs = AutoAttack(
+            classifier.requires_grad_(False), attacks=[part], eps=strength, norm=norm, seed=seed, version="custom"
+        )
+        theirs.apgd.n_restarts, theirs.fab.n_iter, theirs.square.n_queries = 1, 20, 60
+        if norm == "L1":
+            theirs.apgd.use_largereps = theirs.apgd_targeted.use_largereps = True
+            theirs.apgd_targeted.n_target_classes = theirs.fab.n_target_classes = 5
+        reference, found = theirs.run_standard_evaluation(x, y)
+    options: dict[str, Any] = {"norm": norm, "steps": 20 if part == "fab-t" else 100, "queries": 60}
+    ours = auto_attack(classifier, x, y, strength, attacks=[part], bounds=(0.0, 1.0), generator=seeded(), **options)
+    fooled = found != y
+    assert 0 < fooled.sum() < len(y)
+    assert torch.allclose(ours[fooled], reference[fooled], rtol=0, atol=1e-6)
+    if part != "fab-t":  # whose answers beyond ε they drop, and we bring back to ε
+        assert torch.equal(ours[~fooled], x[~fooled])
+
+
+def test_strengths_per_sample_are_each_their_own() -> None:
+    classifier, x, y, radii = linear_problem(4, "Linf", count=10)
+    factor = torch.where(torch.arange(10) % 2 == 0, 1.05, 0.95)
+    options: dict[str, Any] = {"steps": 20, "bounds": (0.0, 1.0), "generator": seeded()}
+    for parts in (["apgd-t"], ["fab-t"], ["fab"]):
+        answer = auto_attack(classifier, x, y, factor * radii, attacks=parts, **options)
+        assert torch.equal(classifier(answer).argmax(dim=1) != y, factor > 1)
+
+
+def test_two_classes_do_not_saturate() -> None:
+    steep, x, y, radii = linear_problem(2, "Linf")
+    steep.weight.data *= 1e7
+    steep.bias.data *= 1e7
+    options: dict[str, Any] = {"steps": 20, "bounds": UNBOUNDED, "generator": seeded()}
+    assert torch.equal(auto_attack(steep, x, y, 1.05 * radii, attacks=["apgd-ce"], **options), x)
+    for part in ("apgd-dlr", "apgd-t"):
+        answer = auto_attack(steep, x, y, 1.05 * radii, attacks=[part], **options)
+        assert (steep(answer).argmax(dim=1) != y).all()
+
+
+def test_spheres_are_vectors_without_bounds() -> None:
+    x = torch.nn.functional.normalize(torch.randn(4, 500)) * torch.tensor([[1.0], [1.3], [1.0], [1.3]])
+    y = torch.tensor([0, 1, 0, 1])
+    options: dict[str, Any] = {"norm": "L2", "bounds": UNBOUNDED, "steps": 20, "queries": 5, "generator": seeded()}
+    fooled = auto_attack(Radial(), x, y, 0.152, **options)
+    assert (Radial()(fooled).argmax(dim=1) != y).all()
+    assert_within(fooled, x, torch.full((4,), 0.152), 2, UNBOUNDED)
+    assert torch.equal(auto_attack(Radial(), x, y, 0.148, **options), x)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("strength", [1e-4, 0.03, 5.0])
+def test_answers_keep_to_ball_and_bounds(norm: Norm, strength: float) -> None:
+    classifier, x, y = tanh_problem(count=6)
+    fragile = nn.Sequential(classifier, nn.Linear(10, 3, bias=False))
+    fragile[1].weight.data *= 1e-3
+    x = 2 * x - 1
+    y = fragile(x).topk(2, dim=1).indices[:, 0]
+    scale = strength * {"Linf": 1.0, "L2": 5.0, "L1": 30.0}[norm]
+    answer = auto_attack(fragile, x, y, scale, norm=norm, steps=8, queries=8, generator=seeded())
+    assert_within(answer, x, torch.full((6,), scale), ORDER[norm], (-1.0, 1.0))
+    assert not torch.equal(answer, x) or strength < 1
+
+
+def test_versions_take_the_passes_they_promise() -> None:
+    class Deaf(Half):
+        """Never fooled, and never quite without a gradient."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            score = 1e-3 * torch.tanh(x.flatten(1) @ self.slope)
+            return torch.stack([score + 9, score, -score], dim=1)
+
+    x, y = torch.rand(2, 25), torch.zeros(2, dtype=torch.int64)
+    steps, passes = 3, {}
+    for version in VERSIONS:
+        counted = CountPasses(Deaf(torch.randn(25)))
+        auto_attack(counted, x, y, 0.1, version=version, steps=steps, queries=2, bounds=(0.0, 1.0))
+        passes[version] = counted.backward_passes / len(x)
+    apgd = steps + 1
+    assert passes["standard"] == (1 + 2) * apgd + 2 * steps
+    assert passes["plus"] == (5 + 5 + 2) * apgd + 5 * 3 * steps + 2 * steps
+    assert passes["rand"] == 2 * 20 * apgd
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_leaves_no_trace(
+    version: str,
+    norm: Norm,
+    capfd: pytest.CaptureFixture,
+    caplog: pytest.LogCaptureFixture,
+    as_in_production: None,  # beartype draws from the random state of Python
+) -> None:
+    classifier = nn.Sequential(nn.Linear(25, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.ReLU(), nn.Linear(8, 4))
+    x, y = torch.rand(4, 25), torch.arange(4)
+    clean = x.clone()
+    others = (random.getstate(), numpy_state(), sys.gettrace())
+    with unchanged(classifier), torch.inference_mode():
+        auto_attack(classifier, x, y, 0.1, norm=norm, version=version, steps=2, queries=3)
+    assert others == (random.getstate(), numpy_state(), sys.gettrace())
+    assert torch.equal(x, clean)
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_same_generator_same_answer(norm: Norm) -> None:
+    classifier, x, y = tanh_problem(count=6)
+    strength = {"Linf": 0.5, "L2": 4.0, "L1": 20.0}[norm]
+    first, again, other = (
+        auto_attack(classifier, x, y, strength, norm=norm, attacks=["square"], queries=20, generator=seeded(seed))
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_random_classifier_is_attacked_on_average() -> None:
+    class Noisy(Half):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x + 0.01 * torch.randn_like(x))
+
+    classifier, x = Noisy(torch.randn(25)), 0.4 + 0.2 * torch.rand(6, 25)
+    y = (x @ classifier.slope > 0).long()
+    answer = auto_attack(classifier, x, y, 0.3, version="rand", steps=5, bounds=(0.0, 1.0), generator=seeded())
+    assert (classifier(answer).argmax(dim=1) != y).all()
+
+
+def test_what_is_wrong_already_or_has_no_strength_is_returned() -> None:
+    classifier, x, y, radii = linear_problem(3, "Linf")
+    y[:2] = (y[:2] + 1) % 3
+    strength = 2 * radii
+    strength[2] = 0
+    answer = auto_attack(classifier, x, y, strength, steps=10, queries=5, bounds=(0.0, 1.0))
+    assert torch.equal((answer != x).any(dim=1), torch.tensor([False] * 3 + [True] * 3))
+
+
+def test_no_samples_are_no_work() -> None:
+    assert auto_attack(Half(torch.ones(3)), torch.rand(0, 3), torch.zeros(0, dtype=torch.int64), 0.1).shape == (0, 3)
+
+
+def test_double_precision_is_kept() -> None:
+    classifier, x, y, radii = linear_problem(3, "L2")
+    answer = auto_attack(
+        classifier.double(), x.double(), y, 1.05 * radii.double(), norm="L2", attacks=["apgd-t"], bounds=(0.0, 1.0)
+    )
+    assert answer.dtype == torch.float64
+    assert (classifier(answer).argmax(dim=1) != y).all()
+    assert_within(answer, x.double(), 1.05 * radii.double(), 2, (0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strength": -0.1}, "`strength` should be at least 0"),
+        ({"strength": float("inf")}, "`strength` should be finite"),
+        ({"norm": "L0"}, "`norm` should be one of Linf, L2, L1. Found 'L0'"),
+        ({"version": "fast"}, "`version` should be one of standard, plus, rand. Found 'fast'"),
+        ({"attacks": ["pgd"]}, "`attacks` should be one of .*. Found 'pgd'"),
+        ({"steps": 0}, "`steps` should be at least 1. Found 0"),
+        ({"queries": 0}, "`queries` should be at least 1. Found 0"),
+        ({"bounds": (0.5, 0.6)}, "`x` should lie within `bounds`"),
+        ({"y": torch.tensor([0, 2, 0, 0])}, r"`y` should lie in \[0, 2\)"),
+        ({"x": torch.full((4, 25), torch.nan)}, "`x` should be finite"),
+        ({"x": torch.rand(4, 1, 14, 14), "norm": "L2"}, "leave out 'square' in L2 for images of 14×14"),
+        ({"x": torch.rand(4, 7), "norm": "L1"}, "leave out 'square' in L1 for images of 1×7"),
+    ],
+)
+def test_bad_input_is_refused(options: dict[str, Any], message: str, as_in_production: None) -> None:
+    arguments = {"x": torch.rand(4, 25), "y": torch.zeros(4, dtype=torch.int64), "strength": 0.1} | options
+    classifier = Half(torch.ones(arguments["x"][0].numel()))
+    with pytest.raises(ValueError, match=message):
+        auto_attack(classifier, **arguments)
+
+
+def test_classifiers_that_cannot_be_attacked_are_refused() -> None:
+    class Detached(Half):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.detach())
+
+    x, y = torch.rand(4, 25), torch.ones(4, dtype=torch.int64)
+    with pytest.raises(ValueError, match="should be differentiable"):
+        auto_attack(Detached(torch.ones(25)), x, y, 0.1)
+    with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
+        auto_attack(Half(torch.full((25,), torch.nan)), x, y, 0.1)
+    black_box = auto_attack(Detached(torch.ones(25)), x - 0.5, y, 0.9, attacks=["square"], generator=seeded())
+    assert not torch.equal(black_box, x - 0.5)
+
+
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyautoattack", None)
+    with pytest.raises(ValueError, match=r"pip install 'alphadx\[autoattack\]'"):
+        auto_attack(Half(torch.ones(3)), torch.rand(2, 3), torch.zeros(2, dtype=torch.int64), 0.1)

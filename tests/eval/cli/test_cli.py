@@ -1,0 +1,181 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from eval.cli import main
+from eval.records.results import Results
+from training import build_network
+from training.checkpoints import FORMAT, NETWORK_KEY
+
+FIT = {
+    "data": {"class_path": "training.data.Digits", "init_args": {"batch_size": 256}},
+    "model": {"network": "mlp", "network_options": {"hidden": [8]}},
+    "selection": {"steps": 2},
+    "trainer": {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False, "log_every_n_steps": 1},
+}
+DESCRIBED = {
+    "format": FORMAT, "network": "mlp", "options": {"hidden": [4]}, "shape": [1, 8, 8], "num_classes": 10,
+    "bounds": [-1.0, 1.0],
+}  # fmt: skip
+lightning_hints = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    network = build_network("small_cnn", shape=(1, 8, 8), num_classes=10, width=2)
+    torch.save(
+        {"state_dict": {f"module.{key}": value for key, value in network.state_dict().items()}}, tmp_path / "a.pt"
+    )
+    return tmp_path / "a.pt"
+
+
+@lightning_hints
+def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = FIT | {"trainer": FIT["trainer"] | {"default_root_dir": str(tmp_path)}}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    attack = '{"class_path": "training.AT", "init_args": {"epsilon": "8/255", "steps": 1}}'
+    main(["fit", str(tmp_path / "fit.yaml"), "--model.objective", attack, "--seed-everything", "3"])
+    (best,) = tmp_path.rglob("best.ckpt")
+    assert str(best) in capsys.readouterr().out
+    (saved,) = tmp_path.rglob("config.yaml")
+    assert yaml.safe_load(saved.read_text())["model"]["objective"]["init_args"]["epsilon"] == "8/255"
+
+    main(["measure", str(best), "--data=Digits", "--steps=2", "--limit", "20", "--out", str(tmp_path / "out")])
+    records = Results(tmp_path / "out").records()
+    assert {r.measurement for r in records} == {
+        "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2", "masking",
+    }  # fmt: skip
+    assert {r.samples for r in records} == {20}
+    assert {r.training["checkpoint"] for r in records} == {str(best)}
+    printed = capsys.readouterr().out
+    assert "ε50% PGD L∞" in printed
+    assert "page.html" in printed
+
+
+@lightning_hints
+@pytest.mark.filterwarnings("ignore:.*exists and is not empty.*")
+def test_fit_goes_on_from_its_last_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = FIT | {"trainer": FIT["trainer"] | {"default_root_dir": str(tmp_path)}}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    command = ["fit", str(tmp_path / "fit.yaml")]
+    with pytest.raises(SystemExit, match=r"no last.ckpt in it.*no checkpoint to go on from"):
+        main([*command, "--resume=last"])
+    main(command)
+    main([*command, "--resume=last", "--trainer.max_epochs=2"])
+    (last,) = tmp_path.rglob("last.ckpt")
+    assert torch.load(last, weights_only=True)["global_step"] == 2 * 5  # five batches an epoch
+    assert str(last.with_name("best.ckpt")) in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"nowhere.ckpt: no checkpoint to go on from"):
+        main([*command, "--resume=nowhere.ckpt"])
+
+
+def test_state_dict_of_a_named_network_is_measured(checkpoint: Path, capsys: pytest.CaptureFixture) -> None:
+    options = [
+        "--network",
+        "small_cnn",
+        "--network-options",
+        '{"width": 2}',
+        "--limit=10",
+        "--steps=2",
+        "--norms=[L2]",
+    ]
+    main(["measure", str(checkpoint), "--data=Digits", *options])
+    assert "ε50% PGD L2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["measure", "{checkpoint}"], "`--data` should name a data set"),
+        (["measure", "{checkpoint}", "--data=Digits"], "does not say which network it holds"),
+        (["measure", "{checkpoint}", "--data=Digits", "--network=mlp"], "Missing keys: .* Unexpected keys: "),
+        (["measure", "nowhere.pt", "--data=Digits"], "nowhere.pt: no such checkpoint"),
+        (["study", "nothing"], "`study` should be one of"),
+        (["report", "{folder}"], "holds no records"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(
+    checkpoint: Path, args: list[str], message: str, capsys: pytest.CaptureFixture
+) -> None:
+    places = {"checkpoint": checkpoint, "folder": checkpoint.parent}
+    with pytest.raises(SystemExit, match=f"^alphadx: .*{message}"):
+        main([arg.format(**places) for arg in args])
+
+
+def test_study_runs_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    plan = {"title": "one", "base": FIT, "measure": {"steps": 2, "norms": ["Linf"]}}
+    plan |= {"experiments": {"digits": {"recipes": {"B": {}}}}}
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(plan))
+    main(["study", str(tmp_path / "one.yaml"), "--out", str(tmp_path / "out")])
+    assert "Side by side" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out/study.json").read_text())["title"] == "one"
+    main(["report", str(tmp_path / "out")])
+    assert "Side by side" in capsys.readouterr().out
+
+
+def test_fast_and_hyphens_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    planned = []
+    monkeypatch.setenv("ALPHADX_DATA", "before")
+    monkeypatch.setattr("eval.cli.commands.run_study", lambda plan, folder, jobs: planned.append((plan.name, folder)))
+    monkeypatch.setattr("eval.cli.commands.write_report", lambda folder: {})
+    main(["study", "mnist35", "--fast", "--data-root", str(tmp_path), "--jobs=1"])
+    assert planned == [("mnist35_fast", Path("runs/mnist35_fast"))]
+
+
+def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    network = build_network("mlp", shape=(7,), num_classes=2, hidden=[4])
+    torch.save(network.state_dict(), tmp_path / "a.pt")
+    named = ["--network=mlp", "--network-options", '{"hidden": [4]}', "--data", "Spheres", "--data.dimensions", "7"]
+    main(["measure", str(tmp_path / "a.pt"), *named, "--limit=10", "--steps=2", "--curve-resolution=null"])
+    assert "α_Δx" in capsys.readouterr().out
+
+
+@lightning_hints
+def test_generator_is_fitted_measured_and_stored(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    discriminator = {"name": "mlp", "shape": [1, 8, 8], "num_classes": 10}
+    options = {"network": "unet", "network_options": {"width": 2, "levels": 1}, "average": 0.5}
+    options["discriminator"] = {"class_path": "training.build_network", "init_args": discriminator}
+    model = {"class_path": "generators.TransportGAN", "init_args": options}
+    config = {"data": FIT["data"], "model": model, "trainer": FIT["trainer"] | {"default_root_dir": str(tmp_path)}}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    main(["fit", str(tmp_path / "fit.yaml")])
+    (best,) = tmp_path.rglob("best.ckpt")
+    assert f"best epoch by val_energy_distance on validation: {best}" in capsys.readouterr().out
+
+    network = build_network("mlp", shape=(1, 8, 8), num_classes=10, hidden=[4])
+    torch.save({"state_dict": network.state_dict(), NETWORK_KEY: DESCRIBED}, tmp_path / "judge.ckpt")
+    given = ["--data=Digits", "--limit=30", "--judge", str(tmp_path / "judge.ckpt"), "--out", str(tmp_path / "out")]
+    main(["measure", str(best), *given])
+    assert "x̂' of target class %" in capsys.readouterr().out
+    records = Results(tmp_path / "out").records()
+    assert {(r.model.recipe, r.measurement) for r in records} == {
+        (recipe, name)
+        for recipe in ("best", "nearest example")
+        for name in ("residual_target_share", "residual_norm")
+    }
+
+    main(["residuals", str(best), str(tmp_path / "store.h5"), "--data=Digits", "--split=test", "--limit=30"])
+    assert "270 residuals" in capsys.readouterr().out
+    main(["measure", str(tmp_path / "store.h5"), "--data=Digits", "--limit=30"])
+    printed = capsys.readouterr().out
+    norm = next(r.value for r in records if (r.model.recipe, r.measurement) == ("best", "residual_norm"))
+    assert f"{norm:.3g}" in printed
+
+
+@lightning_hints
+def test_generator_that_collapsed_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generators.gan.COLLAPSED", 2.0)
+    options = {"network": "mlp", "network_options": {"hidden": [2]}}
+    options["discriminator"] = {
+        "class_path": "training.build_network",
+        "init_args": {"name": "mlp", "shape": [4], "num_classes": 2},
+    }
+    data = {"class_path": "training.data.Spheres", "init_args": {"dimensions": 4, "train_size": 50}}
+    model = {"class_path": "generators.DirectGAN", "init_args": options}
+    config = {"data": data, "model": model, "trainer": FIT["trainer"] | {"default_root_dir": str(tmp_path)}}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit, match=r"^alphadx: The generator collapsed: .* holds no result"):
+        main(["fit", str(tmp_path / "fit.yaml")])
