@@ -25,7 +25,8 @@ from torchjd.aggregation import PCGrad
 from torchjd.autojac import backward, jac_to_grad
 
 from alignment import alignment_penalty
-from eval.records.results import provenance, write_json
+from eval.records.provenance import provenance
+from eval.records.store import write_json
 from training import AT, Strength, build_network
 from training.combiners import AGR, CAAT, Combiner, TorchJD
 from training.conflict import conflict

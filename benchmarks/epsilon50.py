@@ -20,7 +20,8 @@ from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 from eval import critical_radii
-from eval.records.results import provenance, write_json
+from eval.records.provenance import provenance
+from eval.records.store import write_json
 from eval.robustness.passes import CountPasses
 from training import AT, Classifier, Plain, pgd
 from training.attacks import attack_loss

@@ -23,7 +23,8 @@ from epsilon50 import STEPS, overhead, trained
 from torch import Tensor, nn
 
 from eval.attacks.verdict import distance, predictions
-from eval.records.results import provenance, write_json
+from eval.records.provenance import provenance
+from eval.records.store import write_json
 from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, median
 from training import AT, pgd

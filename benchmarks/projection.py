@@ -20,7 +20,8 @@ from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from eval.records.results import provenance, write_json
+from eval.records.provenance import provenance
+from eval.records.store import write_json
 from generators import ConditionalGAN, LatentProjection, load_generator, project
 from generators.networks import ConditionalDiscriminator
 from generators.projection import Projection

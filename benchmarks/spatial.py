@@ -24,7 +24,8 @@ from eval import critical_radii
 from eval.attacks import spatial_attack
 from eval.attacks.spatial import SpatialObjective
 from eval.attacks.verdict import predictions
-from eval.records.results import provenance, write_json
+from eval.records.provenance import provenance
+from eval.records.store import write_json
 from eval.robustness.passes import CountPasses
 from training import AT, Classifier, Plain
 from training.data import MNIST

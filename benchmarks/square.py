@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from eval import critical_radii
 from eval.attacks.square import square_attack
 from eval.attacks.verdict import predictions
-from eval.records.results import provenance, write_json
+from eval.records.provenance import provenance
+from eval.records.store import write_json
 from eval.robustness.passes import CountPasses
 from training import AT, Plain, pgd
 from training.data import MNISTPair

@@ -5,21 +5,21 @@ import os
 import re
 import sys
 import warnings
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pandas as pd
+import torch
 from jsonargparse import auto_cli
+from torch import nn
 from tqdm import tqdm
 
 from eval.cli.fill import residuals
 from eval.fit import fit_from
-from eval.records.measurements import standard_measurements, take
-from eval.records.quality import take_quality
-from eval.records.results import Model, Record, Results
-from eval.report import all_tables, write_report
+from eval.records import EstimatorQuality, Model, Record, Results, Sitting, Taken, standard_measurements
+from eval.records.measurements import check_wanted
+from eval.report import Table, all_tables, write_report
 from eval.studies import load_study, run_study
 from generators import holds_estimator
 from training import load_classifier
@@ -58,6 +58,9 @@ def measure(
 ) -> list[Record]:
     """Alignment and robustness of any classifier's checkpoint, or the quality of a residual estimator's.
 
+    Everything that can be refused is refused before the first measurement. One that fails all the same does not
+    keep the others from being made, printed and kept; the command then ends with what failed, and exit status 1.
+
     Args:
         checkpoint: of a generator of ours, or a store of residuals (.h5): then its quality is measured, see
             `eval.records.quality`, and that of the nearest example beside it. Otherwise of a classifier of ours, or a
@@ -67,12 +70,14 @@ def measure(
         network: a name of `training.build_network`, or the dotted path of a class; not needed for a
             checkpoint of ours.
         network_options: what the network takes.
-        recipe: how the model was trained, for the table; the checkpoint's name if not given.
+        recipe: how the model was trained, for the table; several checkpoints of one recipe are repetitions of it. The
+            checkpoint's name if not given.
         split: of the data set.
         limit: only that many samples; all if not given.
         seed: of the attacks.
         device: cpu, cuda, …
-        out: folder for records, table, plots and page; nothing is saved if not given.
+        out: folder for records, table, plots and page, in which what is recorded is not measured again; nothing is
+            saved if not given.
         judge: checkpoint of a classifier of ours that had no part in the estimator's training.
         residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
         measurements: what to measure, as `eval.records.measurements.standard_measurements` takes it, for example
@@ -83,43 +88,79 @@ def measure(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if no data set is given, or the checkpoint does not fit, see `training.load_classifier`.
+        ValueError: if no data set is given, the checkpoint does not fit, see `training.load_classifier`, a choice
+            cannot be measured, or a measurement failed.
     """
     if data is None:
         raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint file.")
-    origin: dict[str, Any] = {"checkpoint": str(checkpoint), "sha256": sha256(checkpoint.read_bytes()).hexdigest()}
-    common: dict[str, Any] = {"split": split, "limit": limit}
-    name = recipe or checkpoint.stem
+    check_device(device)
     with TemporaryDirectory() as nowhere:
-        results, records = Results(out or nowhere), []
+        results = Results(out or nowhere)
         if holds_estimator(checkpoint):
+            taken = Taken()
             estimators = {
-                name: data.residual(str(checkpoint), **(residual_options or {})),
+                recipe or checkpoint.stem: data.residual(str(checkpoint), **(residual_options or {})),
                 "nearest example": data.residual("nearest"),
             }
-            common |= {"judge": None if judge is None else load_classifier(checkpoint=judge), "device": device}
-            common |= {"seed": seed, "training": origin | {"judge": str(judge)}}
+            judging = None if judge is None else load_classifier(checkpoint=judge)
             for name, estimator in estimators.items():
-                model = Model(data.name, name, seed=seed, group="estimators")
-                records += take_quality(results, estimator, data, model, **common)
+                model = Model(data.name, name, seed=seed, groups=("estimators",))
+                quality = EstimatorQuality(estimator, data, model, judging, split, limit, device, seed)
+                taken.records += quality.measured(results.home(model, estimator.digest))
         else:
-            named: dict[str, Any] = {}
-            if network is not None:
-                named = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
-            classifier = load_classifier(network, checkpoint=checkpoint, **named, **(network_options or {}))
-            classifier.to(device)
-            model = Model(data.name, name, seed=seed)
-            common["training"] = origin | {"network": network, "network_options": network_options}
             wanted = standard_measurements(seed=seed, **measurements)
-            for measurement in (bar := tqdm(wanted, unit="measurement", leave=False)):
-                bar.set_description(measurement.name)
-                record, per_sample = take(measurement, classifier, data, model, **common)
-                results.write(record, per_sample)
-                records.append(record)
-        show(all_tables(results) if out is None else write_report(out), out)
-    return records
+            classifier, described = _classifier(checkpoint, data, network, network_options or {})
+            check_wanted(wanted, data)
+            named = Model(
+                data.name, recipe or checkpoint.stem, seed=seed, checkpoint=str(checkpoint), named=bool(recipe)
+            )
+            classifier.to(device)
+            sitting = Sitting.of(classifier, data, named, split=split, limit=limit, network=described)
+            folder = results.home(named, sitting.subject.key)
+            bar = tqdm(total=len(wanted), unit="measurement", leave=False)
+            taken = sitting.take_all(wanted, folder, lambda m: bar.set_description(m.quantity(data).title))
+            bar.close()
+        if taken.records:
+            show(all_tables(results.load()) if out is None else write_report(out), out)
+        _fail(taken.failures)
+        return taken.records
+
+
+def _classifier(
+    checkpoint: Path, data: DataSet, network: str | None, options: dict[str, Any]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """A checkpoint's classifier, and what its weights were loaded into."""
+    if network is None:
+        classifier = load_classifier(checkpoint=checkpoint, **options)
+        return classifier, {"network": type(classifier).__name__}
+    fits: dict[str, Any] = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
+    classifier = load_classifier(network, checkpoint=checkpoint, **fits, **options)
+    return classifier, {"network": network, "options": options}
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        ValueError: naming it.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        told = str(error).splitlines()[0]
+        raise ValueError(f"`device` should be one that is there, such as cpu. Found {device!r} ({told}).") from error
+
+
+def _fail(failures: Sequence[str]) -> None:
+    """Say what failed, and let the command end with it.
+
+    Raises:
+        ValueError: with every sentence, if there is one.
+    """
+    if failures:
+        raise ValueError("\n  ".join([f"{len(failures)} failed, all else was finished:", *failures]))
 
 
 def study(
@@ -130,6 +171,8 @@ def study(
     jobs: int | None = None,
 ) -> None:
     """Train and measure a grid of data set × recipe × ε × seed; goes on where a killed run stopped.
+
+    A YAML file of your own is code: it names classes, which are imported and called.
 
     Args:
         name: a preset (quick, mnist35) or the path of a YAML file.
@@ -142,8 +185,12 @@ def study(
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(f"{name}_fast" if fast else name)
     folder = out or Path("runs") / plan.name
-    run_study(plan, folder, jobs=jobs)
-    show(write_report(folder), folder)
+    done = run_study(plan, folder, jobs=jobs)
+    for note in done.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if len(done.results.load()):
+        show(write_report(folder), folder)
+    _fail(done.failures)
 
 
 def report(folder: Path) -> None:
@@ -155,10 +202,10 @@ def report(folder: Path) -> None:
     show(write_report(folder), folder)
 
 
-def show(tables: dict[str, pd.DataFrame], folder: Path | None) -> None:
+def show(tables: Mapping[str, Table], folder: Path | None) -> None:
     """Print tables, and where everything lies."""
     for heading, table in tables.items():
-        print(f"\n{heading}\n{table.to_string(index=False)}")
+        print(f"\n{heading}\n{table}")
     if folder is not None:
         print(f"\n{folder / 'page.html'}")
 

@@ -1,28 +1,33 @@
-"""What can be measured on a classifier; each measurement answers one number and an outcome per sample."""
+"""What can be measured on a classifier; each measurement returns one number and an outcome per sample."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from inspect import signature
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from alignment import AlphaDx, AlphaX
-from alignment.contracts import check_choice
+from alignment import AlphaDx, AlphaX, evaluating, logits_of
+from alignment.contracts import check_choice, check_finite
 from alignment.metrics import Differentiated
 from eval.attacks import ATTACKS, SuiteAttack
 from eval.attacks.verdict import predictions
-from eval.records.results import Model, Record, provenance
+from eval.records.identity import digest, plain
+from eval.records.intervals import UNSURE, Interval, mean_interval, median_interval, share_interval
+from eval.records.quantity import Quantity
+from eval.records.subject import first_samples
 from eval.robustness.masking import masking_signs, summary
 from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, minimal_radii
+from generators import ResidualEstimator
 from generators.store import for_samples
 from training.attacks import ORDER, Loss, Norm, pgd
-from training.data import Batch, DataSet, SplitName
+from training.data import Batch, DataSet
 from training.strength import Strength
 
 SMALLEST_TAU = 0.05
@@ -36,12 +41,14 @@ class Outcome:
     Attributes:
         value: the number.
         per_sample: one row per sample; the columns depend on the measurement.
-        invalid: samples left out because they have no direction, or rejected answers of an attack.
-        details: what else a reader of the number must know, kept with the settings.
+        interval: 95 % interval of the number over samples; NaN where there is none.
+        invalid: samples left out because they have no direction, or rejected outputs of an attack.
+        details: what else a reader of the number must know.
     """
 
     value: float
     per_sample: pd.DataFrame
+    interval: Interval = UNSURE
     invalid: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -50,9 +57,8 @@ class Outcome:
 class Measurement(Protocol):
     """A number that can be measured on any classifier and data set. Its fields are its settings."""
 
-    @property
-    def name(self) -> str:
-        """As it stands in records."""
+    def quantity(self, data: DataSet) -> Quantity:
+        """What it is a number of, with all that it depends on beside the classifier and the samples."""
         ...
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
@@ -64,13 +70,17 @@ class Measurement(Protocol):
 class Accuracy:
     """Share of samples that are classified correctly, without attack."""
 
-    name = "accuracy"
+    def quantity(self, data: DataSet) -> Quantity:
+        """Accuracy."""
+        return Quantity("accuracy")
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Accuracy in [0, 1]; per sample the predicted class."""
-        predicted = torch.cat([predictions(classifier, batch.x).cpu() for batch in batches])
-        frame = _frame(batches, predicted=predicted)
-        return Outcome(float((frame.predicted == frame.label).mean()), frame)
+        logits = torch.cat([logits_at(classifier, batch.x).cpu() for batch in batches])
+        frame = _frame(batches, predicted=logits.argmax(dim=1))
+        correct = frame.predicted == frame.label
+        interval = share_interval(int(correct.sum()), len(correct))
+        return Outcome(float(correct.mean()), frame, interval, details=sanity(data, batches, logits))
 
 
 @dataclass(frozen=True)
@@ -78,19 +88,29 @@ class Alignment:
     """α_Δx (paper 1, Eq. 8) with the data set's residual of some name.
 
     Args:
-        residual: an estimator by a name that `DataSet.residual` knows.
+        residual: an estimator by a name that `DataSet.residual` knows; or with what it takes, as
+            `{residual: cgan.ckpt, options: {method: ours}}`.
         of: what is differentiated, see `alignment.alpha_dx`.
         candidates: see `alignment.closest_class`.
     """
 
-    residual: str = "auto"
+    residual: str | Mapping[str, Any] = "auto"
     of: Differentiated = "closest_to_true"
     candidates: int | None = None
-    name = "alpha_dx"
+
+    def estimator(self, data: DataSet) -> ResidualEstimator:
+        """Of Δx; read or made once."""
+        return estimator_of(data, self.residual)
+
+    def quantity(self, data: DataSet) -> Quantity:
+        """α_Δx by this very estimator."""
+        estimator = described_estimator(self.estimator(data))
+        settings = {"of": self.of, "candidates": self.candidates, "estimator": estimator}
+        return Quantity("alpha_dx", settings=settings)
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean cosine over samples that have a direction; per sample the cosine."""
-        estimator = data.residual(self.residual)
+        estimator = self.estimator(data)
 
         def metric_for(batch: Batch) -> AlphaDx:
             return AlphaDx(for_samples(estimator, batch.indices), of=self.of, candidates=self.candidates)
@@ -107,7 +127,10 @@ class ImageAlignment:
     """
 
     of: Differentiated = "predicted"
-    name = "alpha_x"
+
+    def quantity(self, data: DataSet) -> Quantity:
+        """α_x."""
+        return Quantity("alpha_x", settings={"of": self.of})
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean absolute cosine over samples that have a direction; per sample that cosine."""
@@ -151,10 +174,29 @@ class AttackRadii:
         """The attack."""
         return ATTACKS[self.attack]
 
-    @property
-    def name(self) -> str:
-        """Such as "epsilon50_pgd_linf", or "tau50_sta"."""
-        return f"tau50_{self.attack}" if self.norm is None else f"epsilon50_{self.attack}_{self.norm.lower()}"
+    def check(self, data: DataSet) -> None:
+        """Refuse what the attack cannot do on a data set, before it is asked to.
+
+        Raises:
+            ValueError: for strengths above the largest that can be tried.
+        """
+        if self.norm and all(map(math.isfinite, data.bounds)):
+            largest = (data.bounds[1] - data.bounds[0]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
+            for epsilon in self.epsilons:
+                if epsilon > largest:
+                    raise ValueError(
+                        f"`epsilons` should lie in [0, {largest:g}], the diameter of {data.name} in {self.norm}. "
+                        f"Found {epsilon}."
+                    )
+
+    def quantity(self, data: DataSet) -> Quantity:
+        """ε50% or τ50% under this attack with all its options, those included that nobody named."""
+        search = {"resolution": self.resolution, "curve_resolution": self.curve_resolution, "seed": self.seed}
+        if self.entry.minimal:
+            del search["resolution"], search["curve_resolution"]
+        options = defaults(self.entry.attack) | dict(self.options)
+        settings = options | search | {"epsilons": [float(epsilon) for epsilon in self.epsilons]}
+        return Quantity("epsilon50" if self.norm else "tau50", self.attack, self.norm or "", plain(settings))
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """ε50% or τ50%; per sample the radius (1/τ under STA) and the largest strength seen to fail."""
@@ -185,9 +227,9 @@ class AttackRadii:
         frame = _frame(batches, radius=radii.upper, failed_at=radii.lower)
         accuracies = {str(epsilon): radii.accuracy_at(float(epsilon)) for epsilon in self.epsilons}
         details = {"epsilon_max": radii.epsilon_max, "accuracy_at": accuracies}
-        strength = radii.epsilon50
-        value = strength if self.norm is not None else math.inf if strength == 0 else 1 / strength
-        return Outcome(value, frame, radii.rejected, details)
+        low, high = median_interval(radii.lower.numpy(), radii.upper.numpy())
+        value, low, high = (radii.epsilon50, low, high) if self.norm else map(_inverse, (radii.epsilon50, high, low))
+        return Outcome(value, frame, (low, high), radii.rejected, details)
 
     def _shared(self, guess: float | None) -> list[float]:
         """Strengths at which all samples are attacked at once, around ε50%, for the curve of a slow attack."""
@@ -226,11 +268,14 @@ class Masking:
     steps: int = 40
     limit: int = 200
     seed: int = 0
-    name = "masking"
+
+    def quantity(self, data: DataSet) -> Quantity:
+        """The signs of masking."""
+        return Quantity("masking", settings=asdict(self))
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Number of signs, NaN if no sample is classified correctly; the signs themselves are in the details."""
-        few = list(_limited(batches, self.limit))
+        few = first_samples(batches, self.limit)
         if not any((predictions(classifier, batch.x) == batch.y).any() for batch in few):
             verdict = {"signs": [], "summary": "No sample is classified correctly, so nothing can be said."}
             return Outcome(math.nan, _frame(few), details=verdict)
@@ -258,7 +303,7 @@ def standard_measurements(
     resolution: float = 0.01,
     curve_resolution: float | None = 0.05,
     masking: bool = True,
-    residual: str = "auto",
+    residual: str | Mapping[str, Any] = "auto",
     candidates: int | None = None,
     seed: int = 0,
 ) -> list[Measurement]:
@@ -276,7 +321,7 @@ def standard_measurements(
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii are closed; None for ε50% alone.
         masking: look for signs of gradient masking.
-        residual: estimator for α_Δx, by a name that `DataSet.residual` knows.
+        residual: estimator for α_Δx, see `Alignment`.
         candidates: see `alignment.closest_class`.
         seed: of all randomness.
 
@@ -302,68 +347,14 @@ def standard_measurements(
     return [Accuracy(), *radii, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]
 
 
-def take(
-    measurement: Measurement,
-    classifier: nn.Module,
-    data: DataSet,
-    model: Model,
-    *,
-    split: SplitName = "test",
-    limit: int | None = None,
-    training: Mapping[str, Any] | None = None,
-) -> tuple[Record, pd.DataFrame]:
-    """Take one measurement of a classifier on a split of a data set.
-
-    Args:
-        measurement: what to measure.
-        classifier: from `(B, *shape)` to logits `(B, C)`; left as it was found.
-        data: the data set.
-        model: what the record is about.
-        split: of the data set.
-        limit: only that many samples, the first ones; None for all.
-        training: configuration of the training, for the record.
-
-    Returns:
-        The record, and a table with one row per sample.
-    """
-    device = next((p.device for p in classifier.parameters()), torch.device("cpu"))
-    batches = [Batch(*(part.to(device) for part in batch)) for batch in _limited(data.batches(split), limit)]
-    counted = CountPasses(classifier)
-    started = time.perf_counter()
-    outcome = measurement(counted, data, batches)
-    record = Record(
-        model=model,
-        measurement=measurement.name,
-        value=outcome.value,
-        samples=len(outcome.per_sample),
-        invalid=outcome.invalid,
-        settings=asdict(measurement) | {"split": split, "limit": limit} | outcome.details,  # type: ignore[call-overload]
-        forward_passes=counted.forward_passes,
-        backward_passes=counted.backward_passes,
-        seconds=time.perf_counter() - started,
-        training=training or {},
-        provenance=provenance(),
-    )
-    return record, outcome.per_sample
-
-
-def _limited(batches: Iterable[Batch], limit: int | None) -> Iterable[Batch]:
-    left = math.inf if limit is None else limit
-    for batch in batches:
-        if left <= 0:
-            return
-        kept = min(len(batch.y), left)
-        yield Batch(*(part[: int(kept)] for part in batch))
-        left -= kept
-
-
 def _mean_cosine(
     metric_for: Callable[[Batch], AlphaDx | AlphaX], classifier: nn.Module, batches: Iterable[Batch]
 ) -> Outcome:
     found = [metric_for(batch).similarity(classifier, batch.x, batch.y) for batch in batches]
     values, valid = torch.cat([s.value for s in found]), torch.cat([s.valid for s in found])
-    mean = float(values[valid].double().mean())
-    return Outcome(mean, _frame(batches, cosine=values, valid=valid), int((~valid).sum()))
+    chosen = values[valid].double().cpu()
+    frame = _frame(batches, cosine=values, valid=valid)
+    return Outcome(float(chosen.mean()), frame, mean_interval(chosen.numpy()), int((~valid).sum()))
 
 
 def _frame(batches: Iterable[Batch], **columns: Tensor) -> pd.DataFrame:
@@ -371,3 +362,84 @@ def _frame(batches: Iterable[Batch], **columns: Tensor) -> pd.DataFrame:
     both = {"index": [b.indices for b in batches], "label": [b.y for b in batches]}
     joined = {name: torch.cat(parts) for name, parts in both.items()} | columns
     return pd.DataFrame({name: values.cpu().numpy() for name, values in joined.items()})
+
+
+def check_wanted(wanted: Sequence[Measurement], data: DataSet) -> None:
+    """Refuse what cannot be measured on a data set, before anything is measured.
+
+    Raises:
+        ValueError: if an estimator of Δx is unknown or does not fit, an attack does not know the norm, the data or an
+            option, or a strength is above the largest that can be tried.
+    """
+    for measurement in wanted:
+        measurement.quantity(data)
+        if isinstance(measurement, AttackRadii):
+            measurement.check(data)
+
+
+def estimator_of(data: DataSet, residual: str | Mapping[str, Any]) -> ResidualEstimator:
+    """The estimator by its name, or by a name with options; the same object for the same data set and name."""
+    named: dict[str, Any] = {"residual": residual} if isinstance(residual, str) else dict(residual)
+    if unknown := named.keys() - {"residual", "options"}:
+        raise ValueError(f"`residual` should hold the keys residual and options. Found {sorted(unknown)}.")
+    made = _MADE.setdefault(data, {})
+    key = digest(named)
+    if key not in made:
+        made[key] = data.residual(named["residual"], **named.get("options", {}))
+    return made[key]
+
+
+_MADE: WeakKeyDictionary[DataSet, dict[str, ResidualEstimator]] = WeakKeyDictionary()
+
+
+def described_estimator(estimator: ResidualEstimator) -> dict[str, Any]:
+    """What an estimator's output depends on, in plain values."""
+    return {"name": estimator.name, "settings": plain(estimator.settings), "digest": estimator.digest}
+
+
+def defaults(attack: Callable[..., Any]) -> dict[str, Any]:
+    """The options of an attack that has them, with their values where nobody names others.
+
+    Example:
+        >>> defaults(partial(pgd, steps=20))["steps"], "generator" in defaults(pgd)
+        (20, False)
+    """
+    parameters = signature(attack).parameters.values()
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.default is not p.empty and p.name not in ("strength", "norm", "bounds", "generator")
+    }
+
+
+def logits_at(classifier: nn.Module, x: Tensor) -> Tensor:
+    """Logits in evaluation mode, without a graph.
+
+    Raises:
+        ValueError: if one is NaN.
+    """
+    with evaluating(classifier), torch.no_grad():
+        logits = logits_of(classifier, x)
+    check_finite(logits, "classifier(x)")
+    return logits
+
+
+def sanity(data: DataSet, batches: Iterable[Batch], logits: Tensor) -> dict[str, Any]:
+    """What tells a reader whether classifier and data fit each other at all.
+
+    `classes` and how many of them the samples are of, the lowest and highest input seen, the share of outputs that
+    look like probabilities, and the share of confident ones (softmax above 0.99).
+    """
+    seen = torch.cat([batch.y for batch in batches]).unique()
+    probabilities = (logits >= 0).all(dim=1) & ((logits.double().sum(dim=1) - 1).abs() < 1e-4)
+    return {
+        "classes": data.num_classes,
+        "classes_seen": len(seen),
+        "inputs": [float(min(b.x.min() for b in batches)), float(max(b.x.max() for b in batches))],
+        "probabilities": float(probabilities.double().mean()),
+        "confident": float((logits.softmax(dim=1).amax(dim=1) > 0.99).double().mean()),
+    }
+
+
+def _inverse(strength: float) -> float:
+    return math.inf if strength == 0 else 1 / strength

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,15 @@ from torch import Tensor, nn
 from alignment import cosine_similarity
 from alignment.contracts import check_finite
 from eval.attacks.verdict import predictions
-from eval.records.results import Model, Record, Results, provenance
-from eval.robustness.passes import CountPasses
+from eval.records.intervals import Interval, mean_interval, median_interval, share_interval
+from eval.records.measurements import described_estimator
+from eval.records.provenance import provenance
+from eval.records.quantity import Quantity
+from eval.records.record import Record
+from eval.records.store import ModelFolder
+from eval.records.subject import Model, Subject, chosen_samples
 from generators import ResidualEstimator
+from generators.checkpoints import digest as weights_digest
 from generators.store import for_samples
 from training.data import Batch, DataSet, SplitName
 from training.seeds import generator_for
@@ -36,101 +43,146 @@ def targets(y: Int[Tensor, " B"], classes: int, seed: int = 0) -> Int[Tensor, " 
     return (y + torch.randint(1, classes, y.shape, generator=generator_for(seed, "targets"))) % classes
 
 
-def residual_quality(
-    estimator: ResidualEstimator,
-    data: DataSet,
-    model: Model,
-    *,
-    judge: nn.Module | None = None,
-    split: SplitName = "test",
-    limit: int | None = None,
-    device: str | torch.device = "cpu",
-    seed: int = 0,
-    training: Mapping[str, Any] | None = None,
-) -> tuple[list[tuple[Record, pd.DataFrame]], dict[str, np.ndarray]]:
-    """Measure an estimator: sim(Δx, Δ̂x), the share of x̂' of the target class, and the median ‖Δ̂x‖₂.
+@dataclass(frozen=True)
+class EstimatorQuality:
+    """How good an estimator is, to be measured: sim(Δx, Δ̂x), the share of x̂' of the target class, median ‖Δ̂x‖₂.
 
     Args:
         estimator: what is measured.
         data: the data set.
-        model: what the records are about.
+        model: how it is called.
         judge: a classifier that had no part in the estimator's training; without one there is no share.
         split: of the data set.
         limit: only that many samples, the first ones; None for all.
         device: to work on.
         seed: of the target classes, where there are several.
         training: how the estimator was made, for the records.
-
-    Returns:
-        Records, each with a table of one row per sample: the mean cosine over samples where both vectors have a
-        direction, if Δx is known; the share, if there is a judge; the median norm. And the first sample of each
-        class as arrays: `x`, `residual`, `y`, `target`, and `exact` if it is known.
-
-    Raises:
-        ValueError: if the estimator answers NaN, or does not fit the data.
     """
-    started = time.perf_counter()
-    samples = data.split(split)
-    count = len(samples) if limit is None else min(limit, len(samples))
-    whole = samples.__getitems__(range(count))
-    target = targets(whole.y, data.num_classes, seed)
-    found = []
-    for chosen in torch.arange(count).split(data.eval_batch_size):
-        x, y, indices = (part[chosen].to(device) for part in whole)
-        found.append(for_samples(estimator, indices)(x, y, target[chosen].to(device)).cpu())
-    residual = torch.cat(found)
-    check_finite(residual, "residual")
 
-    columns: dict[str, dict[str, Tensor]] = {}
-    values: dict[str, float] = {}
-    invalid, passes = 0, 0
-    if data.exact_residual is not None:
-        cosine, valid = cosine_similarity(residual, data.exact_residual(whole.x, whole.y, target))
-        columns[SIMILARITY] = {"cosine": cosine, "valid": valid}
-        values[SIMILARITY], invalid = float(cosine[valid].double().mean()), int((~valid).sum())
-    if judge is not None:
-        counted = CountPasses(judge.to(device))
-        moved = (whole.x + residual).split(data.eval_batch_size)
-        judged = torch.cat([predictions(counted, part.to(device)).cpu() for part in moved])
-        columns[TARGET_SHARE] = {"judged": judged}
-        values[TARGET_SHARE], passes = float((judged == target).double().mean()), counted.forward_passes
+    estimator: ResidualEstimator
+    data: DataSet
+    model: Model
+    judge: nn.Module | None = None
+    split: SplitName = "test"
+    limit: int | None = None
+    device: str | torch.device = "cpu"
+    seed: int = 0
+    training: Mapping[str, Any] = field(default_factory=dict)
 
-    columns[NORM] = {"norm": residual.flatten(1).norm(dim=1)}
-    values[NORM] = float(columns[NORM]["norm"].median())
+    def wanted(self) -> dict[str, Quantity]:
+        """The numbers that can be measured, by kind."""
+        settings: dict[str, Any] = {"seed": self.seed}
+        found = {SIMILARITY: Quantity(SIMILARITY, settings=settings)} if self.data.exact_residual else {}
+        if self.judge is not None:
+            judged = settings | {"judge": weights_digest(self.judge)}
+            found[TARGET_SHARE] = Quantity(TARGET_SHARE, settings=judged)
+        return found | {NORM: Quantity(NORM, settings=settings)}
 
-    settings: dict[str, Any] = {"split": split, "limit": limit, "seed": seed}
-    settings |= {"estimator": {"name": estimator.name, "digest": estimator.digest, **estimator.settings}}
-    seconds = time.perf_counter() - started
-    both = {"index": whole.indices, "label": whole.y, "target": target}
-    outcomes = []
-    for name, value in values.items():
-        record = Record(
-            model=model,
-            measurement=name,
-            value=value,
-            samples=count,
-            invalid=invalid if name == SIMILARITY else 0,
-            settings=settings,
-            forward_passes=passes if name == TARGET_SHARE else 0,
-            backward_passes=0,
-            seconds=seconds,
-            training=training or {},
-            provenance=provenance(),
-        )
-        frame = pd.DataFrame({key: column.numpy() for key, column in (both | columns[name]).items()})
-        outcomes.append((record, frame))
-    return outcomes, _examples(data, whole, target, residual)
+    def sitting(self) -> tuple[Batch, Subject]:
+        """The samples, and what the records are about.
+
+        Raises:
+            ValueError: if `limit` is below 1, or there is no sample.
+        """
+        batches, samples = chosen_samples(self.data, self.split, self.limit)
+        whole = Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+        described = described_estimator(self.estimator)
+        network = {"estimator": described["name"], "settings": described["settings"]}
+        return whole, Subject(samples, network, described["digest"], self.training)
+
+    def measured(self, folder: ModelFolder) -> list[Record]:
+        """The records of all that can be measured; what is recorded in the folder already is read from there.
+
+        Raises:
+            ValueError: if the estimator returns NaN, does not fit the data, or a record is damaged.
+        """
+        whole, subject = self.sitting()
+        wanted = self.wanted()
+        recorded = {kind: folder.find(quantity, subject) for kind, quantity in wanted.items()}
+        if all(recorded.values()):
+            return [record for record in recorded.values() if record is not None]
+        outcomes, examples = self.take(whole, subject)
+        folder.write_examples(examples)
+        return [folder.write(record, per_sample) for record, per_sample in outcomes]
+
+    def take(self, whole: Batch, subject: Subject) -> tuple[list[tuple[Record, pd.DataFrame]], dict[str, np.ndarray]]:
+        """Measure.
+
+        Args:
+            whole: all samples.
+            subject: what the records are about.
+
+        Returns:
+            Records, each with a table of one row per sample: the mean cosine over samples where both vectors have a
+            direction, if Δx is known; the share, if there is a judge; the median norm. And the first sample of each
+            class as arrays: `x`, `residual`, `y`, `target`, and `exact` if it is known.
+
+        Raises:
+            ValueError: if the estimator returns NaN, or does not fit the data.
+        """
+        started = time.perf_counter()
+        target = targets(whole.y, self.data.num_classes, self.seed)
+        residual = self._residuals(whole, target)
+        found = {NORM: self._norm(residual)}
+        if self.data.exact_residual is not None:
+            exact = self.data.exact_residual(whole.x, whole.y, target)
+            found[SIMILARITY] = _similarity(residual, exact)
+        if self.judge is not None:
+            found[TARGET_SHARE] = self._share(whole, residual, target)
+        seconds = time.perf_counter() - started
+        both = {"index": whole.indices, "label": whole.y, "target": target}
+        outcomes = []
+        for kind, quantity in self.wanted().items():
+            value, interval, columns, invalid = found[kind]
+            record = Record(
+                model=self.model,
+                quantity=quantity,
+                subject=subject,
+                value=value,
+                samples=len(whole.y),
+                invalid=invalid,
+                interval=interval,
+                forward_passes=len(whole.y) if kind == TARGET_SHARE else 0,
+                seconds=seconds,
+                provenance=provenance(),
+            )
+            frame = pd.DataFrame({key: column.numpy() for key, column in (both | columns).items()})
+            outcomes.append((record, frame))
+        return outcomes, _examples(self.data, whole, target, residual)
+
+    def _residuals(self, whole: Batch, target: Tensor) -> Tensor:
+        """Δ̂x of all samples, on the CPU."""
+        found = []
+        for chosen in torch.arange(len(whole.y)).split(self.data.eval_batch_size):
+            x, y, indices = (part[chosen].to(self.device) for part in whole)
+            found.append(for_samples(self.estimator, indices)(x, y, target[chosen].to(self.device)).cpu())
+        residual = torch.cat(found)
+        check_finite(residual, "residual")
+        return residual
+
+    def _norm(self, residual: Tensor) -> "_Found":
+        norm = residual.flatten(1).norm(dim=1)
+        return float(norm.median()), median_interval(norm.numpy(), norm.numpy()), {"norm": norm}, 0
+
+    def _share(self, whole: Batch, residual: Tensor, target: Tensor) -> "_Found":
+        assert self.judge is not None
+        judge = self.judge.to(self.device)
+        moved = (whole.x + residual).split(self.data.eval_batch_size)
+        judged = torch.cat([predictions(judge, part.to(self.device)).cpu() for part in moved])
+        hits = judged == target
+        interval = share_interval(int(hits.sum()), len(hits))
+        return float(hits.double().mean()), interval, {"judged": judged}, 0
 
 
-def take_quality(
-    results: Results, estimator: ResidualEstimator, data: DataSet, model: Model, **options: Any
-) -> list[Record]:
-    """Measure an estimator as `residual_quality` does, and write what was found; the norms, last, mark the end."""
-    outcomes, examples = residual_quality(estimator, data, model, **options)
-    results.write_examples(model, examples)
-    for record, per_sample in outcomes:
-        results.write(record, per_sample)
-    return [record for record, _ in outcomes]
+_Found = tuple[float, Interval, dict[str, Tensor], int]
+"""A number, its interval, its columns of the table per sample, and how many samples were left out."""
+
+
+def _similarity(residual: Tensor, exact: Tensor) -> _Found:
+    cosine, valid = cosine_similarity(residual, exact)
+    chosen = cosine[valid].double()
+    columns = {"cosine": cosine, "valid": valid}
+    return float(chosen.mean()), mean_interval(chosen.numpy()), columns, int((~valid).sum())
 
 
 def _examples(data: DataSet, whole: Batch, target: Tensor, residual: Tensor) -> dict[str, np.ndarray]:

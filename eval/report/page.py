@@ -1,7 +1,7 @@
 """One self-contained HTML page, CSV tables and PNG plots from the records of a folder."""
 
 import base64
-import json
+from collections.abc import Mapping
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -9,17 +9,11 @@ from string import Template
 
 import pandas as pd
 
-from eval.records.results import Record, Results, write_whole
+from eval.records import Records, Results
+from eval.records.store import read_json
 from eval.report.plots import all_plots
-from eval.report.tables import (
-    correlation_table,
-    cost_table,
-    invalid_notes,
-    masking_table,
-    quality_table,
-    side_by_side,
-    theory_check,
-)
+from eval.report.tables import Table, all_tables
+from generators.files import write_whole
 
 LEGEND = {
     "ε50%": "strength of the attack at which half of the samples are misclassified: the median over samples of the "
@@ -38,7 +32,8 @@ LEGEND = {
     "estimator's training assigns to the class they should belong to.",
     "curves": "a band reaches from the largest strength seen to fail to the smallest seen to succeed, sample by "
     "sample; the line runs in its middle. Near 50 % the band is closed to the resolution of ε50%.",
-    "intervals": "in square brackets, 95 % bootstrap intervals over models.",
+    "intervals": "95 %, in square brackets: of a number, over its samples (order statistics for medians, Wilson's "
+    "for shares, bootstrap for means); of a correlation, over settings of ε with all their seeds. ±: over seeds.",
     "GOP %": "share of parameter tensors whose clean and adversarial gradient oppose each other, mean over training.",
     "μ": "‖g_n‖ ‖g_a‖ (1 − cos(g_n, g_a)), the conflict of the two gradients, mean over training.",
     "B, Lα, P": "plain training; plain training with the alignment penalty; adversarial training with PGD.",
@@ -52,8 +47,21 @@ PLOTS = {
 """Which plots stand below a table, by the beginning of their names."""
 
 
-def write_report(folder: str | Path) -> dict[str, pd.DataFrame]:
+FILES = {
+    "Side by side": "table",
+    "Correlation of alignment with robustness": "correlation",
+    "Quality of residual estimators": "estimators",
+    "Signs of gradient masking": "masking",
+    "Theory check on Spheres": "theory",
+    "Cost of the measurements": "cost",
+}
+"""Names of the CSV files of tables."""
+
+
+def write_report(folder: str | Path) -> dict[str, Table]:
     """Write `table.csv`, further CSV tables, `plots/*.png`, `records.csv` and `page.html` into a results folder.
+
+    Each record and each table of outcomes is read once.
 
     Args:
         folder: of a study or a measurement.
@@ -62,57 +70,36 @@ def write_report(folder: str | Path) -> dict[str, pd.DataFrame]:
         The tables by their headings, ready to print.
 
     Raises:
-        ValueError: if the folder holds no records.
+        ValueError: if the folder holds no records, or a damaged file.
     """
-    results = Results(folder)
-    records = results.records()
-    if not records:
+    folder = Path(folder)
+    records = Results(folder).load()
+    if not len(records):
         raise ValueError(f"{folder} holds no records. Run `alphadx study` or `alphadx measure` with it first.")
-    tables = all_tables(results)
-    plots = all_plots(results)
-    files = {"Side by side": "table", "Correlation of alignment with robustness": "correlation"}
-    files |= {
-        "Quality of residual estimators": "estimators",
-        "Signs of gradient masking": "masking",
-        "Theory check on Spheres": "theory",
-        "Cost of the measurements": "cost",
-    }
+    tables, plots = all_tables(records), all_plots(records)
     for heading, table in tables.items():
-        write_whole(results.folder / f"{files[heading]}.csv", table.to_csv(index=False))
-    write_whole(results.folder / "records.csv", results.frame().to_csv(index=False))
+        write_whole(folder / f"{FILES[heading]}.csv", table.frame.to_csv(index=False))
+    write_whole(folder / "records.csv", records.frame().to_csv(index=False))
     for name, picture in plots.items():
-        write_whole(results.folder / "plots" / name, picture)
-    write_whole(results.folder / "page.html", _page(results.folder, records, tables, plots))
+        write_whole(folder / "plots" / name, picture)
+    write_whole(folder / "page.html", page(folder, records, tables, plots))
     return tables
 
 
-def all_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """Every table that the records allow, by its heading."""
-    candidates = {
-        "Side by side": side_by_side(results),
-        "Quality of residual estimators": quality_table(results),
-        "Signs of gradient masking": masking_table(results),
-        "Correlation of alignment with robustness": correlation_table(results),
-        "Theory check on Spheres": theory_check(results),
-        "Cost of the measurements": cost_table(results),
-    }
-    return {heading: table for heading, table in candidates.items() if not table.empty}
-
-
-def _page(folder: Path, records: list[Record], tables: dict[str, pd.DataFrame], plots: dict[str, bytes]) -> str:
+def page(folder: Path, records: Records, tables: Mapping[str, Table], plots: Mapping[str, bytes]) -> str:
+    """The page as HTML, with everything it shows inside."""
     title, command, planned = _study(folder)
-    done = len({r.model for r in records})
+    done = len({(r.subject.samples.data, r.subject.model_key) for r in records})
     intro = f"{done} models" if planned is None else f"{done} of {planned} models"
     intro += f", {len(records)} measurements. Repeat with <code>{escape(command)}</code>."
     parts = []
     for heading, table in tables.items():
-        parts.append(f'<h2>{heading}</h2>\n<div class="scroll">{_html(table)}</div>')
+        parts.append(f'<h2>{heading}</h2>\n<div class="scroll">{_html(table.frame)}</div>')
+        parts += [f'<p class="note">{escape(note)}</p>' for note in table.notes]
         parts += [_image(name, data) for name, data in plots.items() if name.startswith(PLOTS.get(heading, ()))]
     parts.append(_list("How to read this", LEGEND))
-    notes = invalid_notes(records)
-    parts.append(_list("Left out", dict.fromkeys(notes, "") or {"No sample was left out of any number.": ""}))
     parts.append(_list("Made with", _made_with(records)))
-    template = Template((resources.files("eval.report") / "page.html").read_text())
+    template = Template((resources.files("eval.report") / "page.html").read_text(encoding="utf-8"))
     return template.substitute(title=escape(title), intro=intro, body="\n".join(parts))
 
 
@@ -121,7 +108,7 @@ def _study(folder: Path) -> tuple[str, str, int | None]:
     file = folder / "study.json"
     if not file.exists():
         return "Alignment and robustness", f"alphadx measure … --out {folder}", None
-    content = json.loads(file.read_text())
+    content = read_json(file, {"name", "title", "models"})
     return content["title"], f"alphadx study {content['name']}", content["models"]
 
 
@@ -134,16 +121,19 @@ def _image(name: str, data: bytes) -> str:
     return f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
 
 
-def _list(heading: str, entries: dict[str, str]) -> str:
+def _list(heading: str, entries: Mapping[str, str]) -> str:
     items = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in entries.items())
     return f'<h2>{heading}</h2>\n<dl class="note">{items}</dl>'
 
 
-def _made_with(records: list[Record]) -> dict[str, str]:
-    """Versions and revisions; more than one where the records come from several runs."""
+def _made_with(records: Records) -> dict[str, str]:
+    """Versions, revisions and folders of data; more than one where the records come from several runs."""
     made = [r.provenance for r in records]
     versions = {", ".join(f"{k} {v}" for k, v in p.get("versions", {}).items()) for p in made}
-    revisions = {str(p.get("revision")) for p in made}
+    revisions = {str(p.get("revision", "unknown")) for p in made}
     machines = {f"{p.get('device')}, {p.get('threads')} threads, Python {p.get('python')}" for p in made}
-    named = {"libraries": versions, "code revision": revisions, "machine": machines}
-    return {name: " · ".join(sorted(values)) for name, values in named.items()}
+    roots = {p.get("data_root") or "not named" for p in made}
+    named = {"libraries": versions, "code revision": revisions, "machine": machines, "folder of data": roots}
+    told = {name: " · ".join(sorted(values)) for name, values in named.items()}
+    old = sum(r.schema == 1 for r in records)
+    return told | ({"old records": f"{old} of schema 1, which do not say bounds, weights and network"} if old else {})

@@ -1,7 +1,8 @@
 """The plots of a report, from saved records."""
 
+from collections.abc import Mapping
 from io import BytesIO
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import matplotlib as mpl
@@ -10,75 +11,87 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.records.results import Record, Results
-from eval.report.tables import ESTIMATORS, NOT_BESIDE
-from eval.report.titles import NORMS, rank, title
+from eval.records import Quantity, Record, Records
+from eval.records.identity import slug
+from eval.records.quantity import NORMS, RADII
+from eval.report.rows import Row, column_titles, rows, subjects_of
+from eval.report.tables import ESTIMATORS, compared, sweep
 
 COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
 OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")
 STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
 
 
-def all_plots(results: Results) -> dict[str, bytes]:
+def all_plots(records: Records) -> dict[str, bytes]:
     """Every plot that the records allow, as PNG, by file name."""
-    everything = results.records()
-    records = [r for r in everything if r.model.group not in NOT_BESIDE]
-    radii = [r for r in records if r.measurement.startswith(("epsilon50", "tau50"))]
-    figures = {}
-    for data in dict.fromkeys(r.model.data for r in radii):
-        figures[f"curves-{_slug(data)}.png"] = _curves(results, [r for r in radii if r.model.data == data])
-    for model in dict.fromkeys(r.model for r in radii):
-        chosen = [r for r in radii if r.model == model]
-        if len(chosen) > 2:
-            figures[f"attacks-{results.model_folder(model).name}.png"] = _attacks(results, chosen)
-    estimators = dict.fromkeys(r.model for r in everything if r.model.group == ESTIMATORS)
-    for data in dict.fromkeys(model.data for model in estimators):
-        drawn = {model.recipe: results.examples(model) for model in estimators if model.data == data}
+    return {f"{name}.png": _png(figure) for name, figure in all_figures(records).items()}
+
+
+def all_figures(records: Records) -> dict[str, Figure]:
+    """Every figure that the records allow, by name."""
+    figures: dict[str, Figure] = {}
+    radii = rows(r for r in compared(records) if r.quantity.kind in RADII)
+    for data in dict.fromkeys(row.data for row in radii):
+        figures[f"curves-{slug(data)}"] = curves(records, [row for row in radii if row.data == data])
+    for row in radii:
+        for chosen in subjects_of(row.records).values():
+            if len(chosen) > 2:
+                figures[f"attacks-{records.home(chosen[0])}"] = attacks(records, row, chosen)
+    estimators = rows(r for r in records if ESTIMATORS in r.model.groups)
+    for data in dict.fromkeys(row.data for row in estimators):
+        drawn = {row.recipe: records.examples(row.records[0]) for row in estimators if row.data == data}
         pictures = {name: arrays for name, arrays in drawn.items() if arrays is not None and arrays["x"].ndim == 4}
         if pictures:
-            figures[f"residuals-{_slug(data)}.png"] = _residuals(data, pictures)
-    frame = results.frame()
-    for data, part in frame[frame.group == "sweep"].groupby("data", sort=False):
-        figures[f"correlation-{_slug(str(data))}.png"] = _correlation(str(data), part)
-    return {name: _png(figure) for name, figure in figures.items()}
+            figures[f"residuals-{slug(data)}"] = residuals(data, pictures)
+    frame, quantities = sweep(records)
+    for data, part in frame.groupby("data", sort=False):
+        figure = correlation(str(data), part, quantities)
+        if figure is not None:
+            figures[f"correlation-{slug(str(data))}"] = figure
+    return figures
 
 
-def _curves(results: Results, records: list[Record]) -> Figure:
+def curves(records: Records, chosen: list[Row]) -> Figure:
     """Accuracy against strength, one panel per attack, one line per model: the survival function of the radii."""
-    attacks = sorted({r.measurement for r in records}, key=rank)
-    figure, axes = _panels(len(attacks))
+    titles = column_titles(record for row in chosen for record in row.records)
+    figure, axes = _panels(len(titles))
     others = cycle(OTHERS)
-    recipes = {recipe: COLOURS.get(recipe) or next(others) for recipe in _unique(records, "recipe")}
-    for axis, attack in zip(axes, attacks, strict=True):
-        chosen = [r for r in records if r.measurement == attack]
-        for record in chosen:
-            first = record.model.seed == min(r.model.seed for r in chosen)
-            recipe = record.model.recipe
-            _survival(axis, results.per_sample(record), recipes[recipe], recipe if first else None)
-        _finished(axis, f"{'1/τ' if attack.startswith('tau50') else 'ε'}, {title(attack).partition(' ')[2]}")
+    colours = [COLOURS.get(row.recipe) or next(others) for row in chosen]
+    for axis, quantity in zip(axes, sorted(titles, key=lambda quantity: quantity.rank), strict=True):
+        for row, colour in zip(chosen, colours, strict=True):
+            drawn = [record for record in row.records if record.quantity == quantity]
+            for number, record in enumerate(drawn):
+                survival(axis, records.per_sample(record), colour, None if number else row.recipe)
+        _finished(axis, _strength(quantity, titles[quantity]))
     axes[0].set_ylabel("accuracy under attack, %")
-    figure.suptitle(f"{records[0].model.data}: accuracy against ε; ε50% lies where a line crosses 50 %", fontsize=10)
+    figure.suptitle(f"{chosen[0].data}: accuracy against ε; ε50% lies where a line crosses 50 %", fontsize=10)
     return figure
 
 
-def _attacks(results: Results, records: list[Record]) -> Figure:
+def attacks(records: Records, row: Row, chosen: list[Record]) -> Figure:
     """Every attack on one model, one panel per norm."""
+    titles = column_titles(chosen)
     groups: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda r: rank(r.measurement)):
-        norm = NORMS.get(record.measurement.rpartition("_")[2])
-        groups.setdefault("1/τ" if norm is None else f"ε, {norm}", []).append(record)
+    for record in sorted(chosen, key=lambda record: record.quantity.rank):
+        norm = record.quantity.norm
+        groups.setdefault(f"ε, {NORMS[norm]}" if norm else "1/τ", []).append(record)
     figure, axes = _panels(len(groups))
-    for axis, (label, chosen) in zip(axes, groups.items(), strict=True):
-        for i, record in enumerate(chosen):
-            _survival(axis, results.per_sample(record), f"C{i}", title(record.measurement).split(maxsplit=1)[1])
+    for axis, (label, group) in zip(axes, groups.items(), strict=True):
+        for number, record in enumerate(group):
+            name = titles[record.quantity].partition(" ")[2]
+            survival(axis, records.per_sample(record), f"C{number}", name)
         _finished(axis, label)
     axes[0].set_ylabel("accuracy under attack, %")
-    model = records[0].model
-    figure.suptitle(f"{model.data}, {model.recipe}, seed {model.seed}: accuracy under every attack", fontsize=10)
+    seed = chosen[0].model.seed
+    figure.suptitle(f"{row.data}, {row.recipe}, seed {seed}: accuracy under every attack", fontsize=10)
     return figure
 
 
-def _residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
+def _strength(quantity: Quantity, title: str) -> str:
+    return f"{'1/τ' if quantity.kind == 'tau50' else 'ε'}, {title.partition(' ')[2]}"
+
+
+def residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
     """One sample per class: x, Δx where it is known, and Δ̂x and x̂' of every estimator."""
     first = next(iter(examples.values()))
     low, high = first["bounds"]
@@ -111,11 +124,7 @@ def _finished(axis: Axes, label: str) -> None:
     axis.legend(frameon=False)
 
 
-def _unique(records: list[Record], attribute: str) -> list[str]:
-    return list(dict.fromkeys(getattr(r.model, attribute) for r in records))
-
-
-def _survival(axis: Axes, outcome: pd.DataFrame, colour: str, label: str | None) -> None:
+def survival(axis: Axes, outcome: pd.DataFrame, colour: str, label: str | None) -> None:
     """Share of radii above ε: between the strengths seen to fail and to succeed, with a line in the middle."""
     low, high = outcome.failed_at.to_numpy(), outcome.radius.to_numpy()
     top = float(np.quantile(high[np.isfinite(high)], 0.98)) if np.isfinite(high).any() else 1.0
@@ -129,28 +138,34 @@ def _survival(axis: Axes, outcome: pd.DataFrame, colour: str, label: str | None)
     axis.plot(grid, shares[1], color=colour, lw=1.5, label=label)
 
 
-def _correlation(data: str, part: pd.DataFrame) -> Figure:
-    """Alignment against ε50% over the models of a sweep, one panel per metric, coloured by training ε."""
+def correlation(data: str, part: pd.DataFrame, quantities: Mapping[str, Quantity]) -> Figure | None:
+    """Alignment against ε50% over the models of a sweep, coloured by training ε; None without any ε50%.
+
+    One row of panels for each measure of robustness, one column for each metric of alignment.
+    """
     wide = part.pivot_table(index=["epsilon", "seed"], columns="measurement", values="value").reset_index()
-    metrics = [name for name in ("alpha_dx", "alpha_x") if name in wide]
-    figure, axes = _panels(len(metrics))
+    here = sorted((title for title in quantities if title in wide), key=lambda title: quantities[title].rank)
+    metrics = [title for title in here if quantities[title].kind in ("alpha_dx", "alpha_x")]
+    radii = [title for title in here if quantities[title].kind == "epsilon50"]
+    if not metrics or not radii:
+        return None
+    figure, axes = _panels(len(metrics), len(radii))
     levels = sorted(wide.epsilon.unique(), key=_number)
     colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.9, len(levels)))
-    for axis, metric in zip(axes, metrics, strict=True):
+    for axis, (radius, metric) in zip(axes, product(radii, metrics), strict=True):
         for level, colour in zip(levels, colours, strict=True):
             chosen = wide[wide.epsilon == level]
-            axis.scatter(chosen[metric], chosen.epsilon50_pgd_linf, color=colour, s=28, label=level)
-        axis.set(xlabel=title(metric))
-    axes[0].set_ylabel(title("epsilon50_pgd_linf"))
+            axis.scatter(chosen[metric], chosen[radius], color=colour, s=28, label=level)
+        axis.set(xlabel=metric, ylabel=radius)
     axes[-1].legend(title="training ε", frameon=False, fontsize=8)
-    figure.suptitle(f"{data}: alignment and robustness of PGD-trained models", fontsize=10)
+    figure.suptitle(f"{data}: alignment and robustness of models trained at several ε", fontsize=10)
     return figure
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
+def _panels(across: int, down: int = 1) -> tuple[Figure, list[Axes]]:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.2 * count, 3.2), layout="constrained", dpi=150)
-        axes = figure.subplots(1, count, squeeze=False)[0]
+        figure = Figure(figsize=(4.2 * across, 3.2 * down), layout="constrained", dpi=150)
+        axes = figure.subplots(down, across, squeeze=False).flatten()
     return figure, list(axes)
 
 
@@ -163,7 +178,3 @@ def _png(figure: Figure) -> bytes:
 def _number(written: str) -> float:
     numerator, _, denominator = str(written).partition("/")
     return float(numerator) / float(denominator or 1)
-
-
-def _slug(name: str) -> str:
-    return name.replace("/", "").replace(" ", "_")

@@ -1,7 +1,7 @@
 """Studies: grids of data set × recipe × ε × seed, trained, measured side by side and correlated."""
 
 from eval.studies.correlation import correlations
-from eval.studies.plan import Cell, Study, load_study
-from eval.studies.run import run_study
+from eval.studies.plan import EstimatorCell, ModelCell, Study, load_study, presets
+from eval.studies.run import StudyRun, run_study
 
-__all__ = ["Cell", "Study", "correlations", "load_study", "run_study"]
+__all__ = ["EstimatorCell", "ModelCell", "Study", "StudyRun", "correlations", "load_study", "presets", "run_study"]

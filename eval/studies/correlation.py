@@ -1,45 +1,57 @@
 """Do models with better aligned gradients withstand more? Paper 1, Table 4, with intervals."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-METRICS = ("alpha_dx", "alpha_x")
-COLUMNS = ("data", "metric", "robustness", "statistic", "value", "low", "high", "models", "left_out")
+COLUMNS = (
+    "data", "metric", "robustness", "statistic", "value", "low", "high", "models", "settings", "left_out",
+)  # fmt: skip
+Statistic = Callable[[np.ndarray, np.ndarray], float]
 
 
-def correlations(frame: pd.DataFrame, *, group: str = "sweep", resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Pearson and Spearman correlation of each alignment metric with each ε50%, over the models of a sweep.
+def correlations(
+    frame: pd.DataFrame,
+    metrics: Sequence[str],
+    robustness: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Pearson and Spearman correlation of each alignment metric with each measure of robustness, over models.
 
-    Intervals are 95 % percentile bootstrap intervals over models. Models whose ε50% or alignment is not finite
-    are left out and counted.
+    Models of one setting that differ in their seed alone are no independent evidence. Intervals are therefore 95 %
+    percentile intervals of a bootstrap over settings (recipe and ε), each with all its seeds. Models whose numbers
+    are not finite are left out and counted.
 
     Args:
-        frame: records as `eval.records.results.Results.frame` answers them.
-        group: which models take part.
+        frame: one row per number: `data`, `recipe`, `epsilon`, `seed`, `measurement`, `value`.
+        metrics: what stands under "measurement" for alignment.
+        robustness: the same for robustness.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
-        One row per data set, metric, robustness measure and statistic. Fewer than three models, or models that
-        are all alike, have no correlation: the value is NaN.
+        One row per data set, metric, robustness measure and statistic, with the numbers of models and of settings.
+        Fewer than three models, or models that are all alike, have no correlation: the value is NaN. Fewer than three
+        settings have no interval.
     """
     rows = []
-    chosen = frame[frame.group == group]
-    for data, part in chosen.groupby("data", sort=False):
+    for data, part in frame.groupby("data", sort=False):
         wide = part.pivot_table(index=["recipe", "epsilon", "seed"], columns="measurement", values="value")
-        robustness = [name for name in wide.columns if name.startswith("epsilon50")]
-        for metric, strength in product([m for m in METRICS if m in wide.columns], robustness):
+        here = [[name for name in names if name in wide.columns] for names in (metrics, robustness)]
+        for metric, strength in product(*here):
             pairs = wide[[metric, strength]].to_numpy()
-            finite = pairs[np.isfinite(pairs).all(axis=1)]
+            settings = wide.index.droplevel("seed").factorize()[0]
+            finite = np.isfinite(pairs).all(axis=1)
             for name, statistic in (("Pearson", _pearson), ("Spearman", _spearman)):
-                value, low, high = _with_interval(statistic, finite, resamples, seed)
-                counts = (len(finite), len(pairs) - len(finite))
-                rows.append((data, metric, strength, name, value, low, high, *counts))
+                found = _with_interval(statistic, pairs[finite], settings[finite], resamples, seed)
+                counts = (int(finite.sum()), len(np.unique(settings[finite])), int((~finite).sum()))
+                rows.append((data, metric, strength, name, *found, *counts))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -52,15 +64,21 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _with_interval(
-    statistic: Callable[[np.ndarray, np.ndarray], float], pairs: np.ndarray, resamples: int, seed: int
+    statistic: Statistic, pairs: np.ndarray, settings: np.ndarray, resamples: int, seed: int
 ) -> tuple[float, float, float]:
+    nothing = float("nan")
     if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
-        return (float("nan"),) * 3
+        return (nothing,) * 3
+    value = statistic(pairs[:, 0], pairs[:, 1])
+    members = [np.flatnonzero(settings == setting) for setting in np.unique(settings)]
+    if len(members) < 3:
+        return value, nothing, nothing
     rng = np.random.default_rng(seed)
     with warnings.catch_warnings():
-        # A resample of one model over and over has no correlation; those are left out of the percentiles.
+        # A resample of one setting over and over may have no correlation; those are left out of the percentiles.
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
-        drawn = pairs[rng.integers(len(pairs), size=(resamples, len(pairs)))]
-        values = np.array([statistic(sample[:, 0], sample[:, 1]) for sample in drawn])
+        drawn = rng.integers(len(members), size=(resamples, len(members)))
+        samples = [pairs[np.concatenate([members[k] for k in row])] for row in drawn]
+        values = np.array([statistic(sample[:, 0], sample[:, 1]) for sample in samples if len(sample) > 1])
     low, high = np.nanpercentile(values, [2.5, 97.5])
-    return statistic(pairs[:, 0], pairs[:, 1]), float(low), float(high)
+    return value, float(low), float(high)

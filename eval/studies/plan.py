@@ -1,15 +1,16 @@
 """From a study's YAML to the list of models it trains and measures."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from eval.records.results import Model
+from eval.records.identity import digest
+from eval.records.subject import Model
 
 FIRST = "first/"
 """How a configuration refers to what a study trains before all else."""
@@ -17,20 +18,47 @@ PRESETS = resources.files("eval.studies") / "presets"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One model of a study.
+class ModelCell:
+    """A classifier that a study trains and measures.
 
     Attributes:
-        model: what its records are about.
-        fit: configuration of its training, as for `alphadx fit`; of an estimator, which is not trained here, only
-            its data set.
+        model: how it is called.
+        fit: configuration of its training, as for `alphadx fit`.
         measure: arguments of `eval.records.measurements.standard_measurements`, and `limit`, how many test samples
-            to take; of an estimator, see `load_study`.
+            to take; several where the model belongs to several parts of the study.
+        identity: digest of the training with all that it refers to.
     """
 
     model: Model
     fit: dict[str, Any]
-    measure: dict[str, Any]
+    measure: tuple[dict[str, Any], ...]
+    identity: str
+
+
+@dataclass(frozen=True)
+class EstimatorCell:
+    """A residual estimator that a study judges.
+
+    Attributes:
+        model: how it is called.
+        data: configuration of the data set.
+        residual: a name or path that `DataSet.residual` knows.
+        options: what the estimator takes.
+        judge: checkpoint of the classifier that judges it; None for none.
+        limit: how many test samples to take; None for all.
+        identity: digest of all of it, with all that it refers to.
+    """
+
+    model: Model
+    data: dict[str, Any]
+    residual: str
+    options: dict[str, Any]
+    judge: str | None
+    limit: int | None
+    identity: str
+
+
+Cell = ModelCell | EstimatorCell
 
 
 @dataclass(frozen=True)
@@ -76,25 +104,46 @@ def load_study(name: str) -> Study:
         ValueError: if there is no such preset or file, or a key is missing or unknown.
     """
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        text, short = Path(name).read_text(), Path(name).stem
+        text, short = Path(name).read_text(encoding="utf-8"), Path(name).stem
     elif name in presets():
-        text, short = (PRESETS / f"{name}.yaml").read_text(), name
+        text, short = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8"), name
     else:
         raise ValueError(
             f"`study` should be one of {', '.join(presets())}, or an existing YAML file. Found {name!r}."
         )
-    source = yaml.safe_load(text)
+    try:
+        source = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name} cannot be read as YAML: {error}") from error
     _check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first"})
-    cells = [cell for data, experiment in source["experiments"].items() for cell in _cells(data, experiment, source)]
     first = source.get("first", {})
 
-    def known(name: str) -> str:
+    def described(name: str) -> Any:
         if name not in first:
             raise ValueError(f"{short}: `first` should hold all that is referred to. Found {[*first]}, not {[name]}.")
-        return name
+        return first[name]
 
-    with_first([[cell.fit, cell.measure] for cell in cells], known)
-    return Study(short, source["title"], cells, first, source)
+    cells = [
+        cell
+        for data, experiment in source["experiments"].items()
+        for cell in _cells(data, experiment, source, described)
+    ]
+    return Study(short, source["title"], _once_each(cells), first, source)
+
+
+def _once_each(cells: Iterable[Cell]) -> list[Cell]:
+    """Cells that train the same model become one, which belongs to all their parts of the study."""
+    kept: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        key = (cell.model.data, cell.identity)
+        before = kept.get(key)
+        if isinstance(before, ModelCell) and isinstance(cell, ModelCell):
+            groups = tuple(dict.fromkeys(before.model.groups + cell.model.groups))
+            model = replace(before.model, groups=groups)
+            kept[key] = replace(before, model=model, measure=before.measure + cell.measure)
+        else:
+            kept[key] = cell
+    return [*kept.values()]
 
 
 def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +176,7 @@ def with_first(value: Any, path_of: Callable[[str], str]) -> Any:
     return value
 
 
-def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cell]:
+def _cells(data: str, experiment: Any, study: Mapping[str, Any], described: Callable[[str], Any]) -> Iterator[Cell]:
     judged = isinstance(experiment, Mapping) and "estimators" in experiment
     allowed = {"base", "measure"} if judged else {"base", "measure", "seeds", "sweep"}
     _check_keys(experiment, data, needed={"estimators" if judged else "recipes"}, allowed=allowed)
@@ -135,13 +184,12 @@ def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cel
     measure = laid_over(study.get("measure", {}), experiment.get("measure", {}))
     if judged:
         for name, estimator in experiment["estimators"].items():
-            _check_keys(estimator, f"{data}, {name}", needed={"residual"}, allowed={"options", "judge", "limit"})
-            yield Cell(Model(data, name, group="estimators"), base, measure | estimator)
+            yield _estimator_cell(data, name, estimator, base, measure, described)
         return
     recipes = {name: laid_over(base, changes or {}) for name, changes in experiment["recipes"].items()}
     for seed in experiment.get("seeds", [0]):
         for recipe, fit in recipes.items():
-            yield _cell(data, recipe, fit, seed, "side by side", measure)
+            yield _model_cell(data, recipe, fit, seed, "side by side", measure, described)
     if sweep := experiment.get("sweep"):
         _check_keys(sweep, f"{data}, sweep", needed={"recipe", "epsilon"}, allowed={"seeds"})
         if not _objective(recipes.get(sweep["recipe"], {})):
@@ -152,12 +200,27 @@ def _cells(data: str, experiment: Any, study: Mapping[str, Any]) -> Iterator[Cel
             changes = {"model": {"objective": {"init_args": {"epsilon": epsilon}}}}
             fit = laid_over(recipes[sweep["recipe"]], changes)
             for seed in sweep.get("seeds", [0]):
-                yield _cell(data, sweep["recipe"], fit, seed, "sweep", measure | {"masking": False})
+                yield _model_cell(data, sweep["recipe"], fit, seed, "sweep", measure | {"masking": False}, described)
 
 
-def _cell(data: str, recipe: str, fit: dict, seed: int, group: str, measure: dict) -> Cell:
+def _model_cell(
+    data: str, recipe: str, fit: dict, seed: int, group: str, measure: dict, described: Callable[[str], Any]
+) -> ModelCell:
     epsilon = str(_objective(fit).get("epsilon", ""))
-    return Cell(Model(data, recipe, epsilon, seed, group), laid_over(fit, {"seed_everything": seed}), measure)
+    whole = laid_over(fit, {"seed_everything": seed})
+    with_first(measure, described)  # so that what it refers to is known to be there
+    identity = digest([data, recipe, with_first(whole, described)])
+    return ModelCell(Model(data, recipe, epsilon, seed, (group,)), whole, (measure,), identity)
+
+
+def _estimator_cell(
+    data: str, name: str, estimator: Any, base: dict, measure: dict, described: Callable[[str], Any]
+) -> EstimatorCell:
+    _check_keys(estimator, f"{data}, {name}", needed={"residual"}, allowed={"options", "judge", "limit"})
+    asked = {"options": {}, "judge": None, "limit": None} | measure | estimator
+    chosen = {key: asked[key] for key in ("residual", "options", "judge", "limit")}
+    identity = digest([data, name, base.get("data"), with_first(chosen, described)])
+    return EstimatorCell(Model(data, name, groups=("estimators",)), base["data"], **chosen, identity=identity)
 
 
 def _objective(fit: Mapping[str, Any]) -> Mapping[str, Any]:

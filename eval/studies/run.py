@@ -1,148 +1,207 @@
 """Train and measure the models of a study; what is finished is never repeated."""
 
-import json
 import logging
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from filelock import FileLock
 from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from eval.fit import FitCLI, fit_from
-from eval.records.measurements import standard_measurements, take
-from eval.records.quality import NORM, take_quality
-from eval.records.results import Model, Record, Results, provenance, write_json
-from eval.studies.plan import FIRST, Cell, Study, laid_over, with_first
-from training import Strength, load_classifier
+from eval.records.identity import digest
+from eval.records.measurements import Measurement, standard_measurements
+from eval.records.provenance import revision
+from eval.records.quality import EstimatorQuality
+from eval.records.store import ModelFolder, Results, read_json, write_json
+from eval.records.subject import Subject
+from eval.records.taking import Sitting
+from eval.studies.logs import training_records
+from eval.studies.plan import FIRST, EstimatorCell, ModelCell, Study, laid_over, with_first
+from eval.studies.trained import best_checkpoint, is_trained, trained
+from training import load_classifier
 from training.data import DataSet
 
-Work = Mapping[str, Callable[[], float]]
-"""What is to be done, by name; each answers the seconds it took."""
-LOGGED = {"gop_frequency": "train_gop_frequency", "mu": "train_mu", "cosine": "train_cosine"}
-"""What is kept of a training log, by the name of the record."""
+Work = Mapping[str, Callable[[], "Done"]]
+"""What is to be done, by name."""
 
 
-def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> Results:
+@dataclass
+class Done:
+    """What came of a piece of work: the seconds it took, and a sentence for everything that failed."""
+
+    seconds: float
+    failures: list[str]
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """A study that has been run.
+
+    Attributes:
+        results: where everything lies.
+        failures: a sentence for everything that failed.
+        notes: what a reader should know: results that come from another revision or another folder of data.
+    """
+
+    results: Results
+    failures: list[str]
+    notes: list[str]
+
+
+def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> StudyRun:
     """Train what comes first, then train and measure every model of a study that is not finished yet.
 
-    A model that is half trained goes on from its last checkpoint; a measurement that is recorded is kept. Each
-    model is locked while a process works on it, so the same study may be started several times on a shared file
-    system, and the processes divide the work.
+    A model that is half trained goes on from its last checkpoint; a number that is recorded is kept. Each model is
+    locked while a process works on it, so the same study may be started several times on a shared file system, and
+    the processes divide the work. A model that fails does not keep the others from being finished.
 
     Args:
         study: what to run.
         folder: for results.
         jobs: processes; None for one per two models but no more than there are cores, or one with a GPU.
 
-    Returns:
-        The results.
-
     Raises:
-        ValueError: if the folder holds results of another study.
+        ValueError: if the folder holds results of another study, a file in it is damaged, `jobs` is below 1, or what
+            comes first fails.
     """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"`jobs` should be at least 1. Found {jobs}.")
     results = Results(folder)
-    _claim(results.folder, study)
+    for cell in study.cells:
+        if isinstance(cell, ModelCell):
+            _wanted(cell, results.folder)  # so that what cannot be measured is refused before anything is trained
+    notes = _claim(results.folder, study)
     cores = os.cpu_count() or 1
     if jobs is None:
         jobs = 1 if torch.cuda.is_available() else max(1, min(cores, len(study.cells) // 2))
     first = {name: partial(train_first, name, results.folder, fit) for name, fit in study.first.items()}
-    cells = {results.model_folder(cell.model).name: partial(run_cell, cell, results.folder) for cell in study.cells}
-    for title, work in ((f"{study.name}, first", first), (study.name, cells)):
-        finished = _in_turn(work) if jobs == 1 else _at_once(work, jobs, max(1, cores // jobs))
-        with tqdm(total=len(work), unit="model", desc=title, disable=not work) as bar:
-            for name, seconds in finished:
-                bar.set_postfix_str(f"{name}, {seconds:.0f} s")
-                bar.update()
-    return results
+    homes = [results.home(cell.model, cell.identity) for cell in study.cells]
+    cells = {
+        home.path.name: partial(run_cell, cell, results.folder) for home, cell in zip(homes, study.cells, strict=True)
+    }
+    if failures := _all(first, f"{study.name}, first", jobs, cores):
+        raise ValueError(" ".join(failures))
+    return StudyRun(results, _all(cells, study.name, jobs, cores), notes)
 
 
-def _in_turn(work: Work) -> Iterator[tuple[str, float]]:
+def _all(work: Work, title: str, jobs: int, cores: int) -> list[str]:
+    """Do some work, and return a sentence for everything that failed."""
+    failures: list[str] = []
+    finished = _in_turn(work) if jobs == 1 else _at_once(work, jobs, max(1, cores // jobs))
+    with tqdm(total=len(work), unit="model", desc=title, disable=not work) as bar:
+        for name, done in finished:
+            bar.set_postfix_str(f"{name}, {done.seconds:.0f} s")
+            bar.update()
+            failures += [f"{name}: {sentence}" for sentence in done.failures]
+    return failures
+
+
+def _in_turn(work: Work) -> Iterator[tuple[str, Done]]:
     with warnings.catch_warnings():
         _quiet()
         for name, task in work.items():
-            yield name, task()
+            yield name, _survived(task)
 
 
-def _at_once(work: Work, jobs: int, threads: int) -> Iterator[tuple[str, float]]:
+def _at_once(work: Work, jobs: int, threads: int) -> Iterator[tuple[str, Done]]:
     with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
-        waiting = {pool.submit(task): name for name, task in work.items()}
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # after a failure nothing new is begun
+        waiting = {pool.submit(_survived, task): name for name, task in work.items()}
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
 
 
-def train_first(name: str, folder: Path, fit: dict[str, Any]) -> float:
-    """Train what models refer to as `first/NAME`, as far as that is not done yet; answer the seconds it took."""
+def _survived(task: Callable[[], Done]) -> Done:
+    """What came of a task, also where it failed: a study outlives a model."""
+    started = time.perf_counter()
+    try:
+        return task()
+    except (ValueError, OSError, RuntimeError) as error:
+        return Done(time.perf_counter() - started, [f"{type(error).__name__}: {error}"])
+
+
+def train_first(name: str, folder: Path, fit: dict[str, Any]) -> Done:
+    """Train what models refer to as `first/NAME`, as far as that is not done yet."""
     started = time.perf_counter()
     home = folder / FIRST / name
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".lock"):
-        if not _mark(home).exists():
-            _trained(fit_from(_configuration(fit, home)), home)
-    return time.perf_counter() - started
+        if not is_trained(home):
+            trained(fit_from(_configuration(fit, home)), home)
+        best_checkpoint(home)
+    return Done(time.perf_counter() - started, [])
 
 
-def run_cell(cell: Cell, folder: Path) -> float:
-    """Train and measure one model, as far as that is not done yet; answer the seconds it took."""
+def run_cell(cell: ModelCell | EstimatorCell, folder: Path) -> Done:
+    """Train and measure one model, as far as that is not done yet."""
     started = time.perf_counter()
-    results = Results(folder)
-    home = results.model_folder(cell.model)
-    home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / ".lock"):
-        if cell.model.group == "estimators":
-            _judge(cell, results)
+    home = Results(folder).home(cell.model, cell.identity)
+    home.path.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.path / ".lock"):
+        if isinstance(cell, EstimatorCell):
+            failures = _judge(cell, home, folder)
         else:
-            _train_and_measure(cell, results, home)
-    return time.perf_counter() - started
+            failures = _train_and_measure(cell, home, folder)
+    return Done(time.perf_counter() - started, failures)
 
 
-def _train_and_measure(cell: Cell, results: Results, home: Path) -> None:
-    settings = _resolved(cell.measure, results.folder)
-    limit = settings.pop("limit", None)
-    wanted = standard_measurements(**settings)
-    missing = [m for m in wanted if not results.has(cell.model, m.name)]
-    if not missing:
-        return
-    cli = FitCLI(_configuration(_resolved(cell.fit, results.folder), home))
-    classifier = load_classifier(checkpoint=_trained(cli, home))
+def _train_and_measure(cell: ModelCell, home: ModelFolder, folder: Path) -> list[str]:
+    fit = _resolved(cell.fit, folder)
+    cli = FitCLI(_configuration(fit, home.path))
+    checkpoint = trained(cli, home.path)
+    model = cell.fit.get("model", {})
+    network = {"network": model.get("network", "small_cnn"), "options": model.get("network_options") or {}}
+    classifier = load_classifier(checkpoint=checkpoint)
     classifier.to(cli.trainer.strategy.root_device)
-    epsilon = Strength(cell.model.epsilon) if cell.model.epsilon else None
-    training = cell.fit | {"epsilon": epsilon}
-    for measurement in missing:
-        results.write(*take(measurement, classifier, cli.datamodule, cell.model, limit=limit, training=training))
-    for outcome in training_records(cell.model, home / "training", training):
-        results.write(*outcome)
+    failures: list[str] = []
+    subjects: list[Subject] = []
+    for limit, wanted in _wanted(cell, folder):
+        sitting = Sitting.of(classifier, cli.datamodule, cell.model, limit=limit, network=network, training=cell.fit)
+        failures += sitting.take_all(wanted, home).failures
+        subjects.append(sitting.subject)
+    for record, epochs in training_records(cell.model, subjects[0], home.path / "training", checkpoint):
+        if home.find(record.quantity, record.subject) is None:
+            home.write(record, epochs)
+    return failures
 
 
-def _judge(cell: Cell, results: Results) -> None:
+def _wanted(cell: ModelCell, folder: Path) -> list[tuple[int | None, list[Measurement]]]:
+    """The measurements of a model, by the number of samples that they are taken on."""
+    by_limit: dict[int | None, list[Measurement]] = {}
+    for settings in cell.measure:
+        chosen = dict(settings)
+        limit = chosen.pop("limit", None)
+        resolved = with_first(chosen, lambda name: str(_first_best(folder, name)))
+        wanted = by_limit.setdefault(limit, [])
+        wanted += [m for m in standard_measurements(**resolved) if m not in wanted]
+    return [*by_limit.items()]
+
+
+def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path) -> list[str]:
     """Measure a residual estimator."""
-    if results.has(cell.model, NORM):
-        return
-    settings = _resolved(cell.measure, results.folder)
-    data = _data(cell.fit["data"])
-    judge = settings.get("judge")
-    take_quality(
-        results,
-        data.residual(settings["residual"], **settings.get("options", {})),
+    asked = {"residual": cell.residual, "options": cell.options, "judge": cell.judge}
+    settings = _resolved(asked, folder)
+    data = _data(cell.data)
+    judge = settings["judge"]
+    EstimatorQuality(
+        data.residual(settings["residual"], **settings["options"]),
         data,
         cell.model,
         judge=None if judge is None else load_classifier(checkpoint=judge),
-        limit=settings.get("limit"),
+        limit=cell.limit,
         device="cuda" if torch.cuda.is_available() else "cpu",
-        training=cell.measure,
-    )
+        training=asked,
+    ).measured(home)
+    return []
 
 
 def _data(configuration: Mapping[str, Any]) -> DataSet:
@@ -153,38 +212,28 @@ def _data(configuration: Mapping[str, Any]) -> DataSet:
 
 def _resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A configuration in which `first/NAME` is the path of a checkpoint."""
-    return with_first(configuration, lambda name: str(_best(folder / FIRST / name)))
+    return with_first(configuration, lambda name: str(best_checkpoint(folder / FIRST / name)))
 
 
-def training_records(
-    model: Model, folder: Path, training: Mapping[str, Any]
-) -> Iterator[tuple[Record, pd.DataFrame]]:
-    """What training logged about its gradients, if it combined them: means over epochs, with every epoch beside."""
-    logs = [pd.read_csv(file) for file in sorted(folder.rglob("metrics.csv"))]
-    for name, logged in LOGGED.items():
-        columns = [log[["epoch", logged]].dropna() for log in logs if logged in log]
-        if not columns:
-            continue
-        epochs = pd.concat(columns).drop_duplicates("epoch", keep="last").rename(columns={logged: name})
-        settings = {"source": "training log", "samples": "epochs"}
-        yield (
-            Record(model, name, epochs[name].mean(), len(epochs), 0, settings, 0, 0, 0.0, training, provenance()),
-            epochs,
-        )
+def _first_best(folder: Path, name: str) -> Path:
+    """Where the checkpoint of what is trained first lies, or will."""
+    home = folder / FIRST / name
+    return best_checkpoint(home) if is_trained(home) else home / "training" / "best.ckpt"
 
 
 def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
     """A training with everything it writes kept under its home."""
-    last = home / "training" / "last.ckpt"
-    logs = {"save_dir": str(home / "training"), "name": "logs"}
+    folder = (home / "training").resolve()
+    last = folder / "last.ckpt"
+    logs = {"save_dir": str(folder), "name": "logs"}
     logger = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": logs}
     return laid_over(
         fit,
         {
-            "checkpoint": {"dirpath": str(home / "training")},
+            "checkpoint": {"dirpath": str(folder)},
             "resume": str(last) if last.exists() else None,
             "trainer": {
-                "default_root_dir": str(home / "training"),
+                "default_root_dir": str(folder),
                 "logger": logger,
                 "log_every_n_steps": 1,
                 "enable_progress_bar": False,
@@ -194,44 +243,26 @@ def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
     )
 
 
-def _trained(cli: FitCLI, home: Path) -> Path:
-    """The best checkpoint; trains it if that has not been done."""
-    if not _mark(home).exists():
-        started = time.perf_counter()
-        checkpoint = cli.fit()
-        score = checkpoint.best_model_score
-        write_json(
-            _mark(home),
-            {
-                "best": Path(checkpoint.best_model_path).name,
-                "score": None if score is None else float(score),
-                "seconds": time.perf_counter() - started,
-            },
-        )
-    return _best(home)
-
-
-def _best(home: Path) -> Path:
-    """The best checkpoint of a finished training."""
-    return _mark(home).parent / json.loads(_mark(home).read_text())["best"]
-
-
-def _mark(home: Path) -> Path:
-    """What says that a training is finished."""
-    return home / "training" / "trained.json"
-
-
-def _claim(folder: Path, study: Study) -> None:
-    """Write the study's source into the folder, or find that it is the same."""
+def _claim(folder: Path, study: Study) -> list[str]:
+    """Write the study's source into the folder, or find that it is the same; returns what else has changed."""
     file = folder / "study.json"
+    now = {"revision": revision(), "data_root": os.environ.get("ALPHADX_DATA", "")}
     if not file.exists():
         content = {"name": study.name, "title": study.title, "models": len(study.cells), "source": study.source}
-        write_json(file, content)
-    elif json.loads(file.read_text())["source"] != json.loads(json.dumps(study.source)):
+        write_json(file, content | now)
+        return []
+    before = read_json(file, {"name", "title", "models", "source"})
+    if digest(before["source"]) != digest(study.source):
         raise ValueError(
             f"{folder} holds results of another study, or of another version of {study.name!r}. Name a new folder "
             "with --out, or remove this one."
         )
+    named = {"revision": "revision of the code", "data_root": "folder of data"}
+    return [
+        f"{folder} was begun with the {named[key]} {before[key] or 'of no name'}, and goes on with {value or 'none'}."
+        for key, value in now.items()
+        if key in before and before[key] != value
+    ]
 
 
 def _quiet(threads: int | None = None) -> None:

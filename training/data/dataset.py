@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -101,6 +103,7 @@ class DataSet(LightningDataModule):
         shape: of one input.
         exact_residual: Δx where it is known, else None.
         augmentation: what happens to training batches, else None.
+        arguments: what it was made with, by name, defaults included.
 
     Args:
         batch_size: samples per training step.
@@ -115,6 +118,16 @@ class DataSet(LightningDataModule):
     shape: tuple[int, ...]
     exact_residual: ExactResidual | None = None
     augmentation: Augmentation | None = None
+    arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "DataSet":
+        """Remember what the data set was made with, defaults included, as a part of its identity."""
+        data = super().__new__(cls)
+        with suppress(TypeError):  # of wrong arguments, which __init__ refuses in its own words
+            bound = signature(cls.__init__).bind(data, *args, **kwargs)
+            bound.apply_defaults()
+            data.arguments = dict([*bound.arguments.items()][1:])
+        return data
 
     def __init__(self, batch_size: int = 64, eval_batch_size: int = 512, seed: int = 0, workers: int = 0) -> None:
         super().__init__()

@@ -6,7 +6,9 @@ import torch
 import yaml
 
 from eval.cli import main
-from eval.records.results import Results
+from eval.records import Results
+from eval.report import write_report
+from eval.studies import Study, StudyRun
 from training import build_network
 from training.checkpoints import FORMAT, NETWORK_KEY
 
@@ -44,12 +46,12 @@ def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.Capture
     assert yaml.safe_load(saved.read_text())["model"]["objective"]["init_args"]["epsilon"] == "8/255"
 
     main(["measure", str(best), "--data=Digits", "--steps=2", "--limit", "20", "--out", str(tmp_path / "out")])
-    records = Results(tmp_path / "out").records()
-    assert {r.measurement for r in records} == {
+    records = [*Results(tmp_path / "out").load()]
+    assert {r.quantity.name for r in records} == {
         "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2", "masking",
     }  # fmt: skip
     assert {r.samples for r in records} == {20}
-    assert {r.training["checkpoint"] for r in records} == {str(best)}
+    assert {r.model.checkpoint for r in records} == {str(best)}
     printed = capsys.readouterr().out
     assert "ε50% PGD L∞" in printed
     assert "page.html" in printed
@@ -119,7 +121,12 @@ def test_study_runs_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -
 def test_fast_and_hyphens_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     planned = []
     monkeypatch.setenv("ALPHADX_DATA", "before")
-    monkeypatch.setattr("eval.cli.commands.run_study", lambda plan, folder, jobs: planned.append((plan.name, folder)))
+
+    def run(plan: Study, folder: Path, jobs: int) -> StudyRun:
+        planned.append((plan.name, folder))
+        return StudyRun(Results(tmp_path), [], [])
+
+    monkeypatch.setattr("eval.cli.commands.run_study", run)
     monkeypatch.setattr("eval.cli.commands.write_report", lambda folder: {})
     main(["study", "mnist35", "--fast", "--data-root", str(tmp_path), "--jobs=1"])
     assert planned == [("mnist35_fast", Path("runs/mnist35_fast"))]
@@ -150,8 +157,8 @@ def test_generator_is_fitted_measured_and_stored(tmp_path: Path, capsys: pytest.
     given = ["--data=Digits", "--limit=30", "--judge", str(tmp_path / "judge.ckpt"), "--out", str(tmp_path / "out")]
     main(["measure", str(best), *given])
     assert "x̂' of target class %" in capsys.readouterr().out
-    records = Results(tmp_path / "out").records()
-    assert {(r.model.recipe, r.measurement) for r in records} == {
+    records = [*Results(tmp_path / "out").load()]
+    assert {(r.model.recipe, r.quantity.kind) for r in records} == {
         (recipe, name)
         for recipe in ("best", "nearest example")
         for name in ("residual_target_share", "residual_norm")
@@ -161,7 +168,7 @@ def test_generator_is_fitted_measured_and_stored(tmp_path: Path, capsys: pytest.
     assert "270 residuals" in capsys.readouterr().out
     main(["measure", str(tmp_path / "store.h5"), "--data=Digits", "--limit=30"])
     printed = capsys.readouterr().out
-    norm = next(r.value for r in records if (r.model.recipe, r.measurement) == ("best", "residual_norm"))
+    norm = next(r.value for r in records if (r.model.recipe, r.quantity.kind) == ("best", "residual_norm"))
     assert f"{norm:.3g}" in printed
 
 
@@ -179,3 +186,65 @@ def test_generator_that_collapsed_is_no_result(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit, match=r"^alphadx: The generator collapsed: .* holds no result"):
         main(["fit", str(tmp_path / "fit.yaml")])
+
+
+def small(tmp_path: Path, name: str, seed: int) -> Path:
+    torch.manual_seed(seed)
+    path = tmp_path / name / "best.pt"
+    path.parent.mkdir()
+    torch.save(build_network("small_cnn", shape=(1, 8, 8), num_classes=10, width=2).state_dict(), path)
+    return path
+
+
+SMALL = ["--data=Digits", "--network=small_cnn", "--network-options", '{"width": 2}', "--masking=false"]
+SMALL += ["--norms=[Linf]", "--curve-resolution=null", "--steps=2"]
+
+
+def test_two_checkpoints_called_best_are_two_rows_and_nothing_is_measured_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    first, second = (small(tmp_path, name, seed) for seed, name in enumerate("AB"))
+    main(["measure", str(first), *SMALL, "--attacks=[pgd,fgsm]", "--limit=30", "--out", str(out)])
+    before = {path: path.stat().st_mtime_ns for path in out.glob("models/*/*")}
+    main(["measure", str(second), *SMALL, "--limit=20", "--split=validation", "--out", str(out)])
+    main(["measure", str(first), *SMALL, "--attacks=[pgd,fgsm]", "--limit=30", "--out", str(out)])
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    frame = write_report(out)["Side by side"].frame
+    assert len(frame) == 2
+    assert list(frame["ε50% FGSM L∞"]).count("–") == 1
+    assert sorted("validation" in name for name in frame.data) == [False, True]
+    main(["measure", str(second), *SMALL, "--limit=30", "--out", str(out)])
+    assert {"A/best", "B/best"} <= set(write_report(out)["Side by side"].frame.recipe)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--device=cuda:7"], "`device` should be one that is there"),
+        (["--device=toaster"], "`device` should be one that is there"),
+        (["--limit=0"], "`limit` should be at least 1. Found 0"),
+        (["--epsilons=[3]"], r"`epsilons` should lie in \[0, 2\]"),
+        (["--residual=nowhere"], "`residual` should be one of auto, exact"),
+    ],
+)
+def test_what_can_be_refused_is_refused_before_anything_is_measured(
+    tmp_path: Path, args: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eval.records.taking.Sitting.take", lambda *_: pytest.fail("measured"))
+    with pytest.raises(SystemExit, match=f"^alphadx: .*{message}"):
+        main(["measure", str(small(tmp_path, "A", 0)), *SMALL, *args])
+
+
+def test_a_measurement_that_fails_is_said_after_the_others_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("`x` should be whole. Found half.")
+
+    monkeypatch.setattr("eval.records.measurements.critical_radii", broken)
+    with pytest.raises(
+        SystemExit, match=r"^alphadx: 1 failed, all else was finished:\n.*PGD L∞ failed: `x` should be"
+    ):
+        main(["measure", str(small(tmp_path, "A", 0)), *SMALL, "--limit=20"])
+    assert "accuracy %" in capsys.readouterr().out

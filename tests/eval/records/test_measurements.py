@@ -1,26 +1,35 @@
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from eval.attacks import ATTACKS, SuiteAttack
+from eval.records import Model, Results, Sitting
 from eval.records.measurements import (
     Accuracy,
     Alignment,
     AttackRadii,
     ImageAlignment,
     Masking,
+    Measurement,
+    check_wanted,
+    estimator_of,
     standard_measurements,
-    take,
 )
-from eval.records.results import Model
 from eval.robustness.passes import CountPasses
 from tests.eval.classifiers import InMemory, Radial, half_problem, known_radii
 from training.attacks import pgd
-from training.data import Spheres
+from training.data import DataSet, Digits, Spheres
 from training.strength import Strength
 
 MODEL = Model("given", "B")
+NOWHERE = InMemory(torch.zeros(1, 4), torch.zeros(1, dtype=torch.long))
+
+
+def take(measurement: Measurement, classifier: Callable, data: DataSet, **chosen: int) -> tuple:
+    return Sitting.of(classifier, data, MODEL, **chosen).take(measurement)
 
 
 def test_most_robust_classifier_of_spheres_is_measured_as_the_theory_says() -> None:
@@ -28,9 +37,9 @@ def test_most_robust_classifier_of_spheres_is_measured_as_the_theory_says() -> N
     data = Spheres(dimensions=20)
     found = {}
     for measurement in standard_measurements(norms=("L2",), resolution=0.002, masking=False):
-        record, per_sample = take(measurement, Radial(), data, MODEL, limit=300)
+        record, per_sample = take(measurement, Radial(), data, limit=300)
         assert record.samples == len(per_sample) == 300
-        found[record.measurement] = record.value
+        found[record.quantity.name] = record.value
     assert found["accuracy"] == 1
     assert found["alpha_dx"] == pytest.approx(1, abs=1e-5)
     assert found["alpha_x"] == pytest.approx(1, abs=1e-5)
@@ -41,18 +50,18 @@ def test_radii_per_sample_stand_beside_their_samples() -> None:
     classifier, x, y = half_problem(40)
     data = InMemory(x, y)
     measurement = AttackRadii("pgd", "Linf", {"steps": 60}, 0.01, None)
-    record, per_sample = take(measurement, classifier, data, MODEL)
+    record, per_sample = take(measurement, classifier, data)
     assert list(per_sample["index"]) == list(range(40))
     assert list(per_sample.label) == y.tolist()
     assert torch.equal(torch.tensor(per_sample.radius == 0), known_radii(classifier, x, y, "Linf") == 0)
-    assert record.settings["epsilon_max"] == 2.0
-    assert record.settings["norm"] == "Linf"
+    assert record.details["epsilon_max"] == 2.0
+    assert record.quantity.norm == "Linf"
 
 
 def test_samples_without_direction_are_left_out_and_counted() -> None:
     classifier, x, y = half_problem(10)
     x[:3] = 0
-    record, per_sample = take(ImageAlignment(), classifier, InMemory(x, y), MODEL)
+    record, per_sample = take(ImageAlignment(), classifier, InMemory(x, y))
     assert record.invalid == 3
     assert record.value == pytest.approx(per_sample.cosine[3:].mean(), rel=1e-6)
     assert per_sample.valid.tolist() == [False] * 3 + [True] * 7
@@ -60,14 +69,14 @@ def test_samples_without_direction_are_left_out_and_counted() -> None:
 
 def test_no_direction_anywhere_is_nan_and_said() -> None:
     classifier, x, y = half_problem(4)
-    record, _ = take(ImageAlignment(), classifier, InMemory(0 * x, y), MODEL)
+    record, _ = take(ImageAlignment(), classifier, InMemory(0 * x, y))
     assert record.value != record.value
     assert record.invalid == 4
 
 
 def test_accuracy_is_the_share_of_correct_predictions() -> None:
     classifier, x, y = half_problem(50)
-    record, per_sample = take(Accuracy(), classifier, InMemory(x, y), MODEL)
+    record, per_sample = take(Accuracy(), classifier, InMemory(x, y))
     assert record.value == float((classifier(x).argmax(dim=1) == y).double().mean())
     assert (per_sample.predicted == classifier(x).argmax(dim=1).numpy()).all()
     assert (record.forward_passes, record.backward_passes) == (50, 0)
@@ -77,17 +86,17 @@ def test_limit_takes_the_first_samples() -> None:
     classifier, x, y = half_problem(50)
     data = InMemory(x, y)
     data.eval_batch_size = 16
-    _, per_sample = take(Accuracy(), classifier, data, MODEL, limit=20)
+    _, per_sample = take(Accuracy(), classifier, data, limit=20)
     assert list(per_sample["index"]) == list(range(20))
 
 
 def test_nearest_examples_stand_in_where_the_residual_is_not_known() -> None:
     classifier, x, y = half_problem(30)
     y = classifier(x).argmax(dim=1)
-    record, _ = take(Alignment(residual="nearest"), classifier, InMemory(x, y), MODEL)
+    record, _ = take(Alignment(residual="nearest"), classifier, InMemory(x, y))
     assert record.value > 0
     with pytest.raises(ValueError, match="'exact' is not known for given"):
-        take(Alignment(residual="exact"), classifier, InMemory(x, y), MODEL)
+        take(Alignment(residual="exact"), classifier, InMemory(x, y))
 
 
 def test_step_size_may_be_a_fraction_and_grows_with_the_root_of_the_dimension_in_l2(
@@ -105,14 +114,16 @@ def test_step_size_may_be_a_fraction_and_grows_with_the_root_of_the_dimension_in
 
 def test_attacks_are_measured_in_every_norm_they_know() -> None:
     found = standard_measurements(["pgd", "square", "cw", "sta"], ["Linf", "L2", "L1"], masking=False)
-    assert [m.name for m in found[1:-2]] == [
+    assert [m.quantity(NOWHERE).name for m in found[1:-2]] == [
         "epsilon50_pgd_linf", "epsilon50_pgd_l2", "epsilon50_pgd_l1", "epsilon50_square_linf", "epsilon50_square_l2",
         "epsilon50_cw_l2", "tau50_sta",
     ]  # fmt: skip
     fewer = standard_measurements(["square", "pgd"], attack_options={"square": {"norms": ["L2"]}}, masking=False)
-    assert [m.name for m in fewer[1:-2]] == ["epsilon50_square_l2", "epsilon50_pgd_linf", "epsilon50_pgd_l2"]
+    assert [m.quantity(NOWHERE).name for m in fewer[1:-2]] == [
+        "epsilon50_square_l2", "epsilon50_pgd_linf", "epsilon50_pgd_l2",
+    ]  # fmt: skip
     only = standard_measurements(["cw"], ["Linf"], masking=False)
-    assert [m.name for m in only[1:-2]] == ["epsilon50_cw_l2"]
+    assert [m.quantity(NOWHERE).name for m in only[1:-2]] == ["epsilon50_cw_l2"]
 
 
 @pytest.mark.parametrize(
@@ -121,12 +132,12 @@ def test_attacks_are_measured_in_every_norm_they_know() -> None:
 def test_every_attack_ends_in_the_known_radii_of_a_linear_classifier(attack: str, options: dict) -> None:
     classifier, x, y = half_problem(40)
     measurement = AttackRadii(attack, "Linf", options, 0.01, 0.02, (Strength(0.05), Strength("1/20")))
-    record, per_sample = take(measurement, classifier, InMemory(x, y), MODEL)
+    record, per_sample = take(measurement, classifier, InMemory(x, y))
     known = known_radii(classifier, x, y, "Linf")
     assert record.value == pytest.approx(float(known.sort().values[19:21].mean()), rel=0.05)
     assert (torch.tensor(per_sample.radius) >= known * (1 - 1e-6)).all()
     share = float((known > 0.05).double().mean())
-    assert record.settings["accuracy_at"] == {
+    assert record.details["accuracy_at"] == {
         "0.05": pytest.approx(share, abs=0.03),
         "1/20": pytest.approx(share, abs=0.03),
     }
@@ -135,7 +146,7 @@ def test_every_attack_ends_in_the_known_radii_of_a_linear_classifier(attack: str
 def test_a_minimum_norm_attack_ends_in_radii_too() -> None:
     pytest.importorskip("foolbox")
     classifier, x, y = half_problem(30)
-    record, per_sample = take(AttackRadii("ddn", "L2"), classifier, InMemory(x, y), MODEL)
+    record, per_sample = take(AttackRadii("ddn", "L2"), classifier, InMemory(x, y))
     known = known_radii(classifier, x, y, "L2")
     torch.testing.assert_close(torch.tensor(per_sample.radius), known, rtol=0.03, atol=1e-6)
     assert (per_sample.radius == per_sample.failed_at).all()
@@ -163,25 +174,25 @@ def test_steps_of_pgd_go_as_far_in_every_norm() -> None:
         patch.setitem(ATTACKS, "pgd", SuiteAttack("PGD", spy))
         classifier, x, y = half_problem(4, features=4)
         for norm in ("Linf", "L2", "L1"):
-            take(AttackRadii("pgd", norm, {"step_size": Strength(0.1)}), classifier, InMemory(x, y), MODEL)
+            take(AttackRadii("pgd", norm, {"step_size": Strength(0.1)}), classifier, InMemory(x, y))
     assert seen == {"Linf": pytest.approx(0.1), "L2": pytest.approx(0.2), "L1": pytest.approx(0.4)}
 
 
 def test_masking_is_measured_with_its_signs() -> None:
     classifier, x, y = half_problem(60)
-    record, per_sample = take(Masking(steps=5, limit=50), classifier, InMemory(x, y), MODEL)
+    record, per_sample = take(Masking(steps=5, limit=50), classifier, InMemory(x, y))
     assert record.value == 0
     assert record.samples == len(per_sample) == 50
-    assert len(record.settings["signs"]) == 8
-    assert record.settings["summary"].startswith("No sign of gradient masking in 8 checks on 50 samples")
+    assert len(record.details["signs"]) == 8
+    assert record.details["summary"].startswith("No sign of gradient masking in 8 checks on 50 samples")
 
 
 def test_a_classifier_that_is_always_wrong_has_no_verdict_on_masking() -> None:
     classifier, x, _ = half_problem(20)
     wrong = 1 - classifier(x).argmax(dim=1)
-    record, _ = take(Masking(), classifier, InMemory(x, wrong), MODEL)
+    record, _ = take(Masking(), classifier, InMemory(x, wrong))
     assert math.isnan(record.value)
-    assert "nothing can be said" in record.settings["summary"]
+    assert "nothing can be said" in record.details["summary"]
 
 
 def test_an_attack_that_takes_strengths_one_by_one_is_asked_at_few() -> None:
@@ -195,9 +206,100 @@ def test_an_attack_that_takes_strengths_one_by_one_is_asked_at_few() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ATTACKS, "pgd", SuiteAttack("PGD", slow, first_guess=pgd, mixed_strengths=False))
         classifier, x, y = half_problem(40)
-        record, per_sample = take(AttackRadii("pgd", epsilons=(Strength(0.03),)), classifier, InMemory(x, y), MODEL)
+        record, per_sample = take(AttackRadii("pgd", epsilons=(Strength(0.03),)), classifier, InMemory(x, y))
     known = known_radii(classifier, x, y, "Linf")
     assert all(len(strengths) == 1 for strengths in seen)
     assert record.value == pytest.approx(float(known.sort().values[19:21].mean()), rel=0.05)
-    assert record.settings["accuracy_at"]["0.03"] == pytest.approx(float((known > 0.03).double().mean()), abs=0.03)
+    assert record.details["accuracy_at"]["0.03"] == pytest.approx(float((known > 0.03).double().mean()), abs=0.03)
     assert per_sample.radius.nunique() > 4
+
+
+def test_a_quantity_knows_options_that_nobody_named_and_the_very_estimator() -> None:
+    data = Digits()
+    plain, shorter = (AttackRadii("pgd", options=options).quantity(data) for options in ({}, {"steps": 10}))
+    assert (plain.settings["steps"], shorter.settings["steps"]) == (40, 10)
+    assert plain != shorter
+    assert plain == AttackRadii("pgd", options={"steps": 40}).quantity(data)
+    halves = [Alignment(name).quantity(data) for name in ("nearest-even", "nearest-odd")]
+    assert halves[0] != halves[1]
+    assert halves[0].settings["estimator"]["digest"] == data.residual("nearest-even").digest
+
+
+def test_an_estimator_takes_its_options_where_it_is_named() -> None:
+    data = Digits()
+    assert estimator_of(data, {"residual": "nearest"}) is estimator_of(data, {"residual": "nearest"})
+    with pytest.raises(ValueError, match=r"`residual` should hold the keys residual and options. Found \['option'\]"):
+        estimator_of(data, {"residual": "nearest", "option": {}})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"epsilons": ["3"]}, r"`epsilons` should lie in \[0, 2\], the diameter of given in Linf. Found 3"),
+        ({"residual": "nowhere"}, "`residual` should be one of auto, exact, nearest"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is(wanted: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_wanted(standard_measurements(**wanted), NOWHERE)
+
+
+def test_records_say_how_sure_they_are() -> None:
+    classifier, x, y = half_problem(60)
+    data = InMemory(x, y)
+    for measurement in (Accuracy(), AttackRadii(), Alignment("nearest"), ImageAlignment()):
+        record, _ = take(measurement, classifier, data)
+        low, high = record.interval
+        assert low < record.value < high
+
+
+def test_sanity_of_classifier_and_data_stands_beside_the_accuracy() -> None:
+    classifier, x, y = half_problem(30)
+    record, _ = take(Accuracy(), classifier, InMemory(x, y))
+    assert record.details["classes"] == record.details["classes_seen"] == 2
+    assert record.details["inputs"] == [pytest.approx(float(x.min())), pytest.approx(float(x.max()))]
+    assert record.details["probabilities"] == 0
+
+
+def test_samples_that_differ_in_one_pixel_are_other_samples() -> None:
+    classifier, x, y = half_problem(10)
+    subjects = [Sitting.of(classifier, InMemory(x, y), MODEL).subject]
+    moved = x.clone()
+    moved[3, 2] += 1e-6
+    subjects.append(Sitting.of(classifier, InMemory(moved, y), MODEL).subject)
+    subjects.append(Sitting.of(classifier, InMemory(x, 1 - y), MODEL).subject)
+    subjects.append(Sitting.of(classifier, InMemory(x, y), MODEL, limit=9).subject)
+    with torch.no_grad():
+        classifier.slope[0] += 1e-6
+    subjects.append(Sitting.of(classifier, InMemory(x, y), MODEL).subject)
+    assert len({subject.key for subject in subjects}) == 5
+
+
+def test_data_sets_remember_what_they_were_made_with() -> None:
+    assert Spheres(dimensions=7).arguments["dimensions"] == 7
+    assert Spheres(dimensions=7).arguments["train_size"] == 10_000
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        Spheres(dimension=7)
+
+
+def test_one_measurement_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    """And what is recorded is not measured again."""
+    classifier, x, y = half_problem(20)
+    sitting = Sitting.of(classifier, InMemory(x, y), MODEL)
+    wanted = [Accuracy(), AttackRadii("pgd", "L2", {"steps": -1}), ImageAlignment()]
+    folder = Results(tmp_path).home(MODEL, sitting.subject.key)
+    taken = sitting.take_all(wanted, folder)
+    assert [record.quantity.kind for record in taken.records] == ["accuracy", "alpha_x"]
+    assert len(taken.failures) == 1
+    assert taken.failures[0].startswith("given, B: ε50% PGD L2 failed: `steps` should be at least")
+
+    asked = []
+    again = sitting.take_all(wanted, folder, asked.append)
+    assert [record.key for record in again.records] == [record.key for record in taken.records]
+    assert asked == [wanted[1]]
+
+
+@pytest.mark.parametrize("limit", [0, -5])
+def test_a_limit_below_one_is_refused(limit: int) -> None:
+    with pytest.raises(ValueError, match=f"`limit` should be at least 1. Found {limit}"):
+        Sitting.of(Radial(), Spheres(dimensions=3), MODEL, limit=limit)

@@ -5,14 +5,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eval.records.quality import residual_quality, take_quality, targets
-from eval.records.results import Model, Results
+from eval.records import EstimatorQuality, Model, Results
+from eval.records.quality import targets
 from eval.report import all_tables, write_report
 from eval.report.tables import quality_table
 from generators import NearestExample
 from training.data import DataSet, Digits, Spheres, Squares
 
-MODEL = Model("any", "mine", group="estimators")
+MODEL = Model("any", "mine", groups=("estimators",))
+
+
+def residual_quality(estimator: object, data: DataSet, **chosen: object) -> tuple[dict[str, tuple], dict]:
+    quality = EstimatorQuality(estimator, data, MODEL, **chosen)
+    outcomes, examples = quality.take(*quality.sitting())
+    return {record.quantity.kind: (record, frame) for record, frame in outcomes}, examples
 
 
 class Mixed:
@@ -37,20 +43,19 @@ class Mixed:
 
 def test_similarity_is_the_mean_over_samples_with_a_direction() -> None:
     data = Spheres(dimensions=6)
-    outcomes, _ = residual_quality(Mixed(data, 0.5), data, MODEL, limit=200)
-    record, frame = outcomes[0]
+    outcomes, _ = residual_quality(Mixed(data, 0.5), data, limit=200)
+    record, frame = outcomes["residual_similarity"]
     zeros = int((frame.label[1:] == 0).sum())
-    assert record.measurement == "residual_similarity"
     assert record.invalid == 1
     assert record.value == pytest.approx((0.5 * zeros + 1.0 * (199 - zeros)) / 199, abs=1e-5)
-    assert record.settings["estimator"] == {"name": "mixed", "digest": "", "cosine": 0.5}
+    assert record.subject.network == {"estimator": "mixed", "settings": {"cosine": 0.5}}
 
 
 def test_norm_is_the_median_and_comes_last() -> None:
     data = Spheres(dimensions=6)
-    outcomes, _ = residual_quality(data.exact_residual, data, MODEL, limit=50)
-    record, frame = outcomes[-1]
-    assert record.measurement == "residual_norm"
+    outcomes, _ = residual_quality(data.exact_residual, data, limit=50)
+    record, frame = outcomes["residual_norm"]
+    assert [*outcomes][-1] == "residual_norm"
     assert record.value == pytest.approx(0.3, abs=1e-6)
     assert np.allclose(frame.norm, 0.3, atol=1e-6)
     assert (frame.target == 1 - frame.label).all()
@@ -63,14 +68,13 @@ def test_share_is_what_the_judge_says_of_the_moved_images() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return torch.stack([torch.zeros(len(x)), x.norm(dim=1) - 1.15], dim=1)
 
-    exact, _ = residual_quality(data.exact_residual, data, MODEL, judge=Radius(), limit=100)
-    half, _ = residual_quality(Halved(data), data, MODEL, judge=Radius(), limit=100)
-    shares = {r.measurement: r.value for r, _ in exact}, {r.measurement: r.value for r, _ in half}
+    exact, _ = residual_quality(data.exact_residual, data, judge=Radius(), limit=100)
+    half, _ = residual_quality(Halved(data), data, judge=Radius(), limit=100)
+    shares = [found["residual_target_share"][0].value for found in (exact, half)]
     labels = data.split("test").__getitems__(range(100)).y
-    assert shares[0]["residual_target_share"] == 1
-    assert shares[1]["residual_target_share"] == pytest.approx(float((labels == 0).double().mean()))
-    passes = next(r.forward_passes for r, _ in exact if r.measurement == "residual_target_share")
-    assert passes == 100
+    assert shares[0] == 1
+    assert shares[1] == pytest.approx(float((labels == 0).double().mean()))
+    assert exact["residual_target_share"][0].forward_passes == 100
 
 
 class Halved:
@@ -96,7 +100,7 @@ def test_targets_are_other_classes_all_of_them_and_repeat() -> None:
 
 def test_examples_hold_the_first_sample_of_each_class() -> None:
     data = Digits()
-    _, examples = residual_quality(data.residual("nearest"), data, MODEL, limit=100)
+    _, examples = residual_quality(data.residual("nearest"), data, limit=100)
     assert examples["y"].tolist() == list(range(10))
     first = int((data.split("test").labels == 3).nonzero()[0])
     assert np.array_equal(examples["x"][3], data.split("test")[first].x[0].numpy())
@@ -111,21 +115,23 @@ def test_answers_that_are_no_numbers_are_refused() -> None:
             return x * torch.nan
 
     with pytest.raises(ValueError, match=r"`residual` should be finite. Found 60 NaN"):
-        residual_quality(Broken(data), data, MODEL, limit=10)
+        residual_quality(Broken(data), data, limit=10)
 
 
 def test_table_and_picture_stand_on_the_page(tmp_path: Path) -> None:
     data = Squares(size=16, train_size=20)
     results = Results(tmp_path)
     for name, estimator in (("indirect, paper", data.exact_residual), ("nearest example", data.residual("nearest"))):
-        take_quality(results, estimator, data, Model("Squares32", name, group="estimators"), limit=30)
-    table = quality_table(results)
-    assert list(table.estimator) == ["indirect, paper", "  paper's figure", "nearest example"]
-    assert table["sim(Δx, Δ̂x)"][:2].tolist() == ["1.000", "0.661 ± 0.070"]
-    assert list(all_tables(results)) == ["Quality of residual estimators"]
+        named = Model("Squares32", name, groups=("estimators",))
+        EstimatorQuality(estimator, data, named, limit=30).measured(results.home(named, name))
+    records = results.load()
+    table = quality_table(records).frame
+    assert list(table.estimator) == ["indirect, paper", "nearest example"]
+    assert table["sim(Δx, Δ̂x)"][0] == "1.000 [1.000, 1.000]"
+    assert list(all_tables(records)) == ["Quality of residual estimators"]
     write_report(tmp_path)
-    assert (tmp_path / "plots" / "residuals-Squares32.png").stat().st_size > 5000
-    assert "residuals-Squares32.png" in (tmp_path / "page.html").read_text()
+    assert (tmp_path / "plots" / "residuals-Squares16.png").stat().st_size > 5000
+    assert "residuals-Squares16.png" in (tmp_path / "page.html").read_text()
     assert (tmp_path / "estimators.csv").exists()
 
 

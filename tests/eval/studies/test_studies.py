@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from scipy import stats
 
-from eval.records.measurements import standard_measurements
-from eval.records.results import Model, Results
+from eval.records import Model, Results, Samples, Subject, standard_measurements
 from eval.report import write_report
-from eval.studies import correlations, load_study, run_study
-from eval.studies.plan import presets
-from eval.studies.run import training_records
+from eval.studies import EstimatorCell, correlations, load_study, presets, run_study
+from eval.studies.logs import training_records
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/20", "steps": 3}}
 TINY = {
@@ -45,6 +45,9 @@ TINY = {
 }
 
 
+ONE = {"experiments": {"Spheres4": {"recipes": {"B": {}}}}, "measure": {"masking": False}}
+
+
 def written(folder: Path, **changes: object) -> str:
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(TINY | changes))
@@ -53,13 +56,13 @@ def written(folder: Path, **changes: object) -> str:
 
 def test_grid_is_every_recipe_and_every_epsilon_with_every_seed(tmp_path: Path) -> None:
     cells = load_study(written(tmp_path)).cells
-    assert [(c.model.group, c.model.recipe, c.model.epsilon, c.model.seed) for c in cells] == [
-        ("side by side", "B", "", 0),
-        ("side by side", "P", "1/20", 0),
-        ("sweep", "P", "1/50", 0),
-        ("sweep", "P", "1/50", 1),
-        ("sweep", "P", "0.1", 0),
-        ("sweep", "P", "0.1", 1),
+    assert [(c.model.groups, c.model.recipe, c.model.epsilon, c.model.seed) for c in cells] == [
+        (("side by side",), "B", "", 0),
+        (("side by side",), "P", "1/20", 0),
+        (("sweep",), "P", "1/50", 0),
+        (("sweep",), "P", "1/50", 1),
+        (("sweep",), "P", "0.1", 0),
+        (("sweep",), "P", "0.1", 1),
     ]
     assert cells[3].fit["seed_everything"] == 1
     assert cells[3].fit["model"]["objective"]["init_args"] == {"epsilon": "1/50", "steps": 3}
@@ -69,7 +72,7 @@ def test_grid_is_every_recipe_and_every_epsilon_with_every_seed(tmp_path: Path) 
 @pytest.mark.parametrize("name", presets())
 def test_presets_can_be_planned(name: str) -> None:
     study = load_study(name)
-    assert len({cell.model for cell in study.cells}) == len(study.cells) > 0
+    assert len({(cell.model.data, cell.identity) for cell in study.cells}) == len(study.cells) > 0
 
 
 @pytest.mark.parametrize(
@@ -91,29 +94,36 @@ def test_unknown_study_lists_the_presets() -> None:
         load_study("nothing")
 
 
+def home_of(folder: Path, name: str) -> Path:
+    (found,) = folder.glob(f"models/{name}-*")
+    return found
+
+
 def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     study, folder = load_study(written(tmp_path)), tmp_path / "run"
-    values = run_study(study, folder, jobs=1).frame().value
+    done = run_study(study, folder, jobs=1)
+    assert done.failures == []
+    values = done.results.load().frame().value
     files = {path: path.stat().st_mtime_ns for path in folder.glob("models/*/**/*.*") if path.is_file()}
 
     # What a kill leaves behind: one measurement missing; one model with its first epoch only.
-    lost = folder / "models/side_by_side-Spheres4-B-seed0/alpha_dx.json"
+    (lost,) = home_of(folder, "Spheres4-B-seed0").glob("alpha_dx-*.json")
     lost.unlink()
-    half = folder / "models/sweep-Spheres4-P-eps0.1-seed1"
+    half = home_of(folder, "Spheres4-P-eps0.1-seed1")
     for path in [*half.glob("*.json"), half / "training/trained.json"]:
         path.unlink()
-    again = run_study(study, folder, jobs=1).frame().value
+    again = run_study(study, folder, jobs=1).results.load().frame().value
 
     np.testing.assert_array_equal(again, values)
     changed = {path for path, time in files.items() if path.exists() and path.stat().st_mtime_ns != time}
     assert {path.parent for path in changed} <= {lost.parent, half, half / "training"}
-    assert {path.name for path in changed if path.parent == lost.parent} == {"alpha_dx.json", "alpha_dx.csv"}
+    assert {path.name for path in changed if path.parent == lost.parent} == {lost.name, f"{lost.stem}.csv"}
 
     with pytest.raises(ValueError, match="holds results of another study"):
         run_study(load_study(written(tmp_path, measure={"steps": 7})), folder, jobs=1)
 
     tables = write_report(folder)
-    assert list(tables["Side by side"].recipe) == ["B", "P"]
+    assert list(tables["Side by side"].frame.recipe) == ["B", "P"]
     page = (folder / "page.html").read_text()
     assert "6 of 6 models" in page
     assert page.count("data:image/png;base64,") == 2
@@ -121,18 +131,103 @@ def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(
     assert json.loads((folder / "study.json").read_text())["models"] == 6
 
 
-def sweep(pairs: list[tuple[float, float]]) -> pd.DataFrame:
+def test_a_model_that_stands_in_both_parts_is_trained_once(tmp_path: Path) -> None:
+    both = TINY["experiments"]["Spheres4"] | {"sweep": {"recipe": "P", "epsilon": ["1/20", 0.1], "seeds": [0, 1]}}
+    cells = load_study(written(tmp_path, experiments={"Spheres4": both})).cells
+    assert [(c.model.recipe, c.model.epsilon, c.model.seed, c.model.groups) for c in cells] == [
+        ("B", "", 0, ("side by side",)),
+        ("P", "1/20", 0, ("side by side", "sweep")),
+        ("P", "1/20", 1, ("sweep",)),
+        ("P", "0.1", 0, ("sweep",)),
+        ("P", "0.1", 1, ("sweep",)),
+    ]
+    assert len(load_study("quick").cells) == len({cell.identity for cell in load_study("quick").cells})
+
+
+def test_recipes_whose_names_differ_in_a_space_or_slash_are_two_models(tmp_path: Path) -> None:
+    names = ("a b", "a_b", "a/_b")
+    recipes = {name: {"trainer": {"max_epochs": i + 1}} for i, name in enumerate(names)}
+    study = load_study(written(tmp_path, experiments={"Spheres4": {"recipes": recipes}}, measure={"masking": False}))
+    done = run_study(study, tmp_path / "run", jobs=1)
+    assert len(list((tmp_path / "run/models").iterdir())) == 3
+    assert list(write_report(tmp_path / "run")["Side by side"].frame.recipe) == ["a b", "a/_b", "a_b"]
+    assert done.failures == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content", "message"),
+    [
+        ("study.json", b"{", r"study\.json is damaged .*Remove it"),
+        ("models/*/training/trained.json", b"", r"trained\.json is damaged .*Remove it"),
+        ("models/*/training/trained.json", b'{"other": 1}', r"trained\.json should hold best, score.*Remove it"),
+        ("models/*/training/best.ckpt", b"PK", r"best\.ckpt is not the checkpoint that training ended with"),
+        ("models/*/accuracy-*.json", b"[]", r"accuracy-.*\.json is damaged.*Remove it"),
+    ],
+)
+def test_a_damaged_file_of_a_study_is_named_with_the_remedy(
+    tmp_path: Path, pattern: str, content: bytes, message: str
+) -> None:
+    study = load_study(
+        written(tmp_path, experiments={"Spheres4": {"recipes": {"B": {}}}}, measure={"masking": False})
+    )
+    folder = tmp_path / "run"
+    run_study(study, folder, jobs=1)
+    (path,) = folder.glob(pattern)
+    path.write_bytes(content)
+    try:
+        said = " ".join(run_study(study, folder, jobs=1).failures)
+    except ValueError as error:
+        said = str(error)
+    assert re.search(message, said)
+
+
+def test_a_model_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    recipes = {"broken": {"model": {"network": "mlp", "network_options": {"hiden": [3]}}}, "B": {}}
+    study = load_study(written(tmp_path, experiments={"Spheres4": {"recipes": recipes}}, measure={"masking": False}))
+    done = run_study(study, tmp_path / "run", jobs=1)
+    assert len(done.failures) == 1
+    assert "hiden" in done.failures[0]
+    assert set(done.results.load().frame().recipe) == {"B"}
+
+
+def test_what_cannot_be_measured_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    study = load_study(written(tmp_path, measure={"attacks": ["pdg"]}))
+    with pytest.raises(ValueError, match="`attacks` should be one of"):
+        run_study(study, tmp_path / "run", jobs=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_revision_and_another_folder_of_data_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_study(
+        written(tmp_path, experiments={"Spheres4": {"recipes": {"B": {}}}}, measure={"masking": False})
+    )
+    monkeypatch.setattr("eval.studies.run.revision", lambda: "old")
+    monkeypatch.setenv("ALPHADX_DATA", "here")
+    assert run_study(study, tmp_path / "run", jobs=1).notes == []
+    monkeypatch.setattr("eval.studies.run.revision", lambda: "new")
+    monkeypatch.setenv("ALPHADX_DATA", "there")
+    revision, root = run_study(study, tmp_path / "run", jobs=1).notes
+    assert "was begun with the revision of the code old, and goes on with new" in revision
+    assert "was begun with the folder of data here, and goes on with there" in root
+
+
+METRICS, RADII = ["alpha"], ["radius"]
+
+
+def sweep(pairs: list[tuple[float, float]], settings: list[str] | None = None) -> pd.DataFrame:
     rows = []
-    for seed, (alpha, radius) in enumerate(pairs):
-        row = {"data": "d", "recipe": "P", "epsilon": "1", "seed": seed, "group": "sweep"}
-        rows.append(row | {"measurement": "alpha_dx", "value": alpha})
-        rows.append(row | {"measurement": "epsilon50_pgd_linf", "value": radius})
+    for i, (alpha, radius) in enumerate(pairs):
+        row = {"data": "d", "recipe": "P", "epsilon": settings[i] if settings else str(i), "seed": i}
+        rows.append(row | {"measurement": "alpha", "value": alpha})
+        rows.append(row | {"measurement": "radius", "value": radius})
     return pd.DataFrame(rows)
 
 
 def test_correlations_are_those_of_scipy() -> None:
     pairs = [(0.1, 0.3), (0.4, 0.2), (0.5, 0.9), (0.6, 0.8), (0.9, 1.0)]
-    found = correlations(sweep(pairs)).set_index("statistic")
+    found = correlations(sweep(pairs), METRICS, RADII).set_index("statistic")
     a, b = np.array(pairs).T
     assert found.value["Pearson"] == pytest.approx(stats.pearsonr(a, b).statistic)
     assert found.value["Spearman"] == pytest.approx(stats.spearmanr(a, b).statistic)
@@ -141,29 +236,44 @@ def test_correlations_are_those_of_scipy() -> None:
 
 
 def test_perfect_correlation_has_no_width() -> None:
-    found = correlations(sweep([(a, 2 * a) for a in (0.1, 0.2, 0.3, 0.7)]))
+    found = correlations(sweep([(a, 2 * a) for a in (0.1, 0.2, 0.3, 0.7)]), METRICS, RADII)
     assert found[["value", "low", "high"]].to_numpy() == pytest.approx(1)
 
 
 def test_models_without_a_finite_radius_are_left_out_and_counted() -> None:
-    found = correlations(sweep([(0.1, 0.1), (0.2, 0.3), (0.3, 0.2), (0.4, math.inf)]))
+    found = correlations(sweep([(0.1, 0.1), (0.2, 0.3), (0.3, 0.2), (0.4, math.inf)]), METRICS, RADII)
     assert set(found.models) == {3}
     assert set(found.left_out) == {1}
 
 
 @pytest.mark.parametrize("pairs", [[(0.1, 0.1), (0.2, 0.2)], [(0.1, 0.5)] * 4])
 def test_too_few_or_equal_models_have_no_correlation(pairs: list[tuple[float, float]]) -> None:
-    assert correlations(sweep(pairs)).value.isna().all()
+    assert correlations(sweep(pairs), METRICS, RADII).value.isna().all()
+
+
+def width(frame: pd.DataFrame) -> float:
+    found = correlations(frame, METRICS, RADII, resamples=500)
+    return found.high[0] - found.low[0]
 
 
 def test_interval_narrows_with_more_models() -> None:
     rng = np.random.default_rng(0)
-    widths = []
-    for count in (8, 80):
-        a = rng.uniform(size=count)
-        found = correlations(sweep(list(zip(a, a + 0.3 * rng.normal(size=count), strict=True))))
-        widths.append(found.high[0] - found.low[0])
-    assert widths[1] < 0.6 * widths[0]
+    few, many = (
+        sweep(list(zip(a, a + 0.3 * rng.normal(size=len(a)), strict=True)))
+        for a in (rng.uniform(size=8), rng.uniform(size=80))
+    )
+    assert width(many) < 0.6 * width(few)
+
+
+def test_seeds_of_one_setting_do_not_narrow_the_interval() -> None:
+    """Six settings, alone and with ten equal seeds each: the evidence is the same."""
+    rng = np.random.default_rng(0)
+    pairs = [(a, a + 0.3 * rng.normal()) for a in rng.uniform(size=6)]
+    alone = width(sweep(pairs))
+    repeated = sweep([pair for pair in pairs for _ in range(10)], [str(i) for i in range(6) for _ in range(10)])
+    assert width(repeated) == pytest.approx(alone, rel=0.02)
+    (models, settings) = correlations(repeated, METRICS, RADII)[["models", "settings"]].to_numpy()[0]
+    assert (models, settings) == (60, 6)
 
 
 @pytest.mark.slow
@@ -182,40 +292,42 @@ def test_study_killed_for_real_ends_as_an_uninterrupted_one(tmp_path: Path) -> N
     subprocess.run([*command, tmp_path / "killed"], check=True, capture_output=True)
 
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
-    values = [Results(tmp_path / name).frame().value.to_numpy() for name in ("whole", "killed")]
+    values = [Results(tmp_path / name).load().frame().value.to_numpy() for name in ("whole", "killed")]
     np.testing.assert_array_equal(*values)
     assert len(values[0]) == 32  # of six models five numbers each, and signs of masking of those side by side
 
 
 @pytest.mark.parametrize("name", presets())
-def test_every_preset_can_be_measured_and_its_training_be_read(name: str) -> None:
-    study = load_study(name)
-    measured = {}
-    for cell in study.cells:
-        if cell.model.group == "estimators":
-            assert cell.measure.keys() <= {"residual", "options", "judge", "limit"}
-            measured[cell.model] = ["residual_norm"]
-            continue
-        settings = {key: value for key, value in cell.measure.items() if key != "limit"}
-        names = [m.name for m in standard_measurements(**settings)]
-        assert len(set(names)) == len(names)
-        measured[cell.model] = names
-    assert len(measured) == len(study.cells)
+def test_every_preset_can_be_measured(name: str) -> None:
+    for cell in load_study(name).cells:
+        if not isinstance(cell, EstimatorCell):
+            for settings in cell.measure:
+                wanted = standard_measurements(**{key: value for key, value in settings.items() if key != "limit"})
+                assert len(wanted) > 3
 
 
-def test_models_of_a_sweep_are_not_searched_for_masking() -> None:
+def test_models_of_a_sweep_alone_are_not_searched_for_masking() -> None:
     for cell in load_study("quick").cells:
-        assert cell.measure.get("masking", True) == (cell.model.group != "sweep")
+        searched = any(settings.get("masking", True) for settings in cell.measure)
+        assert searched == ("side by side" in cell.model.groups)
+
+
+SUBJECT = Subject(Samples("d"))
+
+
+def logged(tmp_path: Path, epoch: int = 9) -> dict:
+    torch.save({"epoch": epoch}, tmp_path / "best.ckpt")
+    records = training_records(Model("d", "AT"), SUBJECT, tmp_path, tmp_path / "best.ckpt")
+    return {record.quantity.kind: (record, epochs) for record, epochs in records}
 
 
 def test_what_training_logged_about_its_gradients_becomes_records(tmp_path: Path) -> None:
     """A run that was resumed has two logs; the later one holds for an epoch that is in both."""
-    for version, rows in enumerate(([(0, 0.1, 1.0), (1, 0.9, 9.0)], [(1, 0.3, 3.0)])):
+    for version, rows in {2: [(0, 0.1, 1.0), (1, 0.9, 9.0)], 10: [(1, 0.3, 3.0)]}.items():
         log = tmp_path / "logs" / f"version_{version}" / "metrics.csv"
         log.parent.mkdir(parents=True)
         pd.DataFrame(rows, columns=["epoch", "train_gop_frequency", "train_mu"]).to_csv(log, index=False)
-    records = training_records(Model("d", "AT"), tmp_path, {})
-    found = {record.measurement: (record, epochs) for record, epochs in records}
+    found = logged(tmp_path)
     assert found.keys() == {"gop_frequency", "mu"}
     assert found["gop_frequency"][0].value == pytest.approx(0.2)
     assert found["mu"][0].value == pytest.approx(2.0)
@@ -223,9 +335,28 @@ def test_what_training_logged_about_its_gradients_becomes_records(tmp_path: Path
     assert list(found["mu"][1].mu) == [1.0, 3.0]
 
 
+def test_epochs_after_the_checkpoint_that_was_kept_do_not_count(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"epoch": [0, 1, 2, 3], "train_mu": [1.0, 3.0, 100.0, 100.0]})
+    frame.to_csv(tmp_path / "metrics.csv", index=False)
+    assert logged(tmp_path, epoch=1)["mu"][0].value == pytest.approx(2.0)
+
+
 def test_a_run_that_combined_nothing_logged_nothing(tmp_path: Path) -> None:
     pd.DataFrame({"epoch": [0], "train_loss": [1.0]}).to_csv(tmp_path / "metrics.csv")
-    assert list(training_records(Model("d", "B"), tmp_path, {})) == []
+    assert logged(tmp_path) == {}
+
+
+def test_a_study_killed_after_its_last_measurement_still_records_what_training_logged(tmp_path: Path) -> None:
+    recipe = {"model": {"objective": AT, "combiner": {"class_path": "training.AGR"}}}
+    experiments = {"Spheres4": {"recipes": {"AGR": recipe}}}
+    study = load_study(written(tmp_path, experiments=experiments, measure={"masking": False, "steps": 3}))
+    run_study(study, tmp_path / "run", jobs=1)
+    logs = sorted(path for kind in ("gop", "mu", "cosine") for path in tmp_path.glob(f"run/models/*/{kind}*.json"))
+    assert len(logs) == 3
+    for path in logs:
+        path.unlink()
+    run_study(study, tmp_path / "run", jobs=1)
+    assert all(path.exists() for path in logs)
 
 
 LEARNED = {
@@ -269,9 +400,9 @@ LEARNED = {
 def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> None:
     (tmp_path / "learned.yaml").write_text(yaml.safe_dump(LEARNED))
     study = load_study(str(tmp_path / "learned.yaml"))
-    results = run_study(study, tmp_path / "out", jobs=1)
+    results = run_study(study, tmp_path / "out", jobs=1).results
     marks = {name: (tmp_path / "out/first" / name / "training/trained.json") for name in LEARNED["first"]}
-    found = {(r.model.group, r.model.recipe, r.measurement): r for r in results.records()}
+    found = {(r.model.groups[0], r.model.recipe, r.quantity.kind): r for r in results.load()}
     assert {key for key in found if key[0] == "estimators"} == {
         ("estimators", "direct", "residual_similarity"),
         ("estimators", "direct", "residual_target_share"),
@@ -279,9 +410,10 @@ def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> Non
         ("estimators", "nearest", "residual_similarity"),
         ("estimators", "nearest", "residual_norm"),
     }
-    assert {r.samples for r in found.values() if r.settings.get("source") != "training log"} == {20}
-    used = found["side by side", "Lα", "alpha_dx"].settings["residual"]
-    assert used == str(marks["direct"].parent / "best.ckpt")
+    assert {r.samples for r in found.values()} == {20}
+    used = found["side by side", "Lα", "alpha_dx"].quantity.settings["estimator"]
+    assert used["name"] == "direct"
+    assert used["digest"] == found["estimators", "direct", "residual_norm"].subject.weights
     before = {name: mark.stat().st_mtime_ns for name, mark in marks.items()}
     run_study(study, tmp_path / "out", jobs=1)
     assert {name: mark.stat().st_mtime_ns for name, mark in marks.items()} == before

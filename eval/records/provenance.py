@@ -1,0 +1,54 @@
+"""Library versions, code revision and machine: where numbers come from."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+LIBRARIES = ("alphadx", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "kornia", "scipy", "numpy")
+
+
+def provenance() -> dict[str, Any]:
+    """Library versions, code revision, machine and where data files are looked for."""
+    return {
+        "versions": versions(),
+        "python": platform.python_version(),
+        "revision": revision(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "data_root": os.environ.get("ALPHADX_DATA", ""),
+    }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of the libraries that numbers depend on."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+@cache
+def revision() -> str:
+    """The code's git revision, marked where the checkout has changes that are not committed."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).resolve().parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "not a checkout"
+    return described.stdout.strip()

@@ -1,0 +1,154 @@
+"""What a number is a number of: its kind, the attack and norm behind it, and every setting.
+
+Titles, order and file names of quantities are made here and nowhere else; no name is ever taken apart again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from eval.attacks import ATTACKS
+from eval.records.identity import digest, plain
+
+WORST = "worst"
+"""In place of an attack: the strongest of all, sample by sample."""
+NORMS = {"Linf": "L∞", "L2": "L2", "L1": "L1"}
+KINDS = {
+    "accuracy": "accuracy %",
+    "epsilon50": "ε50%",
+    "tau50": "τ50%",
+    "alpha_dx": "α_Δx",
+    "alpha_x": "α_x",
+    "gop_frequency": "GOP %",
+    "mu": "μ",
+    "cosine": "cos(g_n, g_a)",
+    "masking": "signs of masking",
+    "residual_similarity": "sim(Δx, Δ̂x)",
+    "residual_target_share": "x̂' of target class %",
+    "residual_norm": "median ‖Δ̂x‖₂",
+}
+"""Titles of the kinds, in the order in which they stand in tables."""
+SHARES = ("accuracy", "gop_frequency", "residual_target_share")
+"""Kinds that are printed in per cent."""
+RADII = ("epsilon50", "tau50")
+"""Kinds whose outcome is a radius per sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """What was measured, with all that its value depends on beside the subject.
+
+    Attributes:
+        kind: one of `KINDS`.
+        attack: name in `eval.attacks.ATTACKS`, or `WORST`; empty without.
+        norm: of the ball; empty without.
+        settings: plain values.
+        epsilon: strength at which an accuracy under attack is meant, as written; empty for none.
+    """
+
+    kind: str
+    attack: str = ""
+    norm: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    epsilon: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of all of it."""
+        return digest([self.kind, self.attack, self.norm, self.settings, self.epsilon])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Quantity) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def name(self) -> str:
+        """For files and for users of pandas, such as "epsilon50_pgd_linf"; several quantities may share it."""
+        return "_".join(part for part in (self.kind, self.attack, self.norm.lower(), self.epsilon) if part)
+
+    @property
+    def title(self) -> str:
+        """For tables and plots, such as "ε50% PGD L∞"; several quantities may share it, see `titles`.
+
+        Example:
+            >>> Quantity("epsilon50", "square", "L2").title, Quantity("tau50", "sta").title
+            ('ε50% Square L2', 'τ50% STA')
+            >>> Quantity("accuracy", "autoattack", "Linf", epsilon="8/255").title
+            'AutoAttack L∞ 8/255 %'
+        """
+        if not self.attack:
+            return KINDS.get(self.kind, self.kind)
+        if self.kind == "accuracy":
+            return f"{self.attack_title} {self.epsilon} %"
+        return f"{KINDS[self.kind]} {self.attack_title}"
+
+    @property
+    def attack_title(self) -> str:
+        """The attack and its norm, such as "PGD L∞"."""
+        known = {name: attack.title for name, attack in ATTACKS.items()} | {WORST: "worst of all"}
+        return f"{known.get(self.attack, self.attack)} {NORMS.get(self.norm, self.norm)}".rstrip()
+
+    @property
+    def rank(self) -> tuple:
+        """Place among the columns: accuracy, radii attack by attack, accuracies under attack, alignment, the rest."""
+        group = 2 * bool(self.attack) if self.kind == "accuracy" else 1 if self.kind in RADII else 3
+        if self.attack:
+            place = (_index(self.attack, [*ATTACKS, WORST]), _index(self.norm, [*NORMS]))
+        else:
+            place = (_index(self.kind, [*KINDS]), 0)
+        return (group, *place, self.name, self.key)
+
+    def at(self, epsilon: str) -> "Quantity":
+        """The accuracy under the same attack at a strength."""
+        return Quantity("accuracy", self.attack, self.norm, self.settings, epsilon)
+
+
+def _index(name: str, names: list[str]) -> int:
+    return names.index(name) if name in names else len(names)
+
+
+def titles(quantities: Iterable[Quantity]) -> dict[Quantity, str]:
+    """A title for each of several quantities; those that share one say which settings tell them apart.
+
+    Example:
+        >>> pair = [Quantity("epsilon50", "pgd", "Linf", {"steps": steps}) for steps in (10, 40)]
+        >>> list(titles(pair).values())
+        ['ε50% PGD L∞ (steps 10)', 'ε50% PGD L∞ (steps 40)']
+    """
+    chosen = list(dict.fromkeys(quantities))
+    named: dict[Quantity, str] = {}
+    for quantity in chosen:
+        rivals = [other for other in chosen if other.title == quantity.title]
+        told = differences(quantity.settings, [other.settings for other in rivals])
+        named[quantity] = f"{quantity.title} ({told})" if told else quantity.title
+    return named
+
+
+def differences(settings: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> str:
+    """The settings in which some of the others differ, with their values here."""
+    flat, rest = flattened(settings), [flattened(other) for other in others]
+    told = [key for key in flat if any(key in other and other[key] != flat[key] for other in rest)]
+    if len(told) > 1:  # a digest says nothing to a reader where something else tells them apart
+        told = [key for key in told if not key.endswith("digest")] or told
+    return ", ".join(f"{key.rpartition('.')[2]} {flat[key]}" for key in told)
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings within settings as one level, with dots.
+
+    Example:
+        >>> flattened({"a": {"b": 1}, "c": [2]})
+        {'a.b': 1, 'c': [2]}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value.keys() >= {"value", "written"}:
+            flat[f"{prefix}{key}"] = value["written"]
+        elif isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = plain(value)
+    return flat

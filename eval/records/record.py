@@ -1,0 +1,113 @@
+"""A record: one number, what it is a number of, how sure it is, and what it took."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from eval.records.identity import digest, plain
+from eval.records.intervals import UNSURE, Interval
+from eval.records.legacy import from_schema_1
+from eval.records.quantity import Quantity
+from eval.records.subject import Model, Samples, Subject
+
+SCHEMA = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One number, and what is needed to repeat it.
+
+    Attributes:
+        model: how what was measured is called.
+        quantity: what was measured.
+        subject: on what.
+        value: the number; infinite where it lies above everything tried.
+        samples: how many the number rests on.
+        invalid: how many were left out because they have no direction, or rejected outputs of an attack.
+        interval: 95 % interval of the value over samples; NaN where there is none.
+        details: what else a reader of the number must know; no part of its identity.
+        forward_passes: in samples.
+        backward_passes: in samples.
+        seconds: wall-clock time.
+        provenance: library versions, code revision, machine.
+        outcomes: digest of the table of outcomes per sample that lies beside it.
+        schema: version of this layout.
+    """
+
+    model: Model
+    quantity: Quantity
+    subject: Subject
+    value: float
+    samples: int
+    invalid: int = 0
+    interval: Interval = UNSURE
+    details: Mapping[str, Any] = field(default_factory=dict)
+    forward_passes: int = 0
+    backward_passes: int = 0
+    seconds: float = 0.0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    outcomes: str = ""
+    schema: int = SCHEMA
+
+    @cached_property
+    def key(self) -> str:
+        """The identity of the number: the digest of quantity and subject."""
+        return key_of(self.quantity, self.subject)
+
+
+def key_of(quantity: Quantity, subject: Subject) -> str:
+    """The key that a record of this quantity on this subject has."""
+    return digest([quantity.key, subject.key])
+
+
+def written(record: Record) -> str:
+    """The record as JSON."""
+    return json.dumps({"key": record.key} | plain(asdict(record)), indent=1, ensure_ascii=False) + "\n"
+
+
+def read(text: str, home: str) -> Record:
+    """The record that JSON holds.
+
+    Args:
+        text: as `written` makes it, or as schema 1 was.
+        home: name of the folder it lies in, by which models of schema 1 are told apart.
+
+    Raises:
+        ValueError: if the text is damaged, of a later schema, or does not belong to its key; without a file's name.
+    """
+    try:
+        content = json.loads(text)
+        schema = content["schema"]
+    except (json.JSONDecodeError, TypeError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"is damaged or no record ({type(error).__name__})") from error
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise ValueError(f"has schema {schema}, where this version of alphadx reads up to {SCHEMA}")
+    try:
+        record = Record(**from_schema_1(content, home)) if schema == 1 else _from_json(content)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise ValueError(f"is damaged or no record ({error})") from error
+    if schema == SCHEMA and content.get("key") != record.key:
+        raise ValueError("does not belong to its own key: it was edited, or mixed with another")
+    return record
+
+
+def _from_json(content: dict[str, Any]) -> Record:
+    rest = {key: value for key, value in content.items() if key != "key"}
+    model, subject = dict(rest["model"]), dict(rest["subject"])
+    samples = dict(subject["samples"])
+    if samples["bounds"] is not None:
+        low, high = map(float, samples["bounds"])
+        samples["bounds"] = (low, high)
+    low, high = map(float, rest["interval"])
+    return Record(
+        **rest
+        | {
+            "model": Model(**model | {"groups": tuple(model["groups"])}),
+            "quantity": Quantity(**rest["quantity"]),
+            "subject": Subject(**subject | {"samples": Samples(**samples)}),
+            "value": float(rest["value"]),
+            "interval": (low, high),
+        }
+    )

@@ -1,0 +1,196 @@
+"""The only writer and reader of result files.
+
+A folder holds one folder per model under `models/`; there, each number leaves a JSON record and, beside it, a CSV
+with the outcome for every sample, whose digest the record holds. A file appears whole or not at all.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eval.records.identity import plain, slug
+from eval.records.quantity import Quantity
+from eval.records.record import Record, key_of, read, written
+from eval.records.subject import Model, Subject
+from generators.files import write_whole
+
+REMEDY = "Remove it, and the same command makes it again"
+
+
+class ModelFolder:
+    """Where everything about one model lies.
+
+    Args:
+        path: of the folder; it is made when something is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def find(self, quantity: Quantity, subject: Subject) -> Record | None:
+        """The record of a quantity on a subject, or None if it is not there, or its outcomes are not.
+
+        Raises:
+            ValueError: if its file is damaged, naming it and the remedy.
+        """
+        path = self._file(quantity, key_of(quantity, subject))
+        return read_record(path) if path.exists() and path.with_suffix(".csv").exists() else None
+
+    def write(self, record: Record, per_sample: pd.DataFrame) -> Record:
+        """Keep a number with its outcome for every sample; returns the record as it was written."""
+        table = per_sample.to_csv(index=False).encode()
+        whole = replace(record, outcomes=sha256(table).hexdigest()[:16])
+        path = self._file(record.quantity, record.key)
+        write_whole(path.with_suffix(".csv"), table)
+        write_whole(path, written(whole))
+        return whole
+
+    def write_examples(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep what a picture of a residual estimator is drawn from."""
+        buffer = BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_whole(self.path / "examples.npz", buffer.getvalue())
+
+    def _file(self, quantity: Quantity, key: str) -> Path:
+        return self.path / f"{slug(quantity.name)}-{key[:8]}.json"
+
+
+class Results:
+    """A folder of results.
+
+    Args:
+        folder: made when the first record is written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def home(self, model: Model, identity: str) -> ModelFolder:
+        """The folder of a model; the identity tells models apart whose names differ in nothing a file could hold."""
+        epsilon = f"-eps{model.epsilon.replace('/', 'over')}" if model.epsilon else ""
+        name = f"{model.data}-{model.recipe}{epsilon}-seed{model.seed}"
+        return ModelFolder(self.folder / "models" / f"{slug(name)}-{identity[:8]}")
+
+    def load(self) -> "Records":
+        """Everything that is recorded, each file read once.
+
+        Raises:
+            ValueError: if a file is damaged, naming it and the remedy.
+        """
+        return Records({path: read_record(path) for path in sorted(self.folder.glob("models/*/*.json"))})
+
+
+class Records:
+    """Records in memory, with the outcomes of their samples; each file is read once, when it is first asked for.
+
+    Args:
+        files: records by the files they were read from.
+    """
+
+    def __init__(self, files: Mapping[Path, Record]) -> None:
+        self._paths = {id(record): path for path, record in files.items()}
+        self._records = list(files.values())
+        self._outcomes: dict[int, pd.DataFrame] = {}
+        self._examples: dict[Path, dict[str, np.ndarray] | None] = {}
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def per_sample(self, record: Record) -> pd.DataFrame:
+        """The outcome for every sample of a record.
+
+        Raises:
+            ValueError: if the file is missing, damaged or belongs to another record.
+        """
+        if id(record) not in self._outcomes:
+            self._outcomes[id(record)] = _outcomes(self._paths[id(record)], record)
+        return self._outcomes[id(record)]
+
+    def examples(self, record: Record) -> dict[str, np.ndarray] | None:
+        """What a picture of the estimator behind a record is drawn from, or None."""
+        path = self._paths[id(record)].with_name("examples.npz")
+        if path not in self._examples:
+            self._examples[path] = _arrays(path) if path.exists() else None
+        return self._examples[path]
+
+    def home(self, record: Record) -> str:
+        """Name of the folder that a record lies in."""
+        return self._paths[id(record)].parent.name
+
+    def frame(self) -> pd.DataFrame:
+        """One row per record, without settings and provenance, for pandas."""
+        rows = [
+            {name: getattr(r.model, name) for name in ("data", "recipe", "epsilon", "seed")}
+            | {"group": ", ".join(r.model.groups), "measurement": r.quantity.name, "value": r.value}
+            | {"low": r.interval[0], "high": r.interval[1], "samples": r.samples, "invalid": r.invalid}
+            | {"split": r.subject.samples.split, "bounds": str(r.subject.samples.bounds)}
+            | {"network": r.subject.network.get("network", ""), "weights": r.subject.weights}
+            | {"forward_passes": r.forward_passes, "backward_passes": r.backward_passes, "seconds": r.seconds}
+            | {"schema": r.schema, "key": r.key}
+            for r in self
+        ]
+        columns = ["data", "recipe", "epsilon", "seed", "group", "measurement", "value"]
+        return pd.DataFrame(rows, columns=None if rows else columns)
+
+
+def read_record(path: Path) -> Record:
+    """The record of a file.
+
+    Raises:
+        ValueError: if it is damaged, foreign or of a later version, with the remedy.
+    """
+    try:
+        return read(path.read_text(encoding="utf-8"), path.parent.name)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} {error}. {REMEDY}.") from error
+
+
+def _outcomes(path: Path, record: Record) -> pd.DataFrame:
+    file = path.with_suffix(".csv")
+    both = f"Remove it and {path.name}, and the same command makes both again"
+    if not file.is_file():
+        raise ValueError(f"{file} is missing, the outcomes of {path.name}. {both}.")
+    content = file.read_bytes()
+    if record.outcomes and sha256(content).hexdigest()[:16] != record.outcomes:
+        raise ValueError(f"{file} does not belong to {path.name}: it is damaged, or was mixed with another. {both}.")
+    try:
+        return pd.read_csv(StringIO(content.decode()))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} cannot be read as a table ({error}). {both}.") from error
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return dict(np.load(path))
+    except Exception as error:  # a damaged archive can make the reader fail in any way
+        raise ValueError(f"{path} cannot be read ({error}). {REMEDY}.") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values as JSON; numbers that JSON does not know become the texts "inf", "-inf" and "nan"."""
+    write_whole(path, json.dumps(plain(content), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
+    """The content of one of our JSON files.
+
+    Raises:
+        ValueError: if it is damaged or lacks one of the keys, naming the file and the remedy.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}). {REMEDY}.") from error
+    if not isinstance(content, dict) or keys - content.keys():
+        raise ValueError(f"{path} should hold {', '.join(sorted(keys))}, and does not. {REMEDY}.")
+    return content

@@ -1,0 +1,156 @@
+"""What a number was measured on: the very samples, and the very model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from eval.records.identity import digest
+from training.data import Batch, DataSet, SplitName
+
+UNKNOWN = "unknown"
+"""Stands where an old record does not say."""
+ELSEWHERE = ("data_root", "download", "workers", "batch_size", "seed", "augmentation")
+"""Arguments of data sets that say where files lie, or concern training alone."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of a split of a data set.
+
+    Attributes:
+        data: name of the data set.
+        arguments: of the data set, but for where its files lie.
+        bounds: lowest and highest legal value of an input, which is the unit of ε; None where it is not known.
+        split: of the data set.
+        count: how many.
+        digest: of inputs and labels, in their order.
+    """
+
+    data: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    bounds: tuple[float, float] | None = None
+    split: str = UNKNOWN
+    count: int = 0
+    digest: str = UNKNOWN
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model on samples.
+
+    Attributes:
+        samples: the very samples.
+        network: its name and options, or the kind and settings of a residual estimator.
+        weights: digest of its weights.
+        training: configuration of its training, as far as it is known.
+    """
+
+    samples: Samples
+    network: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = UNKNOWN
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of all of it."""
+        return digest(asdict(self))
+
+    @cached_property
+    def model_key(self) -> str:
+        """The digest of the model alone, whatever it is measured on."""
+        return digest([self.network, self.weights, self.training])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Subject) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a model is called in tables. It is no part of its identity.
+
+    Attributes:
+        data: name of the data set.
+        recipe: how it was trained, such as B, Lα or P; or the name of its checkpoint.
+        epsilon: ε of adversarial training as written, or "" without.
+        seed: of the training.
+        groups: parts of a study it belongs to: "side by side", "sweep", "estimators"; or "measure".
+        checkpoint: file that was measured, as named; empty for models that a study trained.
+        named: whether `recipe` was given by somebody, so that models of the same name are repetitions of one recipe.
+    """
+
+    data: str
+    recipe: str
+    epsilon: str = ""
+    seed: int = 0
+    groups: tuple[str, ...] = ("measure",)
+    checkpoint: str = ""
+    named: bool = True
+
+
+def chosen_samples(data: DataSet, split: SplitName = "test", limit: int | None = None) -> tuple[list[Batch], Samples]:
+    """The samples of a split in batches, and what they are.
+
+    Args:
+        data: the data set.
+        split: of it.
+        limit: only that many samples, the first ones; None for all.
+
+    Raises:
+        ValueError: if `limit` is below 1, or there is no sample.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"`limit` should be at least 1. Found {limit}.")
+    batches = first_samples(data.batches(split), limit)
+    if not batches:
+        raise ValueError(f"`split` should hold at least one sample. Found none in the {split} split of {data.name}.")
+    found = sha256()
+    for batch in batches:
+        for part in (batch.x, batch.y):
+            found.update(str((part.dtype, tuple(part.shape[1:]))).encode())
+            found.update(part.contiguous().numpy().tobytes())
+    arguments = {name: value for name, value in data.arguments.items() if name not in ELSEWHERE}
+    count = sum(len(batch.y) for batch in batches)
+    return batches, Samples(data.name, arguments, data.bounds, split, count, found.hexdigest()[:16])
+
+
+def first_samples(batches: Any, limit: int | None) -> list[Batch]:
+    """The first samples of some batches; all where there is no limit."""
+    kept: list[Batch] = []
+    left = limit
+    for batch in batches:
+        if left is not None and left <= 0:
+            break
+        whole = batch if left is None else Batch(*(part[:left] for part in batch))
+        kept.append(whole)
+        left = None if left is None else left - len(whole.y)
+    return kept
+
+
+def distinguished(names: Sequence[str]) -> list[str]:
+    """Paths with as many of their last parts as tell them apart, without the ending where the names allow it.
+
+    Example:
+        >>> distinguished(["a/x/best.ckpt", "b/x/best.ckpt", "c/last.ckpt"])
+        ['a/x/best', 'b/x/best', 'last']
+    """
+    parts = [
+        name.rpartition(".")[0].split("/") if "." in name.rpartition("/")[2] else name.split("/") for name in names
+    ]
+    depths = [1] * len(parts)
+    for _ in range(max((len(part) for part in parts), default=0)):
+        shown = ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]
+        depths = [
+            depth + (shown.count(name) > 1 and depth < len(part))
+            for part, depth, name in zip(parts, depths, shown, strict=True)
+        ]
+    return ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]
+
+
+def renamed(model: Model, recipe: str) -> Model:
+    """The same model under another name."""
+    return replace(model, recipe=recipe)

@@ -1,0 +1,136 @@
+"""Take measurements of a classifier, those that are recorded already left out, and keep what was found."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from eval.records.measurements import Measurement
+from eval.records.provenance import provenance
+from eval.records.record import Record
+from eval.records.store import ModelFolder
+from eval.records.subject import Model, Subject, chosen_samples
+from eval.robustness.passes import CountPasses
+from generators.checkpoints import digest
+from training.data import Batch, DataSet, SplitName
+
+
+@dataclass
+class Taken:
+    """What came of several measurements.
+
+    Attributes:
+        records: of those that were taken now or before, in the order in which they were wanted.
+        failures: a sentence for each that failed.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """A classifier and the samples that it is measured on.
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`; left as it was found.
+        data: the data set.
+        batches: of its samples.
+        model: how the classifier is called.
+        subject: what the records are about.
+    """
+
+    classifier: nn.Module
+    data: DataSet
+    batches: Sequence[Batch]
+    model: Model
+    subject: Subject
+
+    @classmethod
+    def of(
+        cls,
+        classifier: nn.Module,
+        data: DataSet,
+        model: Model,
+        *,
+        split: SplitName = "test",
+        limit: int | None = None,
+        network: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
+    ) -> "Sitting":
+        """A classifier with the first samples of a split.
+
+        Args:
+            classifier: left as it was found.
+            data: the data set.
+            model: how the classifier is called.
+            split: of the data set.
+            limit: only that many samples, the first ones; None for all.
+            network: what the weights were loaded into; the name of the class if not given.
+            training: configuration of the training, as far as it is known.
+
+        Raises:
+            ValueError: if `limit` is below 1, there is no sample, or the number of logits is not that of the classes.
+        """
+        batches, samples = chosen_samples(data, split, limit)
+        device = next((p.device for p in classifier.parameters()), torch.device("cpu"))
+        described = network or {"network": type(classifier).__name__}
+        subject = Subject(samples, described, digest(classifier), training or {})
+        on_device = [Batch(*(part.to(device) for part in batch)) for batch in batches]
+        return cls(classifier, data, on_device, model, subject)
+
+    def take(self, measurement: Measurement) -> tuple[Record, pd.DataFrame]:
+        """One measurement: the record, and a table with one row per sample."""
+        counted = CountPasses(self.classifier)
+        started = time.perf_counter()
+        outcome = measurement(counted, self.data, self.batches)
+        record = Record(
+            model=self.model,
+            quantity=measurement.quantity(self.data),
+            subject=self.subject,
+            value=outcome.value,
+            samples=len(outcome.per_sample),
+            invalid=outcome.invalid,
+            interval=outcome.interval,
+            details=outcome.details,
+            forward_passes=counted.forward_passes,
+            backward_passes=counted.backward_passes,
+            seconds=time.perf_counter() - started,
+            provenance=provenance(),
+        )
+        return record, outcome.per_sample
+
+    def take_all(
+        self,
+        wanted: Iterable[Measurement],
+        folder: ModelFolder,
+        notify: Callable[[Measurement], None] = lambda measurement: None,
+    ) -> Taken:
+        """Take what is not recorded in a folder yet, and record it there.
+
+        One that fails does not keep the others from being taken.
+
+        Args:
+            wanted: the measurements.
+            folder: of the model.
+            notify: is told each measurement before it is taken.
+
+        Raises:
+            ValueError: if a record that is there is damaged.
+        """
+        taken = Taken()
+        for measurement in wanted:
+            quantity = measurement.quantity(self.data)
+            if found := folder.find(quantity, self.subject):
+                taken.records.append(found)
+                continue
+            notify(measurement)
+            try:
+                taken.records.append(folder.write(*self.take(measurement)))
+            except (ValueError, RuntimeError) as error:
+                taken.failures.append(f"{self.model.data}, {self.model.recipe}: {quantity.title} failed: {error}")
+        return taken

@@ -1,0 +1,65 @@
+"""Numbers as text: as many digits as mean something, with the spread over models or the interval over samples."""
+
+import math
+from collections.abc import Sequence
+
+from eval.records import Quantity, Record
+from eval.records.quantity import SHARES
+
+SIGNED = ("alpha_dx", "alpha_x", "cosine", "residual_similarity")
+"""Kinds that lie in [−1, 1] and have three digits after the point."""
+
+
+def cell(records: Sequence[Record]) -> str:
+    """One quantity of the models of a row: mean ± deviation over several models, else value and interval."""
+    values = [record.value for record in records]
+    mean, quantity = sum(values) / len(values), records[0].quantity
+    ceilings = [r.details["epsilon_max"] for r in records if "epsilon_max" in r.details]
+    if math.isinf(mean) and ceilings and quantity.kind == "epsilon50":
+        return f"> {float(max(ceilings)):.4g}"
+    if not mean and ceilings and quantity.kind == "tau50":
+        return f"< {1 / float(max(ceilings)):.2g}"
+    if len(values) > 1:
+        return spread(quantity, mean, deviation(values))
+    return with_interval(quantity, mean, records[0].interval)
+
+
+def deviation(values: Sequence[float]) -> float:
+    """The standard deviation of a sample; NaN where a value is not finite."""
+    mean = sum(values) / len(values)
+    return (
+        math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+        if math.isfinite(mean)
+        else math.nan
+    )
+
+
+def spread(quantity: Quantity, mean: float, over: float | None) -> str:
+    """A mean and its deviation; the mean alone where there is none."""
+    return number(quantity, mean) + (
+        "" if over is None or math.isnan(over) else f" ± {number(quantity, over, like=mean)}"
+    )
+
+
+def with_interval(quantity: Quantity, value: float, interval: tuple[float, float]) -> str:
+    """A value and its interval; the value alone where there is none."""
+    if not math.isfinite(value) or any(map(math.isnan, interval)):
+        return number(quantity, value)
+    low, high = (number(quantity, end, like=value) for end in interval)
+    return f"{number(quantity, value)} [{low}, {high}]"
+
+
+def number(quantity: Quantity, value: float, like: float | None = None) -> str:
+    """A number with three digits that count, or as many digits after the point as `like` has.
+
+    Example:
+        >>> number(Quantity("epsilon50", "pgd", "L2"), 3.384), number(Quantity("accuracy"), 0.9937)
+        ('3.38', '99.4')
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞"
+    if quantity.kind in SHARES:
+        return f"{100 * value:.1f}"
+    reference = value if like is None else like
+    digits = 3 if quantity.kind in SIGNED or not reference else max(0, 2 - math.floor(math.log10(abs(reference))))
+    return f"{value:.{digits}f}"

@@ -1,0 +1,133 @@
+"""What a reader must be told beside a table: units, samples, estimators, networks, settings, and doubts."""
+
+import math
+from collections.abc import Iterable
+
+from eval.attacks import ATTACKS
+from eval.records import Record
+from eval.records.measurements import defaults
+from eval.records.quantity import titles
+from eval.report.rows import Row, interval
+
+CHANCE = 0.05
+"""How far above 1/C an accuracy must be not to be near chance."""
+NARROW = 0.75
+"""Part of the bounds that inputs should fill."""
+EFFORT = ("steps", "queries")
+"""Settings that are said whether or not they are the default."""
+
+
+def facts(rows: Iterable[Row]) -> list[str]:
+    """A sentence per row's samples: bounds, which are the unit of ε, split, n, networks, and estimators of Δx."""
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    for row in rows:
+        samples = row.samples
+        bounds = "of unknown bounds" if samples.bounds is None else f"in {interval(samples.bounds)}, the unit of ε"
+        head = f"{row.data}: inputs {bounds}; {samples.split} split, n = {samples.count}"
+        told = found.setdefault(head, {"network": {}, "Δx by": {}})
+        for record in row.records:
+            told["network"] |= dict.fromkeys(_network(record))
+            told["Δx by"] |= dict.fromkeys(_estimator(record))
+    return [
+        "; ".join([head, *(f"{name} {', '.join(values)}" for name, values in told.items() if values)]) + "."
+        for head, told in found.items()
+    ]
+
+
+def _network(record: Record) -> list[str]:
+    network = record.subject.network
+    if record.schema == 1:
+        return ["unknown"]
+    if "network" not in network:
+        return []
+    options = network.get("options") or {}
+    told = ", ".join(f"{key} {value}" for key, value in options.items())
+    return [f"{network['network']} ({told})" if told else str(network["network"])]
+
+
+def _estimator(record: Record) -> list[str]:
+    if record.quantity.kind != "alpha_dx":
+        return []
+    estimator = record.quantity.settings.get("estimator")
+    if estimator is None:
+        return [f"{record.quantity.settings.get('residual', 'unknown')} (estimator not recorded)"]
+    told = f" {estimator['digest']}" if estimator["digest"] else ""
+    return [f"{estimator['name']}{told}"]
+
+
+def settings(records: Iterable[Record]) -> list[str]:
+    """A sentence per attack with its effort, and with what is not the default."""
+    quantities = dict.fromkeys(r.quantity for r in records if r.quantity.attack and r.quantity.settings)
+    named = titles(quantities)
+    hidden = ("seed", "resolution", "curve_resolution", "epsilons", "leave_when_fooled", "batch_size")
+    sentences = []
+    for quantity in sorted(quantities, key=lambda quantity: quantity.rank):
+        usual = defaults(ATTACKS[quantity.attack].attack) if quantity.attack in ATTACKS else {}
+        shown = {
+            key: value
+            for key, value in quantity.settings.items()
+            if key in EFFORT or (key not in hidden and usual.get(key) != value)
+        }
+        if shown:
+            told = ", ".join(f"{key} {_written(value)}" for key, value in shown.items())
+            sentences.append(f"{named[quantity]}: {told}.")
+    return list(dict.fromkeys(sentences))
+
+
+def _written(value: object) -> object:
+    return value["written"] if isinstance(value, dict) and "written" in value else value
+
+
+def doubts(rows: Iterable[Row]) -> list[str]:
+    """A sentence for everything that makes a number mean less than it seems to."""
+    found: list[str] = []
+    for row in rows:
+        by_model: dict[str, list[Record]] = {}
+        for record in row.records:
+            by_model.setdefault(record.subject.model_key, []).append(record)
+        for records in by_model.values():
+            name = f"{row.data}, {row.recipe}, seed {records[0].model.seed}"
+            found += [f"{name}: {sentence}" for sentence in _doubts(records)]
+    return found
+
+
+def _doubts(records: list[Record]) -> list[str]:
+    found = []
+    accuracy = next((r for r in records if r.quantity.kind == "accuracy"), None)
+    if accuracy is not None:
+        found += _about_accuracy(accuracy)
+        robust = [r for r in records if r.quantity.kind == "epsilon50"]
+        if accuracy.value < 0.5 and robust:
+            found.append(
+                "more than half of the samples are wrong without attack, so that ε50% is 0 and says nothing."
+            )
+    for record in records:
+        if record.invalid and record.quantity.attack:
+            found.append(
+                f"{record.invalid} outputs of {record.quantity.attack_title} broke its rules and did not count."
+            )
+        elif record.invalid:
+            found.append(f"{record.quantity.title} left out {record.invalid} of {record.samples} samples.")
+    return found
+
+
+def _about_accuracy(record: Record) -> list[str]:
+    told = record.details
+    if "classes" not in told:
+        return []
+    found, chance = [], 1 / told["classes"]
+    if record.value <= chance + CHANCE:
+        found.append(f"accuracy {record.value:.1%} is near chance, {chance:.1%}: do weights, data and bounds fit?")
+    if told["probabilities"] > 0.5:
+        found.append("outputs look like probabilities, where attacks and margins need logits.")
+    if told["classes_seen"] == 1:
+        found.append("all samples are of one class.")
+    bounds = record.subject.samples.bounds
+    if bounds is not None and all(map(math.isfinite, bounds)):
+        low, high = map(float, told["inputs"])
+        if high - low < NARROW * (bounds[1] - bounds[0]):
+            found.append(
+                f"inputs fill only [{low:.3g}, {high:.3g}] of their bounds {interval(bounds)}: attacks may leave the "
+                "range of real images, and ε50% comes out too small. State the bounds that the images have."
+            )
+    return found

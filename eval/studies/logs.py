@@ -1,0 +1,61 @@
+"""What training logged about its gradients becomes records of the model that was kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from eval.records.intervals import mean_interval
+from eval.records.provenance import provenance
+from eval.records.quantity import Quantity
+from eval.records.record import Record
+from eval.records.subject import Model, Subject
+
+LOGGED = {"gop_frequency": "train_gop_frequency", "mu": "train_mu", "cosine": "train_cosine"}
+"""What is kept of a training log, by the kind of the record."""
+
+
+def training_records(
+    model: Model, subject: Subject, folder: Path, checkpoint: Path
+) -> Iterator[tuple[Record, pd.DataFrame]]:
+    """Means over the epochs that made a checkpoint, with every epoch beside; nothing if gradients were not combined.
+
+    Args:
+        model: how it is called.
+        subject: what the records are about.
+        folder: of the training, with its logs; a run that was resumed has several, of which the later hold.
+        checkpoint: the one that was kept; epochs after it are left out.
+    """
+    logs = [pd.read_csv(file) for file in sorted(folder.rglob("metrics.csv"), key=_version)]
+    last = epoch_of(checkpoint)
+    for kind, logged in LOGGED.items():
+        columns = [log[["epoch", logged]].dropna() for log in logs if logged in log]
+        if not columns:
+            continue
+        epochs = pd.concat(columns).drop_duplicates("epoch", keep="last").rename(columns={logged: kind})
+        epochs = epochs[epochs.epoch <= last].sort_values("epoch")
+        if epochs.empty:
+            continue
+        settings = {"source": "training log", "samples": "epochs up to the best"}
+        record = Record(
+            model,
+            Quantity(kind, settings=settings),
+            subject,
+            float(epochs[kind].mean()),
+            len(epochs),
+            interval=mean_interval(epochs[kind].to_numpy()),
+            provenance=provenance(),
+        )
+        yield record, epochs
+
+
+def epoch_of(checkpoint: Path) -> int:
+    """The epoch that a checkpoint of Lightning was made in."""
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"])
+
+
+def _version(file: Path) -> tuple[int, str]:
+    """Lightning numbers the logs of a folder: version_2 comes before version_10."""
+    number = file.parent.name.rpartition("_")[2]
+    return (int(number) if number.isdigit() else -1, str(file))
