@@ -94,8 +94,10 @@ class Judge:
 
 def check_count(value: int, name: str) -> None:
     """Refuse what is no number of things."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"`{name}` should be an integer of at least 1. Found {value!r}.")
+    if not isinstance(value, int):
+        raise ValueError(f"`{name}` should be a whole number. Found {value!r}.")
+    if value < 1:
+        raise ValueError(f"`{name}` should be at least 1. Found {value}.")
 
 
 def check_unbound(attack: Attack, **given: Any) -> None:

@@ -191,4 +191,5 @@ def _name(attack: Callable[..., Tensor]) -> str:
 
 
 def _listed(names: list[str]) -> str:
+    names = list(dict.fromkeys(names))
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

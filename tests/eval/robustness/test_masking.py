@@ -245,7 +245,7 @@ def test_cost_is_modest(plain: nn.Module, digits: Samples) -> None:
         ({"epsilon": 0.0}, "`epsilon` should be above 0 and finite. Found 0.0"),
         ({"epsilon": float("inf")}, "`epsilon` should be above 0 and finite. Found inf"),
         ({"epsilon": float("nan")}, "`epsilon` should be above 0 and finite. Found nan"),
-        ({"steps": 0}, "`steps` should be an integer of at least 1. Found 0"),
+        ({"steps": 0}, "`steps` should be at least 1. Found 0"),
         ({"bounds": (0.0, 1.0)}, r"`x` should lie within `bounds` \(0.0, 1.0\)"),
     ],
 )
