@@ -39,7 +39,8 @@ def gradient_if_any(scores: Float[Tensor, " B"], x: Float[Tensor, "B *shape"]) -
 
 
 def has_gradient(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> bool:
-    """Whether the logits have a graph to the input, without which no attack by gradient can work."""
+    """Whether the logits have a graph to the input, with a gradient that is finite somewhere."""
     with evaluating(classifier), differentiable():
         variable = as_variable(x)
-        return gradient_if_any(logits_of(classifier, variable).sum(dim=1), variable) is not None
+        gradient = gradient_if_any(logits_of(classifier, variable).sum(dim=1), variable)
+    return gradient is not None and bool(gradient.isfinite().any())

@@ -145,7 +145,7 @@ def masking_verdict(
     batch_size: int = 512,
     seed: int = 0,
 ) -> MaskingVerdict:
-    """Look for signs of gradient masking at ε50% under PGD, or, where the logits have no graph, under a black box.
+    """Look for signs of gradient masking at ε50% under PGD, or, where there is no gradient, under a black box.
 
     Where less or more than half of the samples are wrong at any strength, an eighth of the largest one is taken.
 
@@ -166,7 +166,10 @@ def masking_verdict(
     Raises:
         ValueError: as `critical_radii` and `masking_signs`, but not where no sample is classified correctly.
     """
+    check_choice(norm, get_args(Norm), "norm")
     check_count(steps, "steps")
+    check_count(batch_size, "batch_size")
+    check_unbound(black_box, norm=norm, bounds=bounds)
     few = list(_first(batches, limit))
     options: dict[str, Any] = {"bounds": bounds, "norm": norm, "batch_size": batch_size, "seed": seed}
     radii = _radii(classifier, few, steps, black_box, options)
@@ -183,9 +186,10 @@ def _first(batches: Iterable[Any], limit: int | None) -> Iterator[tuple[Tensor, 
     for batch in batches:
         if left <= 0:
             return
-        kept = int(min(len(batch[1]), left))
-        yield batch[0][:kept], batch[1][:kept]
-        left -= kept
+        x, y = batch[0], batch[1]
+        # What fits is not cut, so that labels of another number than inputs are noticed.
+        yield (x, y) if len(x) <= left else (x[: int(left)], y[: int(left)])
+        left -= len(x)
 
 
 def _radii(
@@ -193,17 +197,17 @@ def _radii(
 ) -> Radii:
     """Coarse ε50% under an attack that can work."""
     guided = partial(guided_pgd, steps=steps, leave_when_fooled=True)
-    attack = guided if _has_gradient(classifier, few, options["bounds"]) else black_box
+    attack = guided if _has_gradient(classifier, few, options) else black_box
     return critical_radii(classifier, few, attack, resolution=0.05, only="median", **options)
 
 
-def _has_gradient(classifier: nn.Module, few: list[tuple[Tensor, Tensor]], bounds: tuple[float, float]) -> bool:
-    """Whether there is a graph from the logits to the first input; True where there is none to look at."""
+def _has_gradient(classifier: nn.Module, few: list[tuple[Tensor, Tensor]], options: dict[str, Any]) -> bool:
+    """Whether there is a gradient at the first inputs; True where there is none to look at."""
     for x, _ in few:
-        check_inputs(x, bounds)
+        check_inputs(x, options["bounds"])
         if len(x):
             device = next((p.device for p in classifier.parameters()), x.device)
-            return has_gradient(classifier, x[:1].to(device))
+            return has_gradient(classifier, x[: options["batch_size"]].to(device))
     return True
 
 

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -8,11 +9,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from eval.attacks.square import square_attack
-from eval.robustness.masking import Sign, masking_signs, summary
+from eval.robustness.masking import Sign, masking_signs, masking_verdict, summary
 from eval.robustness.passes import CountPasses
+from eval.robustness.radii import critical_radii, median
 from tests.alignment.classifiers import Answer, Detached
 from tests.eval.classifiers import Half, Radial, half_problem, known_radii
 from tests.properties import unchanged
+from training import pgd
 from training.classifier import Classifier
 from training.data.digits import Digits
 from training.data.spheres import Spheres
@@ -156,6 +159,21 @@ def test_class_that_gradients_overlook_is_no_sign_where_they_find_it_when_told()
     assert figure(signs, HUGE) == 100
 
 
+@pytest.mark.parametrize(("boundary", "alone"), [(0.5 + 1e-7, 0.0), (0.52, 0.0), (0.53, 100.0)])
+def test_gradient_attack_that_needs_up_to_a_twentieth_more_is_not_weaker(boundary: float, alone: float) -> None:
+    """The boundary is beyond ε for PGD; the black box knows a point below ε, which no gradient shows."""
+
+    def gap(x: Tensor) -> Tensor:
+        score = torch.where((x - 0.3).abs() < 1e-9, 1.0, x - boundary)
+        return torch.cat([-score, score], dim=1)
+
+    def knowing(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: object) -> Tensor:
+        return torch.full_like(x, 0.3)
+
+    x, y = torch.zeros(5, 1, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
+    assert figure(look(Answer(gap), [(x, y)], epsilon=0.5, steps=10, black_box=knowing), BLACK_BOX) == alone
+
+
 def test_lying_black_box_is_not_believed() -> None:
     def liar(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: object) -> Tensor:
         return -x
@@ -230,6 +248,55 @@ def test_verdict_leaves_no_trace() -> None:
     classifier.train()
     with unchanged(classifier), torch.inference_mode():
         look(classifier, [(x, y)], epsilon=0.1, **QUICK)
+
+
+@pytest.mark.parametrize("limit", [None, 70])
+def test_verdict_looks_at_its_own_epsilon50(limit: int | None, plain: nn.Module, digits: Samples) -> None:
+    found = masking_verdict(plain, digits, bounds=(-1.0, 1.0), limit=limit, seed=2, **QUICK)
+    x, y = (torch.cat(parts)[:limit] for parts in zip(*digits, strict=True))
+    attack = partial(pgd, steps=QUICK["steps"], leave_when_fooled=True)
+    radii = critical_radii(plain, [(x, y)], attack, bounds=(-1.0, 1.0), resolution=0.05, only="median", seed=2)
+    assert found.epsilon == radii.epsilon50
+    assert found.signs == look(plain, [(x, y)], epsilon=found.epsilon, seed=2, **QUICK)
+    assert not caught(found.signs)
+
+
+def test_verdict_where_there_is_no_graph_starts_from_the_black_box() -> None:
+    def optimal(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: object) -> Tensor:
+        return x + (strength * 0.999999)[:, None] * (1 - 2 * y[:, None]) * half.slope.detach().sign()
+
+    half, x, y = half_problem(81)
+    known = median(known_radii(half, x, y, "Linf"))
+    for network in (Detached(half, trainable=True), Detached(half, trainable=False)):
+        found = masking_verdict(network, [(x, y)], bounds=(-1.0, 1.0), steps=3, black_box=optimal)
+        assert known <= found.epsilon <= 1.06 * known
+        assert caught(found.signs) >= {GRADIENT, HUGE, BLACK_BOX}
+
+
+def test_verdict_where_gradients_are_nan_is_a_verdict(plain: nn.Module, digits: Samples) -> None:
+    masked = Answer(partial(MASKED["NaN gradient"][0], plain))
+    found = masking_verdict(masked, digits, bounds=(-1.0, 1.0), **QUICK)
+    assert found.epsilon < 0.3
+    assert caught(found.signs) >= {GRADIENT, HUGE, BLACK_BOX}
+
+
+def test_gradient_that_is_nan_at_some_samples_is_counted_there_and_followed_elsewhere() -> None:
+    def partly(x: Tensor) -> Tensor:
+        return half(x) + torch.where(x[:, :1] > 0, 0 * x[:, :1], 1).sqrt()
+
+    half, x, y = half_problem(60)
+    y = half(x).argmax(dim=1)
+    signs = look(Answer(partly), [(x, y)], epsilon=1.0, steps=20, black_box=nobody)
+    share = 100 * float((x[:, 0] > 0).double().mean())
+    assert figure(signs, GRADIENT) == pytest.approx(share)
+    assert figure(signs, HUGE) == 0
+
+
+def test_verdict_where_nothing_is_correct_says_so() -> None:
+    classifier, x, _ = half_problem(6)
+    found = masking_verdict(classifier, [(x, 1 - classifier(x).argmax(dim=1))], bounds=(-1.0, 1.0))
+    assert math.isnan(found.epsilon)
+    assert summary(found.signs) == "No sample is classified correctly, so nothing can be said."
 
 
 def test_cost_is_modest(plain: nn.Module, digits: Samples) -> None:

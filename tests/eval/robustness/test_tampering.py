@@ -161,7 +161,9 @@ def test_writing_to_weights_is_refused(name: str) -> None:
         written(classifier)
 
     written, where, at_once = WRITTEN[name]
-    with pytest.raises(ValueError, match=rf"parameters and buffers as they are\. Found that tampering wrote to .*{where}"):
+    with pytest.raises(
+        ValueError, match=rf"parameters and buffers as they are\. Found that tampering wrote to .*{where}"
+    ):
         measured(changing(change), *problem())
     assert (len(calls) == 1) == at_once
 
@@ -173,13 +175,11 @@ def test_writing_to_weights_is_refused_by_every_search() -> None:
         by_data(classifier)
         return x
 
-    with pytest.raises(ValueError, match="minimal wrote to 1.weight"):
+    with pytest.raises(ValueError, match=r"minimal wrote to 1\.weight"):
         minimal_radii(classifier, [(x, y)], minimal, bounds=(-1.0, 1.0))
     classifier, x, y = problem()
-    with pytest.raises(ValueError, match="tampering wrote to 1.weight"):
-        masking_signs(
-            classifier, [(x, y)], epsilon=1e-4, bounds=(-1.0, 1.0), steps=1, black_box=changing(by_data)
-        )
+    with pytest.raises(ValueError, match=r"tampering wrote to 1\.weight"):
+        masking_signs(classifier, [(x, y)], epsilon=1e-4, bounds=(-1.0, 1.0), steps=1, black_box=changing(by_data))
 
 
 def test_weights_that_were_written_back_are_accepted() -> None:
