@@ -2,6 +2,15 @@
 
 from eval.attacks import spatial_attack, square_attack
 from eval.robustness.masking import Sign, masking_signs
-from eval.robustness.radii import Radii, critical_radii, minimal_radii
+from eval.robustness.radii import Radii, critical_radii, median_interval, minimal_radii
 
-__all__ = ["Radii", "Sign", "critical_radii", "masking_signs", "minimal_radii", "spatial_attack", "square_attack"]
+__all__ = [
+    "Radii",
+    "Sign",
+    "critical_radii",
+    "masking_signs",
+    "median_interval",
+    "minimal_radii",
+    "spatial_attack",
+    "square_attack",
+]

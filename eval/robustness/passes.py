@@ -2,12 +2,14 @@
 
 from torch import Tensor, nn
 
+from alignment.gradients import logits_of
+
 
 class CountPasses(nn.Module):
     """A classifier that counts what is asked of it, in samples: a batch of 64 is 64 passes.
 
     Args:
-        classifier: any module whose answer is a tensor.
+        classifier: from `(B, *shape)` to logits `(B, C)`; its output is read as `alignment.logits_of` reads it.
     """
 
     def __init__(self, classifier: nn.Module) -> None:
@@ -15,11 +17,12 @@ class CountPasses(nn.Module):
         self.classifier = classifier
         self.forward_passes = 0
         self.backward_passes = 0
-        self.train(classifier.training)
+        # Of this module alone: `train` would flip every part of the classifier that is in another mode.
+        self.training = classifier.training
 
     def forward(self, x: Tensor) -> Tensor:
-        """The classifier's answer."""
-        logits = self.classifier(x)
+        """The classifier's logits."""
+        logits = logits_of(self.classifier, x)
         self.forward_passes += len(x)
         if logits.requires_grad:
             logits.register_hook(self._count_backward)

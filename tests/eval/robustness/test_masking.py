@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -8,11 +9,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from eval.attacks.square import square_attack
-from eval.robustness.masking import Sign, masking_signs, summary
+from eval.robustness.masking import Sign, masking_signs, masking_verdict, summary
 from eval.robustness.passes import CountPasses
+from eval.robustness.radii import critical_radii, median
 from tests.alignment.classifiers import Answer, Detached
 from tests.eval.classifiers import Half, Radial, half_problem, known_radii
 from tests.properties import unchanged
+from training import pgd
 from training.classifier import Classifier
 from training.data.digits import Digits
 from training.data.spheres import Spheres
@@ -25,8 +28,9 @@ RISES = "accuracy rises with ε"
 SINGLE = "single step is stronger"
 EFFORT = "more effort still gains"
 GRADIENT = "no gradient"
-DIFFER = "answers differ"
+DIFFER = "outputs differ"
 SOFTMAX = "softmax as logits"
+look = partial(masking_signs, bounds=(-1.0, 1.0))
 NAMES = [BLACK_BOX, HUGE, RISES, SINGLE, EFFORT, GRADIENT, DIFFER, SOFTMAX]
 
 Network = Callable[[Tensor], Tensor]
@@ -98,7 +102,7 @@ def nobody(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: o
 def test_model_built_to_mask_is_caught(name: str, plain: nn.Module, digits: Samples) -> None:
     built, expected = MASKED[name]
     masked = Answer(partial(built, plain))
-    assert caught(masking_signs(masked, digits, epsilon=0.2, **QUICK)) >= expected
+    assert caught(look(masked, digits, epsilon=0.2, **QUICK)) >= expected
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,7 @@ def test_model_built_to_mask_is_caught(name: str, plain: nn.Module, digits: Samp
 def test_honest_model_is_not_caught(
     network: str, epsilon: float, digits: Samples, request: pytest.FixtureRequest
 ) -> None:
-    signs = masking_signs(request.getfixturevalue(network), digits, epsilon=epsilon, **QUICK)
+    signs = look(request.getfixturevalue(network), digits, epsilon=epsilon, **QUICK)
     assert [sign.name for sign in signs] == NAMES
     assert not caught(signs)
 
@@ -120,10 +124,10 @@ def test_honest_model_is_not_caught(
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
 def test_linear_and_radial_classifiers_have_no_sign(norm: str) -> None:
     classifier, x, y = half_problem(60)
-    assert not caught(masking_signs(classifier, [(x, y)], epsilon=0.03, norm=norm, **QUICK))
+    assert not caught(look(classifier, [(x, y)], epsilon=0.03, norm=norm, **QUICK))
     sphere = next(iter(Spheres(30).batches("test")))
     far = (-float("inf"), float("inf"))
-    assert not caught(masking_signs(Radial(), [(sphere.x, sphere.y)], epsilon=0.1, norm=norm, bounds=far, **QUICK))
+    assert not caught(look(Radial(), [(sphere.x, sphere.y)], epsilon=0.1, norm=norm, bounds=far, **QUICK))
 
 
 @pytest.mark.parametrize("trainable", [True, False])
@@ -133,7 +137,7 @@ def test_figures_of_a_classifier_without_gradient_are_known(trainable: bool) -> 
 
     half, x, y = half_problem(80)
     radii = known_radii(half, x, y, "Linf")
-    signs = masking_signs(Detached(half, trainable=trainable), [(x, y)], epsilon=0.02, black_box=optimal)
+    signs = look(Detached(half, trainable=trainable), [(x, y)], epsilon=0.02, black_box=optimal)
     right, fragile = 100 * float((radii > 0).double().mean()), (radii > 0) & (radii < 0.02 * 0.999999)
     assert figure(signs, HUGE) == figure(signs, GRADIENT) == pytest.approx(right)
     assert figure(signs, BLACK_BOX) == pytest.approx(100 * float(fragile.double().mean()))
@@ -150,9 +154,24 @@ def test_class_that_gradients_overlook_is_no_sign_where_they_find_it_when_told()
         return x + 0.999999 * strength[:, None]
 
     x, y = torch.zeros(50, 1), torch.zeros(50, dtype=torch.int64)
-    signs = masking_signs(Answer(overlooked), [(x, y)], epsilon=0.5, black_box=upwards)
+    signs = look(Answer(overlooked), [(x, y)], epsilon=0.5, black_box=upwards)
     assert figure(signs, BLACK_BOX) == 0
     assert figure(signs, HUGE) == 100
+
+
+@pytest.mark.parametrize(("boundary", "alone"), [(0.5 + 1e-7, 0.0), (0.52, 0.0), (0.53, 100.0)])
+def test_gradient_attack_that_needs_up_to_a_twentieth_more_is_not_weaker(boundary: float, alone: float) -> None:
+    """The boundary is beyond ε for PGD; the black box knows a point below ε, which no gradient shows."""
+
+    def gap(x: Tensor) -> Tensor:
+        score = torch.where((x - 0.3).abs() < 1e-9, 1.0, x - boundary)
+        return torch.cat([-score, score], dim=1)
+
+    def knowing(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: object) -> Tensor:
+        return torch.full_like(x, 0.3)
+
+    x, y = torch.zeros(5, 1, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
+    assert figure(look(Answer(gap), [(x, y)], epsilon=0.5, steps=10, black_box=knowing), BLACK_BOX) == alone
 
 
 def test_lying_black_box_is_not_believed() -> None:
@@ -161,7 +180,7 @@ def test_lying_black_box_is_not_believed() -> None:
 
     classifier, x, _ = half_problem(40)
     x = x.sign() / 2
-    signs = masking_signs(classifier, [(x, classifier(x).argmax(dim=1))], epsilon=0.01, black_box=liar)
+    signs = look(classifier, [(x, classifier(x).argmax(dim=1))], epsilon=0.01, black_box=liar)
     assert figure(signs, BLACK_BOX) == 0
 
 
@@ -175,7 +194,7 @@ def test_difference_between_answers_is_relative_to_the_largest_logit(drift: floa
             return (1 + drift * self.calls) * super().forward(x)
 
     x, y = torch.tensor([[3.0], [-8.0]]) / 10, torch.tensor([1, 0])
-    signs = masking_signs(Drifting(torch.full((1,), 1e4)), [(x, y)], epsilon=0.1, black_box=nobody)
+    signs = look(Drifting(torch.full((1,), 1e4)), [(x, y)], epsilon=0.1, black_box=nobody)
     assert drift / 2 < figure(signs, DIFFER) < 10 * drift
     assert (DIFFER in caught(signs)) == expected
 
@@ -185,19 +204,19 @@ def test_probabilities_are_known_by_sign_and_sum() -> None:
     p = torch.tensor([0.5, 0.3, 0.2])
     for shown, expected in [(p, 100.0), (p + 0.001, 0.0), (torch.tensor([1.5, 0.3, -0.8]), 0.0)]:
         masked = Answer(lambda x, shown=shown: shown + 0 * x)
-        signs = masking_signs(masked, [(x, y)], epsilon=0.1, steps=1, black_box=nobody)
+        signs = look(masked, [(x, y)], epsilon=0.1, steps=1, black_box=nobody)
         assert figure(signs, SOFTMAX) == expected
 
 
 def test_huge_epsilon_is_tried_from_the_sample_itself(plain: nn.Module, digits: Samples) -> None:
     quantised = Answer(partial(MASKED["quantised input"][0], plain))
-    signs = masking_signs(quantised, digits, epsilon=0.2, steps=2, black_box=nobody)
+    signs = look(quantised, digits, epsilon=0.2, steps=2, black_box=nobody)
     assert figure(signs, HUGE) == figure(signs, GRADIENT) > 90
 
 
 def test_sign_says_its_figure_and_can_be_stored(plain: nn.Module, digits: Samples) -> None:
     quantised = Answer(partial(MASKED["quantised input"][0], plain))
-    for sign in masking_signs(quantised, digits, epsilon=0.2, **QUICK):
+    for sign in look(quantised, digits, epsilon=0.2, **QUICK):
         stored = asdict(sign)
         assert [type(value) for value in stored.values()] == [str, float, float, bool, int, str]
         assert sign.caught == (sign.figure > sign.limit)
@@ -218,8 +237,8 @@ def test_summary_holds_what_was_caught_and_nothing_else() -> None:
 
 def test_same_seed_gives_the_same_signs_whatever_the_batches(plain: nn.Module, digits: Samples) -> None:
     x, y = (torch.cat(parts) for parts in zip(*digits, strict=True))
-    first = masking_signs(plain, digits, epsilon=0.2, seed=1, **QUICK)
-    assert first == masking_signs(plain, [(x, y)], epsilon=0.2, seed=1, **QUICK)
+    first = look(plain, digits, epsilon=0.2, seed=1, **QUICK)
+    assert first == look(plain, [(x, y)], epsilon=0.2, seed=1, **QUICK)
 
 
 def test_verdict_leaves_no_trace() -> None:
@@ -228,12 +247,61 @@ def test_verdict_leaves_no_trace() -> None:
     y = classifier.eval()(x).argmax(dim=1)
     classifier.train()
     with unchanged(classifier), torch.inference_mode():
-        masking_signs(classifier, [(x, y)], epsilon=0.1, **QUICK)
+        look(classifier, [(x, y)], epsilon=0.1, **QUICK)
+
+
+@pytest.mark.parametrize("limit", [None, 70])
+def test_verdict_looks_at_its_own_epsilon50(limit: int | None, plain: nn.Module, digits: Samples) -> None:
+    found = masking_verdict(plain, digits, bounds=(-1.0, 1.0), limit=limit, seed=2, **QUICK)
+    x, y = (torch.cat(parts)[:limit] for parts in zip(*digits, strict=True))
+    attack = partial(pgd, steps=QUICK["steps"], leave_when_fooled=True)
+    radii = critical_radii(plain, [(x, y)], attack, bounds=(-1.0, 1.0), resolution=0.05, only="median", seed=2)
+    assert found.epsilon == radii.epsilon50
+    assert found.signs == look(plain, [(x, y)], epsilon=found.epsilon, seed=2, **QUICK)
+    assert not caught(found.signs)
+
+
+def test_verdict_where_there_is_no_graph_starts_from_the_black_box() -> None:
+    def optimal(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: object) -> Tensor:
+        return x + (strength * 0.999999)[:, None] * (1 - 2 * y[:, None]) * half.slope.detach().sign()
+
+    half, x, y = half_problem(81)
+    known = median(known_radii(half, x, y, "Linf"))
+    for network in (Detached(half, trainable=True), Detached(half, trainable=False)):
+        found = masking_verdict(network, [(x, y)], bounds=(-1.0, 1.0), steps=3, black_box=optimal)
+        assert known <= found.epsilon <= 1.06 * known
+        assert caught(found.signs) >= {GRADIENT, HUGE, BLACK_BOX}
+
+
+def test_verdict_where_gradients_are_nan_is_a_verdict(plain: nn.Module, digits: Samples) -> None:
+    masked = Answer(partial(MASKED["NaN gradient"][0], plain))
+    found = masking_verdict(masked, digits, bounds=(-1.0, 1.0), **QUICK)
+    assert found.epsilon < 0.3
+    assert caught(found.signs) >= {GRADIENT, HUGE, BLACK_BOX}
+
+
+def test_gradient_that_is_nan_at_some_samples_is_counted_there_and_followed_elsewhere() -> None:
+    def partly(x: Tensor) -> Tensor:
+        return half(x) + torch.where(x[:, :1] > 0, 0 * x[:, :1], 1).sqrt()
+
+    half, x, y = half_problem(60)
+    y = half(x).argmax(dim=1)
+    signs = look(Answer(partly), [(x, y)], epsilon=1.0, steps=20, black_box=nobody)
+    share = 100 * float((x[:, 0] > 0).double().mean())
+    assert figure(signs, GRADIENT) == pytest.approx(share)
+    assert figure(signs, HUGE) == 0
+
+
+def test_verdict_where_nothing_is_correct_says_so() -> None:
+    classifier, x, _ = half_problem(6)
+    found = masking_verdict(classifier, [(x, 1 - classifier(x).argmax(dim=1))], bounds=(-1.0, 1.0))
+    assert math.isnan(found.epsilon)
+    assert summary(found.signs) == "No sample is classified correctly, so nothing can be said."
 
 
 def test_cost_is_modest(plain: nn.Module, digits: Samples) -> None:
     counted = CountPasses(plain)
-    masking_signs(counted, digits, epsilon=0.2, steps=40, black_box=nobody)
+    look(counted, digits, epsilon=0.2, steps=40, black_box=nobody)
     assert counted.backward_passes < 500 * 100
     assert counted.forward_passes < 550 * 100
 
@@ -251,17 +319,17 @@ def test_cost_is_modest(plain: nn.Module, digits: Samples) -> None:
 def test_bad_options_are_refused(options: dict, message: str) -> None:
     classifier, x, y = half_problem(4)
     with pytest.raises(ValueError, match=message):
-        masking_signs(classifier, [(x, y)], **({"epsilon": 0.1} | options))
+        look(classifier, [(x, y)], **({"epsilon": 0.1} | options))
 
 
 def test_bad_samples_are_refused() -> None:
     classifier, x, _ = half_problem(4)
     y = classifier(x).argmax(dim=1)
     with pytest.raises(ValueError, match="`batches` should hold at least one sample"):
-        masking_signs(classifier, [], epsilon=0.1)
+        look(classifier, [], epsilon=0.1)
     with pytest.raises(ValueError, match=r"`classifier` should be right about a sample\. Found 4"):
-        masking_signs(classifier, [(x, 1 - y)], epsilon=0.1)
+        look(classifier, [(x, 1 - y)], epsilon=0.1)
     with pytest.raises(ValueError, match=r"`y` should lie in \[0, 2\)"):
-        masking_signs(classifier, [(x, y + 2)], epsilon=0.1)
+        look(classifier, [(x, y + 2)], epsilon=0.1)
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
-        masking_signs(Half(torch.full((6,), torch.nan)), [(x, y)], epsilon=0.1)
+        look(Half(torch.full((6,), torch.nan)), [(x, y)], epsilon=0.1)

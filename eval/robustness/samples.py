@@ -1,0 +1,74 @@
+"""The samples that are attacked, and the classifier's output for them as they are."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from alignment.contracts import check_finite, check_labels, check_same_shape
+from alignment.gradients import evaluating, logits_of
+from training.attacks import ORDER, Norm, check_inputs
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs with their true classes and clean logits.
+
+    Attributes:
+        x: inputs, `(N, *shape)`, on the device that they came from.
+        y: true classes, `(N,)`, on the CPU.
+        logits: of the inputs, `(N, C)`, on the CPU.
+    """
+
+    x: Float[Tensor, "N *shape"]
+    y: Int[Tensor, " N"]
+    logits: Float[Tensor, "N C"]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def gathered(
+    classifier: nn.Module, batches: Iterable[Any], bounds: tuple[float, float], batch_size: int, device: torch.device
+) -> Samples:
+    """The samples of all batches.
+
+    Raises:
+        ValueError: if there is no sample, inputs are no floating-point tensors of one shape, NaN or outside the
+            bounds, labels are not one integer in [0, C) per sample, or the classifier's logits are not finite.
+    """
+    pairs = [(batch[0], batch[1]) for batch in batches]
+    for x, _ in pairs:
+        check_inputs(x, bounds)
+        check_same_shape(x[:0], pairs[0][0][:0], "x", "x of the first batch")
+    if not any(len(x) for x, _ in pairs):
+        raise ValueError("`batches` should hold at least one sample. Found none.")
+    x = torch.cat([x for x, _ in pairs])
+    logits = clean_logits(classifier, x, batch_size, device)
+    check_finite(logits, "classifier(x)")
+    for part, y in pairs:
+        check_labels(y, len(part), logits.shape[1])
+    return Samples(x, torch.cat([y for _, y in pairs]).cpu(), logits)
+
+
+def clean_logits(
+    classifier: nn.Module, x: Float[Tensor, "N *shape"], batch_size: int, device: torch.device
+) -> Float[Tensor, "N C"]:
+    """Logits of inputs in evaluation mode, `(N, C)` on the CPU."""
+    with evaluating(classifier), torch.no_grad():
+        # A copy, since a classifier may normalise its input in place.
+        parts = [logits_of(classifier, part.to(device, copy=True)).cpu() for part in x.split(batch_size)]
+    return torch.cat(parts)
+
+
+def largest_strength(x: Float[Tensor, "B *shape"], norm: Norm, bounds: tuple[float, float]) -> float:
+    """The diameter of the legal range, or, where there is none, the largest norm of an input."""
+    width = bounds[1] - bounds[0]
+    if math.isfinite(width):
+        return width * x[0].numel() ** (1 / ORDER[norm])
+    flat = x.double().flatten(1)
+    return float(torch.linalg.vector_norm(flat, ord=ORDER[norm], dim=1).max())

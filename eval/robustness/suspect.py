@@ -1,0 +1,117 @@
+"""A classifier under suspicion of masking its gradients, and which samples attacks of several kinds fool."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from alignment.gradients import as_variable, differentiable, evaluating, logits_of
+from eval.attacks.verdict import predictions
+from eval.robustness.first_order import gradient_if_any
+from eval.robustness.guided import aimed_pgd, guided_pgd
+from eval.robustness.judge import Attack, Judge, Judged
+from eval.robustness.samples import largest_strength
+from training.attacks import Loss, Norm, attack_loss
+from training.seeds import generator_for
+
+LOSSES: tuple[Loss, ...] = ("margin", "cross_entropy")
+
+TRIES = 5
+"""Starts from which PGD aims at the class that a black box found, before the black box counts as stronger."""
+
+LEEWAY = 1.05
+"""Multiple of ε that PGD may then use: the odd sample whose smallest radius is just below ε is luck."""
+
+
+class Suspect:
+    """Which samples an attack fools, and at which there is a gradient.
+
+    Args:
+        judge: with the samples and the classifier.
+        norm: of the ball.
+        seed: of all randomness.
+
+    Raises:
+        ValueError: if no sample is classified correctly.
+    """
+
+    def __init__(self, judge: Judge, norm: Norm, seed: int) -> None:
+        self.judge, self.norm, self.seed, self.correct = judge, norm, seed, judge.correct
+        if not self.correct.any():
+            raise ValueError(f"`classifier` should be right about a sample. Found {len(self.correct)} wrong outputs.")
+        self.differentiable = True
+
+    def largest_strength(self) -> float:
+        """From any legal input to any other."""
+        return largest_strength(self.judge.samples.x, self.norm, self.judge.bounds)
+
+    def percent(self, which: Bool[Tensor, " N"]) -> float:
+        """Of all samples."""
+        return 100 * int(which.sum()) / len(which)
+
+    def without_gradient(self, loss: Loss) -> Bool[Tensor, " N"]:
+        """The correct samples at which a loss has no gradient to follow."""
+        without = torch.zeros_like(self.correct)
+        for part in self._parts(self.correct):
+            x, y = self.judge.shown(part)
+            with evaluating(self.judge.classifier), differentiable():
+                variable = as_variable(x)
+                scores = attack_loss(logits_of(self.judge.classifier, variable), y, loss)
+                gradient = gradient_if_any(scores, variable)
+            if gradient is None:
+                self.differentiable, gradient = False, torch.zeros_like(x)
+            size = gradient.flatten(1).abs().amax(dim=1).cpu()
+            without[part] = ~size.isfinite() | (size < torch.finfo(size.dtype).tiny)
+        return without
+
+    def by_gradient(
+        self, epsilon: float, among: Bool[Tensor, " N"], draw: str = "", **options: Any
+    ) -> Bool[Tensor, " N"]:
+        """Those of some samples that PGD fools; `draw` names the random numbers."""
+        fooled = torch.zeros_like(self.correct)
+        if self.differentiable:
+            generator = generator_for(self.seed, "masking", draw, device=self.judge.device)
+            attack = partial(guided_pgd, leave_when_fooled=True, **options)
+            for part in self._parts(among):
+                fooled[part] = self._judged(attack, part, epsilon, generator).fooled
+        return fooled
+
+    def by_more_effort(self, epsilon: float, fooled: Bool[Tensor, " N"], steps: int) -> Bool[Tensor, " N"]:
+        """Those fooled already, and those that PGD fools with either loss from two starts."""
+        for loss in LOSSES:
+            left = self.correct & ~fooled
+            fooled = fooled | self.by_gradient(epsilon, left, f"{loss} {steps}", steps=steps, loss=loss, restarts=2)
+        return fooled
+
+    def by_black_box(
+        self, attack: Attack, epsilon: float, among: Bool[Tensor, " N"], steps: int
+    ) -> Bool[Tensor, " N"]:
+        """Those fooled by an attack, and not by PGD that aims at the class which the attack found."""
+        alone = torch.zeros_like(self.correct)
+        generator = generator_for(self.seed, "black box", device=self.judge.device)
+        for part in self._parts(among):
+            fooled, _, adversarial = self._judged(attack, part, epsilon, generator)
+            if fooled.any():
+                found = predictions(self.judge.classifier, adversarial[fooled.to(adversarial.device)])
+                aimed = partial(aimed_pgd, found=found, steps=steps)
+                alone[part[fooled]] = ~self._by_aim(aimed, part[fooled], LEEWAY * epsilon, generator)
+        return alone
+
+    def _by_aim(
+        self, aimed: Attack, part: Int[Tensor, " K"], epsilon: float, generator: torch.Generator
+    ) -> Bool[Tensor, " K"]:
+        """Whom PGD fools that aims at one class per sample, from several starts."""
+        fooled = torch.zeros(len(part), dtype=torch.bool)
+        for _ in range(TRIES if self.differentiable else 0):
+            fooled |= self._judged(aimed, part, epsilon, generator).fooled
+        return fooled
+
+    def _judged(self, attack: Attack, part: Int[Tensor, " K"], epsilon: float, generator: torch.Generator) -> Judged:
+        strength = torch.full((len(part),), epsilon, dtype=self.judge.samples.x.dtype)
+        return self.judge.judged(attack, part, strength, generator)
+
+    def _parts(self, among: Bool[Tensor, " N"]) -> Iterable[Int[Tensor, " K"]]:
+        return self.judge.parts(among.nonzero().squeeze(1))
