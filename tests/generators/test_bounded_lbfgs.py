@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize as scipy_minimize
 from torch import Tensor
 
-from eval.attacks.bounded_lbfgs import Evaluation, Minima, minimise
+from generators.bounded_lbfgs import Evaluation, Minima, minimise
 
 DOUBLE = torch.float64
 
