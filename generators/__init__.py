@@ -1,6 +1,6 @@
 """Find Δx, the vector from an input to the closest point of another class.
 
-An estimator answers `(x, y, target) → Δ̂x`, of the shape of x. All estimators are interchangeable.
+An estimator returns Δ̂x of `(x, y, target)`, of the shape of x. All estimators are interchangeable.
 """
 
 from generators.checkpoints import load_generator

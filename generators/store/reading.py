@@ -27,7 +27,7 @@ class StoredResidual:
 
     Attributes:
         identity: see `ResidualStore`.
-        name: of the estimator that answered.
+        name: of the estimator whose residuals they are.
         settings: of that estimator.
         digest: of its weights.
         classes: which residuals point to.
@@ -168,7 +168,7 @@ def moved_together(
     """Images and x̂' = x + Δ̂x under the same augmentation, the second again as a residual.
 
     Args:
-        augment: answers the same for the same images, and moves the i-th image of any batch alike, as
+        augment: returns the same for the same images, and moves the i-th image of any batch alike, as
             `partial(training.data.Augmentation(…), bounds=…, seed=…)` does.
         x: unaugmented images.
         residual: their residuals.

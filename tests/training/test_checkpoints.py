@@ -20,7 +20,7 @@ no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not
 
 @pytest.fixture
 def save(tmp_path) -> Callable[..., Path]:
-    """Saves anything to a file and answers its path."""
+    """Saves anything to a file and returns its path."""
 
     def make(content: object) -> Path:
         torch.save(content, tmp_path / "file.pt")

@@ -92,7 +92,7 @@ class EpochOrder(DistributedSampler[int]):
 
 
 class DataSet(LightningDataModule):
-    """Base of all data sets. A subclass sets the attributes and answers its splits.
+    """Base of all data sets. A subclass sets the attributes and makes its splits.
 
     Attributes:
         name: as it stands in tables.

@@ -50,7 +50,7 @@ def build_network(
         bounds: of the data, for networks that normalise.
         one_logit: a binary network with a single output, adapted to two logits.
         batch_norm: "on", "frozen" or "no_running_statistics", see `set_batch_norm`; None leaves it as the network
-            has it. Without running statistics, answers depend on the batch in evaluation too.
+            has it. Without running statistics, logits depend on the batch in evaluation too.
         options: what the network itself takes.
 
     Raises:
