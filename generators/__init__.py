@@ -9,7 +9,7 @@ from generators.direct import DirectGAN, DirectResidual
 from generators.estimators import holds_estimator, load_estimator
 from generators.projection import LatentProjection, project
 from generators.residuals import ExactResidual, NearestExample, ResidualEstimator, radial, towards_prototypes
-from generators.store import ResidualStore, StoredResidual, for_samples
+from generators.store import ResidualStore, SelfFillingResidual, StoredResidual, for_samples, for_training
 from generators.transport import TransportGAN
 
 __all__ = [
@@ -21,9 +21,11 @@ __all__ = [
     "NearestExample",
     "ResidualEstimator",
     "ResidualStore",
+    "SelfFillingResidual",
     "StoredResidual",
     "TransportGAN",
     "for_samples",
+    "for_training",
     "holds_estimator",
     "load_estimator",
     "load_generator",

@@ -19,7 +19,7 @@ CURVED = 1e-6
 """Smallest cosine between a step and the change of the gradient along it for the pair to be remembered."""
 
 REACH = 1.05
-"""The first step goes this many times as far as a linear function would need to come down to zero."""
+"""How far the first step goes of an attack that should come down to zero."""
 
 Matrix = Callable[[Float[Tensor, "K n"]], Float[Tensor, "K n"]]
 
@@ -71,6 +71,7 @@ def minimise(
     memory: int = 5,
     tolerance: float = 1e-5,
     patience: int = 1,
+    reach: float = REACH,
     precondition: Matrix | None = None,
     stop_at_goal: bool = False,
 ) -> Minima:
@@ -91,6 +92,7 @@ def minimise(
         memory: pairs of a step and a change of gradient that are remembered.
         tolerance: part of its value by which a round must lower a problem to be progress.
         patience: rounds in succession without progress after which a problem is finished.
+        reach: the first step goes this many times as far as a linear function would need to come down to zero.
         precondition: multiplies rows by a symmetric positive definite matrix, a guess of the inverse Hessian up to
             its scale, which is measured; None for the identity.
         stop_at_goal: a problem is finished, too, by a step to a point that meets the goal.
@@ -98,7 +100,7 @@ def minimise(
     box = _Box(low, high, precondition or (lambda rows: rows))
     point, value, goal = (part.clone() for part in (start, first.value, first.goal))
     steps, spent = (torch.zeros_like(goal, dtype=torch.int64) for _ in range(2))
-    now = box.begin(start, first, memory)
+    now = box.begin(start, first, memory, reach)
     while len(now.problem) and evaluations != 0:
         problem, trial = now.problem, box.project(now.point + now.length.unsqueeze(1) * now.direction)
         found = objective(trial, problem)
@@ -170,13 +172,13 @@ class _Box:
         """Which variables do not push against a bound."""
         return ~((point <= self.low) & (gradient > 0) | (point >= self.high) & (gradient < 0))
 
-    def begin(self, start: Tensor, first: Evaluation, memory: int) -> _Open:
-        """Steepest descent, as far as a linear function would go to zero; without what is level already."""
+    def begin(self, start: Tensor, first: Evaluation, memory: int, reach: float) -> _Open:
+        """Steepest descent, `reach` times as far as a linear function would go to zero; without what is level."""
         (count, size), none = start.shape, torch.zeros(len(start), dtype=torch.int64, device=start.device)
         free = self.free(start, first.gradient)
         uphill = self.precondition(first.gradient * free) * free
         slope = (first.gradient * uphill).sum(dim=1)
-        scale = REACH * first.value / slope
+        scale = reach * first.value / slope
         now = _Open(
             problem=torch.arange(count, device=start.device),
             point=start,

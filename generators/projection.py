@@ -100,6 +100,12 @@ class LatentProjection:
         self.settings = self.search | {"difference": difference}
         self.digest = digest(generator)
 
+    @property
+    def passes(self) -> int:
+        """Images that the generator draws for one residual, at most."""
+        searched: int = FREE_STEPS + STEPS + 1 if self.search["method"] == "paper" else self.search["passes"]
+        return searched + (self.difference == "pair")
+
     def __call__(
         self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
     ) -> Float[Tensor, "B *shape"]:
@@ -209,13 +215,12 @@ def _lbfgs(objective: Loss, start: Tensor, passes: int) -> tuple[Tensor, Tensor]
         memory=10,
         tolerance=1e-4,
         patience=5,
+        reach=0.25,
     )
     return found.point, found.evaluations + 1
 
 
-def _adam(
-    objective: Loss, start: Tensor, weights: list[float], learning_rate: float
-) -> tuple[Tensor, Tensor]:
+def _adam(objective: Loss, start: Tensor, weights: list[float], learning_rate: float) -> tuple[Tensor, Tensor]:
     z, rows = start.clone(), torch.arange(len(start), device=start.device)
     adam = Adam([z], lr=learning_rate)
     for weight in weights:

@@ -64,7 +64,7 @@ def test_what_is_no_generator_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.ckpt").write_text("no checkpoint")
     with pytest.raises(ValueError, match=r"a.ckpt should hold a generator trained by `alphadx fit`"):
         load_generator(tmp_path / "a.ckpt")
-    with pytest.raises(ValueError, match=r"b.ckpt cannot be read as a checkpoint"):
+    with pytest.raises(ValueError, match=r"b.ckpt cannot be read as a checkpoint with weights_only=True"):
         load_generator(tmp_path / "b.ckpt")
     with pytest.raises(FileNotFoundError, match=r"c.ckpt: no such checkpoint"):
         load_generator(tmp_path / "c.ckpt")

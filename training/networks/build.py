@@ -75,6 +75,8 @@ def build_network(
         ours = {"shape": tuple(shape), "outputs": 1 if one_logit else num_classes}
         if name in NEED_BOUNDS:
             ours["bounds"] = bounds
+        if "outputs" in options:
+            raise ValueError("`outputs` should be left out of the options: `num_classes` says it.")
         network = _call(NETWORKS[name], name, ours | options)
     else:
         raise ValueError(f"`network` should be one of {', '.join(NETWORKS)}, or a dotted path. Found {name!r}.")
