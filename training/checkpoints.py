@@ -119,8 +119,8 @@ def network_from(
     name = description["network"]
     if name not in NETWORKS and name not in trusted_networks:
         raise ValueError(
-            f"{path} names the network {name!r}, which is not one of ours, and nothing is imported because a file says "
-            f"so. If it is yours, say so: network={name!r} (--network {name})."
+            f"{path} names the network {name!r}, which is not one of ours, and nothing is imported because a file "
+            f"says so. If it is yours, say so: network={name!r} (--network {name})."
         )
     _check_complete(description)
     options = dict(description["options"])

@@ -285,7 +285,7 @@ def test_network_that_a_file_names_is_never_imported(save, tmp_path, name):
     [
         ({"hidden": [5], "layer": {"class_path": "subprocess.Popen"}}, "`options` it describes .* plain values"),
         ({"hidden": torch.zeros(2)}, "`options` it describes should be a dict of plain values"),
-        ({"shape": [2]}, "`options` it describes should leave out shape, which stand beside"),
+        ({"shape": [2]}, "`options` it describes should leave out shape"),
         ({"name": "subprocess.Popen"}, "`options` it describes should leave out name"),
         ({"checkpoint_path": "/etc/passwd"}, "`options` it describes should open no other file"),
         ({"pretrained": True, "cache_dir": "x"}, "should open no other file. Found cache_dir, pretrained"),
@@ -319,7 +319,7 @@ def test_description_is_read_before_it_is_used(save, changes, message):
 
 
 def test_description_that_is_none_is_refused(save):
-    with pytest.raises(ValueError, match="its description should be a dict. Found list"):
+    with pytest.raises(ValueError, match=r"its description should be a dict\. Found list"):
         load_classifier(checkpoint=save({NETWORK_KEY: [], "state_dict": {"a": torch.zeros(1)}}))
 
 

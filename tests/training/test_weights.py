@@ -1,4 +1,4 @@
-"""The weights of a network in a file: one set is found, of several one is chosen, and what differs is said shortly."""
+"""The weights of a network in a file: one set is found, one of several chosen, and what differs said in short."""
 
 from collections.abc import Callable
 from pathlib import Path

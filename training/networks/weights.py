@@ -61,7 +61,11 @@ def _chosen(content: Mapping[str, Any], path: Path, key: str | None) -> dict[str
     if key is None:
         return sets
     under = {name: weights for name, weights in sets.items() if name == key or name.startswith(f"{key}.")}
-    found = under or {key: part for name, weights in sets.items() if (part := _beginning(weights, name, key))}
+    found = under or {
+        f"{name}.{key.removeprefix(f'{name}.')}": part
+        for name, weights in sets.items()
+        if (part := _beginning(weights, name, key))
+    }
     if not found:
         raise ValueError(f"{path}: `key` should be one of {_listed(sorted(sets, key=_commonness))}. Found {key!r}.")
     return found
