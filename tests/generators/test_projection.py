@@ -116,6 +116,26 @@ def test_passes_are_those_of_the_generator(method: str) -> None:
         assert int(found.passes.max()) <= 150
 
 
+@pytest.mark.parametrize(
+    ("options", "free", "regularized"),
+    [({"method": "paper"}, 600, 150), ({"method": "ours", "passes": 9}, 4, 4), ({"method": "ours", "passes": 8}, 3, 4)],
+)
+def test_first_phase_is_free_and_the_second_regularized(
+    options: dict, free: int, regularized: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Section 2.3.2: λ_Regz is 0 at first; the loss that is reported has it."""
+    weights = []
+
+    def watched(x: Tensor, image: Tensor, z: Tensor, regularization: float) -> Tensor:
+        weights.append(regularization)
+        return projection_loss(x, image, z, regularization)
+
+    monkeypatch.setattr("generators.projection.projection_loss", watched)
+    x, _, target = problems()
+    project(Affine(), x, target, regularization=0.03, **options)
+    assert weights == [0.0] * free + [0.03] * regularized + [0.03]
+
+
 @pytest.mark.parametrize("passes", [1, 2, 3, 7])
 def test_no_more_passes_than_allowed_are_taken(passes: int) -> None:
     generator, (x, _, target) = Affine(), problems()
@@ -193,6 +213,17 @@ def test_what_cannot_be_drawn_cancels_in_a_pair() -> None:
     expected = (generator.means[target] - generator.means[y]).reshape(x.shape).detach()
     torch.testing.assert_close(LatentProjection(generator, method="ours")(x, y, target), expected)
     assert not torch.allclose(LatentProjection(generator, method="ours", difference="image")(x, y, target), expected)
+
+
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (0.0, 0.5)])
+def test_pair_stays_within_the_bounds(bounds: tuple[float, float]) -> None:
+    generator, (x, y, target) = Affine(), problems()
+    x = x.clamp(*bounds)
+    free = LatentProjection(generator, method="ours")(x, y, target)
+    generator.bounds = bounds
+    moved = x + LatentProjection(generator, method="ours")(x, y, target)
+    assert ((x + free).clamp(*bounds) != x + free).any()
+    torch.testing.assert_close(moved, (x + free).clamp(*bounds))
 
 
 class Guessing(Affine):
