@@ -1,6 +1,6 @@
 """Find Δx, the vector from an input to the closest point of another class.
 
-An estimator answers `(x, y, target) → Δ̂x`, of the shape of x. All estimators are interchangeable.
+An estimator returns Δ̂x of `(x, y, target)`, of the shape of x. All estimators are interchangeable.
 """
 
 from generators.checkpoints import load_generator
@@ -9,7 +9,7 @@ from generators.direct import DirectGAN, DirectResidual
 from generators.estimators import holds_estimator, load_estimator
 from generators.projection import LatentProjection, project
 from generators.residuals import ExactResidual, NearestExample, ResidualEstimator, radial, towards_prototypes
-from generators.store import ResidualStore, StoredResidual, for_samples
+from generators.store import ResidualStore, SelfFillingResidual, StoredResidual, for_samples, for_training
 from generators.transport import TransportGAN
 
 __all__ = [
@@ -21,9 +21,11 @@ __all__ = [
     "NearestExample",
     "ResidualEstimator",
     "ResidualStore",
+    "SelfFillingResidual",
     "StoredResidual",
     "TransportGAN",
     "for_samples",
+    "for_training",
     "holds_estimator",
     "load_estimator",
     "load_generator",

@@ -1,5 +1,6 @@
-"""Generators from the checkpoints that `alphadx fit` writes."""
+"""Checkpoints: read without running anything, and generators from those that `alphadx fit` writes."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,47 @@ from typing import Any
 import torch
 from torch import nn
 
-from generators.networks import build_generator
+from generators.descriptions import check_description, check_known
+from generators.networks import GENERATORS, build_generator
 
 GENERATOR_KEY = "alphadx_generator"
 """Where a checkpoint says which generator it holds."""
 FORMAT = 1
+KINDS = ("direct", "conditional")
+"""What is trained: `(x, y, target) → Δ̂x`, and `(z, class) → image`."""
+
+
+def read_checkpoint(checkpoint: str | Path, *, mmap: bool = False) -> dict[str, Any]:
+    """What a file of torch holds, on the CPU; nothing in it is run.
+
+    Args:
+        checkpoint: file with a dict of plain values and tensors.
+        mmap: read tensors only where they are used.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read with `weights_only=True`, or holds no dict.
+    """
+    path = Path(checkpoint)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint file.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except Exception as error:  # a file of another kind can make the reader fail in any way
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint with weights_only=True, which runs nothing that the file holds. "
+            f"Save the model's state_dict() instead. ({error})"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} should hold a dict. Found {type(content).__name__}.")
+    return content
 
 
 def load_generator(checkpoint: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """The generator of a checkpoint, in evaluation mode, on the CPU, without gradients; and its description.
 
-    The file is read with `weights_only=True`: nothing in it is executed. Where training averaged the weights, the
-    averaged ones are taken.
+    Nothing that the file says is run: it is read with `weights_only=True`, and its network is one of `GENERATORS`.
+    Where training averaged the weights, the averaged ones are taken.
 
     Returns:
         The generator, and a dict with `kind` ("direct" or "conditional"), `network`, `options`, `shape`,
@@ -26,31 +56,36 @@ def load_generator(checkpoint: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a checkpoint of a generator.
+        ValueError: if the file is not a checkpoint of a generator, was written by a later version, or its weights
+            are not those of the network that it names.
     """
     path = Path(checkpoint)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint file.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file of another kind can make the reader fail in any way
-        raise ValueError(f"{path} cannot be read as a checkpoint. ({error})") from error
-    description = content.get(GENERATOR_KEY) if isinstance(content, dict) else None
-    if description is None:
+    content = read_checkpoint(path)
+    if GENERATOR_KEY not in content:
         raise ValueError(f"{path} should hold a generator trained by `alphadx fit`. Found another file.")
+    description = check_description(content[GENERATOR_KEY], path, FORMAT)
+    check_known(description, "network", GENERATORS, path)
+    check_known(description, "kind", KINDS, path)
     generator = build_generator(
         description["network"],
         shape=description["shape"],
         num_classes=description["num_classes"],
-        bounds=tuple(description["bounds"]),
+        bounds=description["bounds"],
         **description["options"],
     )
-    prefix = "averaged.module." if description["averaged"] else "generator."
-    weights = content["state_dict"]
-    generator.load_state_dict(
-        {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-    )
+    try:
+        generator.load_state_dict(_weights(content, description))
+    except (KeyError, RuntimeError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path} does not hold the weights of the generator that it describes. ({error})") from error
     return generator.eval().requires_grad_(False), description
+
+
+def holds_generator(checkpoint: str | Path) -> bool:
+    """Whether a file is the checkpoint of a generator; False for what cannot be read."""
+    try:
+        return GENERATOR_KEY in read_checkpoint(checkpoint, mmap=True)
+    except (ValueError, OSError):
+        return False
 
 
 def digest(module: nn.Module) -> str:
@@ -60,3 +95,10 @@ def digest(module: nn.Module) -> str:
         found.update(name.encode())
         found.update(value.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()[:16]
+
+
+def _weights(content: Mapping[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:
+    prefix = "averaged.module." if description.get("averaged") else "generator."
+    return {
+        name.removeprefix(prefix): value for name, value in content["state_dict"].items() if name.startswith(prefix)
+    }

@@ -1,4 +1,4 @@
-"""Generators that answer Δ̂x directly, trained against a classifier; paper 1, section 2.3.1."""
+"""Generators that draw Δ̂x directly, trained against a classifier; paper 1, section 2.3.1."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from alignment.contracts import check_finite, check_labels
 from generators.checkpoints import digest
 from generators.gan import GAN, spread
 
@@ -188,11 +189,6 @@ class DirectResidual:
                 f"`x` should hold samples of shape {self.shape}, as the generator was trained on. "
                 f"Found {tuple(x.shape[1:])}."
             )
-        if not x.isfinite().all():
-            raise ValueError("`x` should be finite. Found NaN or infinite values.")
-        for labels, name in ((y, "y"), (target, "target")):
-            if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= self.num_classes):
-                raise ValueError(
-                    f"`{name}` should lie in [0, {self.num_classes}), the classes the generator was trained on. "
-                    f"Found values from {int(labels.min())} to {int(labels.max())}."
-                )
+        check_finite(x, "x")
+        check_labels(y, len(x), self.num_classes)
+        check_labels(target, len(x), self.num_classes, "target")

@@ -1,18 +1,18 @@
 """A residual estimator from the file that holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from generators.checkpoints import GENERATOR_KEY, load_generator
+from generators.checkpoints import holds_generator, load_generator
+from generators.descriptions import check_fits
 from generators.direct import DirectResidual
 from generators.projection import LatentProjection
 from generators.residuals import ResidualEstimator
 from generators.store import StoredResidual
 
-KINDS = {"direct": DirectResidual, "conditional": LatentProjection}
+ESTIMATORS: dict[str, Callable[..., ResidualEstimator]] = {"direct": DirectResidual, "conditional": LatentProjection}
+"""What is made of a generator, by its kind."""
 
 
 def load_estimator(
@@ -25,29 +25,28 @@ def load_estimator(
         data: name of the data set it should belong to.
         shape: of one image.
         num_classes: C.
-        options: what `DirectResidual` or `LatentProjection` take besides the generator.
+        options: what `DirectResidual`, `LatentProjection` or `StoredResidual` take besides.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is of another kind, or was made for another data set, image size or number of classes.
+        ValueError: if the file is of another kind, was made for another data set, image size or number of classes, or
+            its estimator does not take the options.
     """
-    if Path(path).suffix == ".h5":
-        return StoredResidual(path, {"data": data}, **options)
+    path = Path(path)
+    if path.suffix == ".h5":
+        return _made(StoredResidual, path, path, {"data": data}, **options)
     generator, found = load_generator(path)
-    expected = {"data": data, "shape": list(shape), "num_classes": num_classes}
-    if differing := [
-        f"{key} {found[key]!r} where {value!r} is needed" for key, value in expected.items() if found[key] != value
-    ]:
-        raise ValueError(f"{path} was made for something else: {', '.join(differing)}.")
-    return KINDS[found["kind"]](generator, **options)
+    check_fits(found, path, data=data, shape=shape, num_classes=num_classes)
+    return _made(ESTIMATORS[found["kind"]], path, generator, **options)
 
 
 def holds_estimator(path: str | Path) -> bool:
     """Whether a file is a store of residuals or the checkpoint of a generator."""
-    if Path(path).suffix == ".h5":
-        return True
+    return Path(path).suffix == ".h5" or holds_generator(path)
+
+
+def _made(make: Callable[..., ResidualEstimator], path: Path, *given: Any, **options: Any) -> ResidualEstimator:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # whatever it is, it is no generator of ours
-        return False
-    return isinstance(content, dict) and GENERATOR_KEY in content
+        return make(*given, **options)
+    except TypeError as error:
+        raise ValueError(f"The estimator of {path} does not take these options: {error}.") from error

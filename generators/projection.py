@@ -1,7 +1,6 @@
 """Find the image of a class that a conditional generator draws closest to x; paper 1, section 2.3.2, Eqs. 14–16."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
 
@@ -10,12 +9,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from alignment.contracts import check_choice, check_finite, check_labels
+from alignment.gradients import evaluating
+from generators.bounded_lbfgs import Evaluation, minimise
 from generators.checkpoints import digest
 
 Method = Literal["paper", "ours"]
 Difference = Literal["image", "pair"]
-Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""`(z, rows) → (loss, gradient)` per row of z, where `rows` are the numbers of the pairs that they belong to."""
+Loss = Callable[..., tuple[Tensor, Tensor]]
+"""`(z, rows, weight=λ_Regz) → (loss, gradient)` per row of z; `rows` are the numbers of the pairs they belong to."""
 
 FREE_STEPS, STEPS = 600, 150
 """The paper's Adam steps with λ_Regz = 0 and with λ_Regz."""
@@ -49,7 +51,7 @@ class Projection(NamedTuple):
 class LatentProjection:
     """Δ̂x from a search in the latent space of a conditional generator.
 
-    Any module will do that answers `(z, class) → image` and has `latent_size`, `num_classes`, `shape` and `bounds`.
+    Any module will do that draws `(z, class) → image` and has `latent_size`, `num_classes`, `shape` and `bounds`.
 
     The difference "image" is the paper's, `G(z*, c̃) − x` of Eq. 16: what the generator cannot draw is part of it. In
     the difference "pair", `G(z, c̃) − G(z, y)` with the z that draws x best as its own class, that part cancels; what
@@ -83,9 +85,8 @@ class LatentProjection:
         batch: int = 512,
     ) -> None:
         difference = difference or ("image" if method == "paper" else "pair")
-        for argument, value, choices in (("method", method, Method), ("difference", difference, Difference)):
-            if value not in get_args(choices):
-                raise ValueError(f"`{argument}` should be one of {', '.join(get_args(choices))}. Found {value!r}.")
+        check_choice(method, get_args(Method), "method")
+        check_choice(difference, get_args(Difference), "difference")
         if not regularization >= 0:
             raise ValueError(f"`regularization` should not be negative. Found {regularization}.")
         self.generator, self.difference, self.batch = generator, difference, batch
@@ -98,6 +99,12 @@ class LatentProjection:
             self.search["passes"] = passes or (1 if guesses else 150)
         self.settings = self.search | {"difference": difference}
         self.digest = digest(generator)
+
+    @property
+    def passes(self) -> int:
+        """Images that the generator draws for one residual, at most."""
+        searched: int = FREE_STEPS + STEPS + 1 if self.search["method"] == "paper" else self.search["passes"]
+        return searched + (self.difference == "pair")
 
     def __call__(
         self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
@@ -115,7 +122,7 @@ class LatentProjection:
             return project(self.generator, x, target, **self.search).image - x
         _check(self.generator, x, y, "y")
         _check(self.generator, x, target, "target")
-        with _frozen(self.generator), torch.no_grad():
+        with evaluating(self.generator), torch.no_grad():
             start = None if self.encoder is None else self.encoder(x, y)
             own = project(self.generator, x, y, start=start, **self.search)
             found = x + self.generator(own.z, target) - own.image
@@ -136,8 +143,8 @@ def project(
     """The z that minimises L_proj(x, z, target), one problem per pair; paper 1, Eq. 14.
 
     From z = 0 the method "paper" takes 600 steps of Adam with λ_Regz = 0 and 150 with λ_Regz, and keeps the last z.
-    "ours" spends half of its passes on `lbfgs` without λ_Regz and half with it, and leaves pairs that stand still.
-    The generator answers in evaluation mode, so that a pair's answer does not depend on the others, and is left as it
+    "ours" spends half of its passes on L-BFGS without λ_Regz and half with it, and leaves pairs that stand still.
+    The generator draws in evaluation mode, so that a pair's result does not depend on the others, and is left as it
     was found.
 
     Args:
@@ -164,14 +171,14 @@ def project(
         return loss.detach(), gradient
 
     spent = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    with _frozen(generator):
+    with evaluating(generator):
         with torch.enable_grad():
             if method == "paper":
                 z, spent = _adam(objective, z, [0.0] * FREE_STEPS + [regularization] * STEPS, learning_rate)
             else:
                 for weight, most in ((0.0, (passes - 1) // 2), (regularization, passes // 2)):
                     if most:
-                        z, taken = lbfgs(partial(objective, weight=weight), z, most)
+                        z, taken = _lbfgs(partial(objective, weight=weight), z, most)
                         spent += taken
         with torch.no_grad():
             image = generator(z, target)
@@ -188,89 +195,32 @@ def projection_loss(
     return (x - image).square().flatten(1).mean(dim=1) + regularization * z.square().mean(dim=1)
 
 
-def lbfgs(
-    objective: Objective,
-    start: Float[Tensor, "B latent"],
-    passes: int,
-    *,
-    memory: int = 10,
-    patience: int = 5,
-    tolerance: float = 1e-4,
-) -> tuple[Float[Tensor, "B latent"], Int[Tensor, " B"]]:
-    """Minimise many independent functions together by L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
+def _lbfgs(objective: Loss, start: Tensor, passes: int) -> tuple[Tensor, Tensor]:
+    """Every pair its own problem, in no bounds, each with at most so many passes; those that stand still leave."""
 
-    Every pass over the objective is a trial step of each row: where the loss falls enough (Armijo, 1e-4) the step is
-    taken and a new direction found, elsewhere it is tried again at 0.3 of its length. The first has length 1.
+    def evaluated(z: Tensor, rows: Tensor) -> Evaluation:
+        loss, gradient = objective(z, rows)
+        return Evaluation(loss, gradient, torch.zeros_like(rows, dtype=torch.bool))
 
-    Args:
-        objective: answers loss and gradient of each row.
-        start: where to start from.
-        passes: over the objective, at most.
-        memory: steps that the curvature is taken from.
-        patience: passes in succession without progress after which a row is left.
-        tolerance: share of the loss by which a pass must lower it to be progress.
-
-    Returns:
-        The points with the lowest losses met, and the passes that each took.
-    """
-    answer, rows = start.clone(), torch.arange(len(start), device=start.device)
-    spent = torch.ones_like(rows)
-    at, (loss, gradient) = start, objective(start, rows)
-    steps = at.new_zeros(len(at), memory, at.shape[1])
-    changes = torch.zeros_like(steps)
-    direction = -gradient / gradient.norm(dim=1, keepdim=True).clamp_min(torch.finfo(at.dtype).tiny)
-    length, idle = at.new_ones(len(at), 1), torch.zeros_like(rows)
-    for _ in range(passes - 1):
-        going = idle < patience
-        if not going.all():
-            answer[rows] = at
-            state = (rows, at, loss, gradient, steps, changes, direction, length, idle)
-            rows, at, loss, gradient, steps, changes, direction, length, idle = (part[going] for part in state)
-        if not len(rows):
-            break
-        spent[rows] += 1
-        trial = at + length * direction
-        trial_loss, trial_gradient = objective(trial, rows)
-        slope = (gradient * direction).sum(dim=1)
-        taken = (trial_loss <= loss + 1e-4 * length[:, 0] * slope)[:, None]
-        idle = torch.where(trial_loss < (1 - tolerance) * loss, 0, idle + 1)
-        steps = torch.where(taken[..., None], _with_newest(steps, trial - at), steps)
-        changes = torch.where(taken[..., None], _with_newest(changes, trial_gradient - gradient), changes)
-        at, gradient = torch.where(taken, trial, at), torch.where(taken, trial_gradient, gradient)
-        loss = torch.where(taken[:, 0], trial_loss, loss)
-        direction = torch.where(taken, -_newton(gradient, steps, changes), direction)
-        length = torch.where(taken, 1.0, 0.3 * length)
-    answer[rows] = at
-    return answer, spent
+    unbounded = start.new_full(start.shape[1:], torch.inf)
+    first = evaluated(start, torch.arange(len(start), device=start.device))
+    found = minimise(
+        evaluated,
+        start,
+        first,
+        -unbounded,
+        unbounded,
+        iterations=passes,
+        evaluations=passes - 1,
+        memory=10,
+        tolerance=1e-4,
+        patience=5,
+        reach=0.25,
+    )
+    return found.point, found.evaluations + 1
 
 
-def _with_newest(history: Tensor, newest: Tensor) -> Tensor:
-    return torch.cat([history[:, 1:], newest[:, None]], dim=1)
-
-
-def _newton(gradient: Tensor, steps: Tensor, changes: Tensor) -> Tensor:
-    """The gradient times the approximate inverse of the second derivative, by the two-loop recursion."""
-    curvature, squares = (steps * changes).sum(dim=2, keepdim=True), changes.square().sum(dim=2, keepdim=True)
-    # Steps along which the gradient did not grow say nothing, like those not taken yet, which are zero.
-    useful = curvature > 1e-10 * squares
-    rate = torch.where(useful, 1 / curvature, 0)
-    shares = torch.zeros_like(rate)
-    for k in reversed(range(steps.shape[1])):
-        shares[:, k] = rate[:, k] * (steps[:, k] * gradient).sum(dim=1, keepdim=True)
-        gradient = gradient - shares[:, k] * changes[:, k]
-    scale = torch.ones_like(rate[:, 0])
-    for k in range(steps.shape[1]):
-        scale = torch.where(useful[:, k], curvature[:, k] / squares[:, k], scale)
-    gradient = scale * gradient
-    for k in range(steps.shape[1]):
-        share = rate[:, k] * (changes[:, k] * gradient).sum(dim=1, keepdim=True)
-        gradient = gradient + (shares[:, k] - share) * steps[:, k]
-    return gradient
-
-
-def _adam(
-    objective: Callable[..., tuple[Tensor, Tensor]], start: Tensor, weights: list[float], learning_rate: float
-) -> tuple[Tensor, Tensor]:
+def _adam(objective: Loss, start: Tensor, weights: list[float], learning_rate: float) -> tuple[Tensor, Tensor]:
     z, rows = start.clone(), torch.arange(len(start), device=start.device)
     adam = Adam([z], lr=learning_rate)
     for weight in weights:
@@ -280,28 +230,11 @@ def _adam(
 
 
 def _check(generator: nn.Module, x: Tensor, classes: Tensor, name: str) -> None:
-    shape, num_classes = tuple(cast(LatentGenerator, generator).shape), cast(LatentGenerator, generator).num_classes
-    if x.shape[1:] != shape:
+    drawn = cast(LatentGenerator, generator)
+    if x.shape[1:] != tuple(drawn.shape):
         raise ValueError(
-            f"`x` should hold images of shape {shape}, as the generator draws. Found {tuple(x.shape[1:])}."
+            f"`x` should hold images of shape {tuple(drawn.shape)}, as the generator draws. "
+            f"Found {tuple(x.shape[1:])}."
         )
-    if not x.isfinite().all():
-        raise ValueError("`x` should be finite. Found NaN or ∞.")
-    if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
-        found = f"{int(classes.min())} to {int(classes.max())}"
-        raise ValueError(f"`{name}` should lie in [0, {num_classes}), the classes it saw. Found values from {found}.")
-
-
-@contextmanager
-def _frozen(generator: nn.Module) -> Iterator[None]:
-    """The generator in evaluation mode and without gradients of its weights; both as before afterwards."""
-    modes = {module: module.training for module in generator.modules()}
-    wanted = {weight: weight.requires_grad for weight in generator.parameters()}
-    generator.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for weight, flag in wanted.items():
-            weight.requires_grad_(flag)
+    check_finite(x, "x")
+    check_labels(classes, len(x), drawn.num_classes, name)

@@ -9,14 +9,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from alignment.contracts import check_finite, check_labels
+
 
 @runtime_checkable
 class ResidualEstimator(Protocol):
-    """Anything that answers the vector from x to the closest point of a class.
+    """Anything that returns the vector from x to the closest point of a class.
 
     Attributes:
         name: as it stands in tables.
-        settings: plain values on which its answers depend.
+        settings: plain values on which its residuals depend.
         digest: of the weights or examples on which they depend; empty if there are none.
     """
 
@@ -24,12 +26,12 @@ class ResidualEstimator(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Plain values on which the answers depend."""
+        """Plain values on which the residuals depend."""
         ...
 
     @property
     def digest(self) -> str:
-        """Of the weights or examples on which the answers depend; empty if there are none."""
+        """Of the weights or examples on which the residuals depend; empty if there are none."""
         ...
 
     def __call__(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
@@ -82,7 +84,8 @@ def towards_prototypes(prototypes: Float[Tensor, "C *shape"]) -> Callable[[Tenso
 
 
 def _radial(radii: tuple[float, ...], x: Tensor, y: Tensor, target: Tensor) -> Tensor:
-    _check_classes(y, target, len(radii))
+    check_labels(y, len(x), len(radii))
+    check_labels(target, len(x), len(radii), "target")
     # float64, because 1.3 / 1 − 1 loses a digit in float32.
     table = torch.tensor(radii, dtype=torch.float64, device=x.device)
     scale = (table[target] / table[y] - 1).to(x.dtype)
@@ -90,16 +93,10 @@ def _radial(radii: tuple[float, ...], x: Tensor, y: Tensor, target: Tensor) -> T
 
 
 def _towards_prototypes(prototypes: Tensor, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
-    _check_classes(y, target, len(prototypes))
+    check_labels(y, len(x), len(prototypes))
+    check_labels(target, len(x), len(prototypes), "target")
     table = prototypes.to(x)
     return table[target] - table[y]
-
-
-def _check_classes(y: Tensor, target: Tensor, classes: int) -> None:
-    for labels, name in ((y, "y"), (target, "target")):
-        if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-            found = f"{int(labels.min())} to {int(labels.max())}"
-            raise ValueError(f"`{name}` should lie in [0, {classes}). Found values from {found}.")
 
 
 class NearestExample:
@@ -153,8 +150,7 @@ class NearestExample:
             raise ValueError(
                 f"`x` should hold samples of shape {tuple(self.shape)}, as the examples. Found {tuple(x.shape[1:])}."
             )
-        if x.isnan().any():
-            raise ValueError("`x` should be finite. Found NaN.")
+        check_finite(x, "x")
         nearest = torch.empty_like(x.flatten(1))
         for c in target.unique().tolist():
             if c not in self.examples:

@@ -1,4 +1,4 @@
-"""Generators that answer Δ̂x directly, trained as optimal transport."""
+"""Generators that draw Δ̂x directly, trained as optimal transport."""
 
 from collections.abc import Sequence
 from typing import Any

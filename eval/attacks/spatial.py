@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_finite, check_labels
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of
-from eval.attacks.bounded_lbfgs import Evaluation, Matrix, Minima, minimise
+from generators.bounded_lbfgs import Evaluation, Matrix, Minima, minimise
 from training.attacks import attack_loss, check_inputs, per_sample
 
 SMOOTH = 1e-10

@@ -21,7 +21,7 @@ def build_generator(
     """A generator by name.
 
     Args:
-        name: one of `GENERATORS`: "unet" and "mlp" answer `(x, y, target) → Δ̂x`, "conditional" `(z, class) → image`.
+        name: one of `GENERATORS`: "unet" and "mlp" draw `(x, y, target) → Δ̂x`, "conditional" `(z, class) → image`.
         shape: of one image.
         num_classes: C ≥ 2.
         bounds: lowest and highest legal value of an image.

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad, relu
 from torch.nn.utils.parametrizations import spectral_norm
 
+from alignment.contracts import check_labels
+
 SIDE = 32
 """What is drawn, and looked at, by both networks."""
 
@@ -66,7 +68,7 @@ class ConditionalGenerator(nn.Module):
         """
         if z.shape[1] != self.latent_size:
             raise ValueError(f"`z` should hold vectors of {self.latent_size} numbers. Found {z.shape[1]}.")
-        _check_classes(target, self.num_classes)
+        check_labels(target, len(z), self.num_classes, "target")
         hidden = self.bottom(z).reshape(len(z), -1, 4, 4)
         for block in self.blocks:
             hidden = block(hidden, target)
@@ -213,12 +215,6 @@ def _check_shape(shape: Sequence[int]) -> None:
         raise ValueError(
             f"`shape` should be (channels, height, width) of at most {SIDE} × {SIDE}. Found {tuple(shape)}."
         )
-
-
-def _check_classes(target: Tensor, num_classes: int) -> None:
-    if len(target) and not 0 <= int(target.min()) <= int(target.max()) < num_classes:
-        found = f"{int(target.min())} to {int(target.max())}"
-        raise ValueError(f"`target` should lie in [0, {num_classes}). Found values from {found}.")
 
 
 def _margins(side: Sequence[int]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Networks that answer a residual: `(x, y, target) → Δ̂x`, Eq. 10 of paper 1."""
+"""Networks that return a residual: `(x, y, target) → Δ̂x`, Eq. 10 of paper 1."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ class UNet(nn.Module):
     Every level is two convolutions of 3×3, each with batch normalisation and ReLU; down by 2×2 max-pool, up by
     bilinear interpolation. One-hot codes of y and of the target join as constant channels at the bottleneck. Images
     whose sides 2^levels does not divide are padded with their border pixels, as evenly on both sides as can be, and
-    the answer is cropped back. The last layer starts at zero, so that training starts at Δ̂x = 0.
+    the residual is cropped back. The last layer starts at zero, so that training starts at Δ̂x = 0.
 
     Args:
         shape: of one image, (channels, height, width).

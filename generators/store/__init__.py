@@ -11,8 +11,18 @@ A store holds one estimator's Δ̂x for every pair of a sample of one split and 
 Its attributes say in JSON which residuals these are, see `ResidualStore.identity`.
 """
 
+from generators.store.filling import SelfFillingResidual, for_training
 from generators.store.layout import fingerprint
-from generators.store.reading import StoredResidual, for_samples, moved_together
+from generators.store.reading import BySample, StoredResidual, for_samples, moved_together
 from generators.store.writing import ResidualStore
 
-__all__ = ["ResidualStore", "StoredResidual", "fingerprint", "for_samples", "moved_together"]
+__all__ = [
+    "BySample",
+    "ResidualStore",
+    "SelfFillingResidual",
+    "StoredResidual",
+    "fingerprint",
+    "for_samples",
+    "for_training",
+    "moved_together",
+]

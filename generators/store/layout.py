@@ -10,6 +10,8 @@ from jaxtyping import Float, Float16, Float32, Float64
 from torch import Tensor
 
 FORMAT = 1
+IDENTITY = ("data", "split", "samples", "digest", "classes", "estimator", "settings", "weights", "format")
+"""What a store says of its residuals, see `ResidualStore.identity`."""
 
 
 def fingerprint(x: Float[Tensor, "B *shape"]) -> tuple[Float64[Tensor, " B"], Float64[Tensor, " B"]]:
@@ -41,6 +43,20 @@ def decoded(values: Float16[Tensor, "B *shape"], scale: Float32[Tensor, " B"]) -
 
 def _columns(scale: Tensor, like: Tensor) -> Tensor:
     return scale.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def check_complete(path: Path, found: Mapping[str, Any]) -> None:
+    """Refuse a store that does not say what it holds.
+
+    Raises:
+        ValueError: if it leaves anything out, or its classes are no classes.
+    """
+    missing = [key for key in IDENTITY if key not in found]
+    if missing:
+        raise ValueError(f"{path} cannot be read as a store of residuals: it does not say its {', '.join(missing)}.")
+    classes = found["classes"]
+    if not (isinstance(classes, list) and classes and all(isinstance(c, int) for c in classes)):
+        raise ValueError(f"{path} cannot be read as a store of residuals: its classes are {classes!r}.")
 
 
 def check_identity(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -5,15 +5,29 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import h5py
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from generators.descriptions import check_format
 from generators.residuals import ResidualEstimator
-from generators.store.layout import FORMAT, check_identity, decoded, fingerprint
+from generators.store.layout import FORMAT, check_complete, check_identity, decoded, fingerprint
+
+
+@runtime_checkable
+class BySample(ResidualEstimator, Protocol):
+    """An estimator that must know which samples of a split it is asked about."""
+
+    def at(self, indices: Tensor) -> ResidualEstimator:
+        """The estimator for the samples with these indices in the split, `(B,)` int64."""
+        ...
+
+    def of_samples(self, indices: Tensor, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        """What that estimator returns."""
+        ...
 
 
 class StoredResidual:
@@ -27,7 +41,7 @@ class StoredResidual:
 
     Attributes:
         identity: see `ResidualStore`.
-        name: of the estimator that answered.
+        name: of the estimator whose residuals they are.
         settings: of that estimator.
         digest: of its weights.
         classes: which residuals point to.
@@ -54,9 +68,11 @@ class StoredResidual:
                 self.fingerprints = torch.from_numpy(file["fingerprint"][:])
                 self.scale = torch.from_numpy(file["scale"][:])
                 self.pairs, *shape = file["residual"].shape
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path} cannot be read as a store of residuals. ({error})") from error
-        check_identity(self.path, self.identity, {"format": FORMAT, **(expected or {})})
+        check_format(self.identity.get("format"), FORMAT, self.path)
+        check_complete(self.path, self.identity)
+        check_identity(self.path, self.identity, expected or {})
         self.shape, self.classes = tuple(shape), self.identity["classes"]
         self.name, self.settings = self.identity["estimator"], self.identity["settings"]
         self.digest = self.identity["weights"]
@@ -89,6 +105,26 @@ class StoredResidual:
             )
         return ResidualsOfSamples(self, indices)
 
+    def of_samples(
+        self,
+        indices: Int[Tensor, " B"],
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, " B"],
+        target: Int[Tensor, " B"],
+    ) -> Float[Tensor, "B *shape"]:
+        """The residuals of these samples, after a look at whether they are those at the indices."""
+        whose = f"the samples of the {self.identity['split']} split of {self.identity['data']} at the indices"
+        if x.shape != (len(indices), *self.shape):
+            expected = (len(indices), *self.shape)
+            raise ValueError(f"`x` should be {whose}, of shape {expected}. Found {tuple(x.shape)}.")
+        refuse_others(x, self.fingerprints[indices], indices, f"{whose}, as {self.path} was filled with")
+        refuse(
+            y.cpu() != self.labels[indices],
+            f"`y` should be the classes of {whose}. Found others at the indices",
+            indices,
+        )
+        return self.read(indices, target.cpu()).to(x.device)
+
     def read(self, indices: Int[Tensor, " B"], target: Int[Tensor, " B"]) -> Float[Tensor, "B *shape"]:
         """The residuals of samples to classes, float32; all on the CPU.
 
@@ -96,13 +132,13 @@ class StoredResidual:
             ValueError: if a target is its sample's own class or not among the stored ones.
         """
         match = target[:, None] == torch.tensor(self.classes)
-        _refuse(
+        refuse(
             ~match.any(dim=1),
             f"`target` should be among the classes in {self.path}, {self.classes}. Found",
             target,
         )
         places = self._places[indices, match.long().argmax(dim=1)]
-        _refuse(places < 0, "`target` should differ from `y`. Found a sample's own class at the indices", indices)
+        refuse(places < 0, "`target` should differ from `y`. Found a sample's own class at the indices", indices)
         if self.pairs * math.prod(self.shape) * 2 <= self.memory:
             values = self._values[places]
         else:
@@ -122,11 +158,11 @@ class StoredResidual:
 
 
 class ResidualsOfSamples:
-    """A store's estimator for the samples of one batch, see `StoredResidual.at`."""
+    """The estimator for the samples of one batch, see `BySample.at`."""
 
-    def __init__(self, stored: StoredResidual, indices: Int[Tensor, " B"]) -> None:
-        self.stored, self.indices = stored, indices
-        self.name, self.settings, self.digest = stored.name, stored.settings, stored.digest
+    def __init__(self, source: BySample, indices: Int[Tensor, " B"]) -> None:
+        self.source, self.indices = source, indices
+        self.name, self.settings, self.digest = source.name, source.settings, source.digest
 
     def __call__(
         self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
@@ -137,29 +173,12 @@ class ResidualsOfSamples:
             ValueError: if x or y are not the samples at the indices (augmented, in another order, of another split),
                 or a target is its sample's own class or not among the stored ones.
         """
-        stored, indices = self.stored, self.indices
-        whose = f"the samples of the {stored.identity['split']} split of {stored.identity['data']} at the indices"
-        if x.shape != (len(indices), *stored.shape):
-            expected = (len(indices), *stored.shape)
-            raise ValueError(f"`x` should be {whose}, of shape {expected}. Found {tuple(x.shape)}.")
-        found, tolerance = fingerprint(x)
-        _refuse(
-            ~((found - stored.fingerprints[indices].to(x.device)).abs() <= tolerance).cpu(),
-            f"`x` should be {whose}, as {stored.path} was filled with: a stored residual belongs to one unaugmented "
-            "image. Found other images at the indices",
-            indices,
-        )
-        _refuse(
-            y.cpu() != stored.labels[indices],
-            f"`y` should be the classes of {whose}. Found others at the indices",
-            indices,
-        )
-        return stored.read(indices, target.cpu()).to(x.device)
+        return self.source.of_samples(self.indices, x, y, target)
 
 
 def for_samples(estimator: ResidualEstimator, indices: Int[Tensor, " B"]) -> ResidualEstimator:
-    """The estimator for the samples of a batch: a store's `at(indices)`, and any other as it is."""
-    return estimator.at(indices) if isinstance(estimator, StoredResidual) else estimator
+    """The estimator for the samples of a batch: `at(indices)` of one asked by sample, and any other as it is."""
+    return estimator.at(indices) if isinstance(estimator, BySample) else estimator
 
 
 def moved_together(
@@ -168,7 +187,7 @@ def moved_together(
     """Images and x̂' = x + Δ̂x under the same augmentation, the second again as a residual.
 
     Args:
-        augment: answers the same for the same images, and moves the i-th image of any batch alike, as
+        augment: returns the same for the same images, and moves the i-th image of any batch alike, as
             `partial(training.data.Augmentation(…), bounds=…, seed=…)` does.
         x: unaugmented images.
         residual: their residuals.
@@ -181,7 +200,20 @@ def moved_together(
     return moved, augment(x + residual) - moved
 
 
-def _refuse(bad: Tensor, message: str, shown: Tensor) -> None:
+def refuse_others(
+    x: Float[Tensor, "B *shape"], fingerprints: Float64[Tensor, " B"], indices: Int[Tensor, " B"], whose: str
+) -> None:
+    """Refuse images whose fingerprints are not those of the samples at the indices."""
+    found, tolerance = fingerprint(x)
+    refuse(
+        ~((found - fingerprints.to(x.device)).abs() <= tolerance).cpu(),
+        f"`x` should be {whose}: a stored residual belongs to one unaugmented image. "
+        "Found other images at the indices",
+        indices,
+    )
+
+
+def refuse(bad: Tensor, message: str, shown: Tensor) -> None:
     """Raise an error that ends with the first few of what is bad."""
     if bad.any():
         few = ", ".join(map(str, shown[bad][:3].tolist()))

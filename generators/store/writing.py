@@ -1,6 +1,5 @@
 """Fill a store, alone or together with other processes."""
 
-import errno
 import json
 import math
 import shutil
@@ -15,6 +14,7 @@ import h5py
 import torch
 from filelock import FileLock, Timeout
 
+from generators.files import write_reserved, write_whole
 from generators.residuals import ResidualEstimator
 from generators.store.layout import FORMAT, check_identity, encoded, fingerprint
 from generators.store.reading import StoredResidual
@@ -29,7 +29,7 @@ PACKED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 
 @runtime_checkable
 class Samples(Protocol):
-    """The samples of a split, as data sets answer them."""
+    """The samples of a split, as data sets hand them out."""
 
     def __len__(self) -> int: ...
 
@@ -55,7 +55,7 @@ class ResidualStore:
 
     Args:
         path: of the store.
-        estimator: whose answers are stored.
+        estimator: whose residuals are stored.
         samples: of the split.
         data: name of the data set.
         split: name of the split.
@@ -133,7 +133,7 @@ class ResidualStore:
 
         Raises:
             ValueError: if the file, or its unfinished parts, hold other residuals or were begun with another `batch`;
-                or if the estimator answers another shape, or NaN or infinite values.
+                or if the estimator returns another shape, or NaN or infinite values.
             OSError: if the disk is full; nothing is lost, and filling can go on when there is space.
         """
         self._claim()
@@ -170,9 +170,9 @@ class ResidualStore:
     def _claim_parts(self) -> None:
         file, expected = self.parts / "identity.json", self.identity | {"batch": self.batch}
         if file.exists():
-            check_identity(self.parts, json.loads(file.read_text()), expected)
+            check_identity(self.parts, json.loads(file.read_text(encoding="utf-8")), expected)
         else:
-            _write_whole(file, json.dumps(expected).encode())
+            write_whole(file, json.dumps(expected))
 
     def _alone(self, name: str, work: Callable[[], None], timeout: int = -1) -> None:
         """Do some work while no other process does it; leave it to one that takes longer than that, in seconds."""
@@ -187,7 +187,7 @@ class ResidualStore:
 
     def _fill_block(self, block: Block, device: str) -> None:
         if not self._has(block):
-            _write_whole(self._part(block), self._computed(block, device))
+            write_whole(self._part(block), self._computed(block, device))
 
     def _has(self, block: Block) -> bool:
         # In this order: parts are removed only after the store is there.
@@ -201,14 +201,14 @@ class ResidualStore:
         batch = self.samples.__getitems__(block.indices)
         x, y = batch.x.to(device), batch.y.to(device)
         residual = self.estimator(x, y, torch.full_like(y, block.target)).detach().float().cpu()
-        answered = f"The estimator {self.estimator.name!r} should answer"
+        should = f"The estimator {self.estimator.name!r} should return"
         if residual.shape != x.shape:
-            raise ValueError(f"{answered} the shape of x, {tuple(x.shape)}. Found {tuple(residual.shape)}.")
+            raise ValueError(f"{should} the shape of x, {tuple(x.shape)}. Found {tuple(residual.shape)}.")
         finite = residual.flatten(1).isfinite().all(dim=1).tolist()
         if not all(finite):
             index = block.indices[finite.index(False)]
             raise ValueError(
-                f"{answered} finite residuals. Found NaN or infinite values for sample {index} and class "
+                f"{should} finite residuals. Found NaN or infinite values for sample {index} and class "
                 f"{block.target}."
             )
         values, scale = encoded(residual)
@@ -225,7 +225,7 @@ class ResidualStore:
         # Compressed again in other neighbourhoods, residuals may need a little more. The space is taken beforehand,
         # because HDF5 crashes on a full disk.
         needed = len(empty) + int(1.1 * sum(self._part(block).stat().st_size for block in self.blocks))
-        _write(whole, needed, empty)
+        write_reserved(whole, empty, needed)
         with h5py.File(whole, "r+", libver=HDF5, locking=False) as file:
             start = 0
             for block in self.blocks:
@@ -252,27 +252,3 @@ def _create_arrays(file: h5py.File, pairs: int, shape: tuple[int, ...]) -> None:
     rows = min(pairs, max(1, CHUNK // (2 * math.prod(shape))))
     file.create_dataset("residual", (pairs, *shape), "float16", chunks=(rows, *shape), **PACKED)
     file.create_dataset("scale", (pairs,), "float32", chunks=(min(pairs, CHUNK),), **PACKED)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all; its lock must be held."""
-    part = path.with_suffix(".tmp")
-    _write(part, len(content), content)
-    part.replace(path)
-
-
-def _write(path: Path, size: int, content: bytes) -> None:
-    """Write a file of that size that begins with the content."""
-    try:
-        with path.open("wb") as file:
-            file.write(content)
-            for start in range(len(content), size, 2**20):
-                file.write(bytes(min(2**20, size - start)))
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(
-            errno.ENOSPC,
-            f"{path}: the disk is full; {size:,} bytes are needed. Nothing is lost: make space and start again",
-        ) from error

@@ -64,7 +64,7 @@ def test_what_is_no_generator_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.ckpt").write_text("no checkpoint")
     with pytest.raises(ValueError, match=r"a.ckpt should hold a generator trained by `alphadx fit`"):
         load_generator(tmp_path / "a.ckpt")
-    with pytest.raises(ValueError, match=r"b.ckpt cannot be read as a checkpoint"):
+    with pytest.raises(ValueError, match=r"b.ckpt cannot be read as a checkpoint with weights_only=True"):
         load_generator(tmp_path / "b.ckpt")
     with pytest.raises(FileNotFoundError, match=r"c.ckpt: no such checkpoint"):
         load_generator(tmp_path / "c.ckpt")
@@ -84,3 +84,34 @@ def test_unknown_generator_and_options_are_named() -> None:
         build_generator("vae", shape=(3,), num_classes=2)
     with pytest.raises(ValueError, match=r"The generator 'mlp' does not take these options: .*levels"):
         build_generator("mlp", shape=(3,), num_classes=2, levels=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": "subprocess.Popen", "options": {"args": ["touch", "trap"]}}, "should be one of conditional, mlp"),
+        ({"network": None}, "the `network` it describes should be a name"),
+        ({"kind": "os.system"}, "the `kind` it describes should be one of direct, conditional. Found 'os.system'"),
+        ({"options": {"hidden": {"class_path": "subprocess.Popen"}}}, "should be a dict of plain values"),
+        ({"options": {"shape": [3]}}, "the `options` it describes should leave out shape"),
+        ({"options": {"hiden": [4]}}, "The generator 'mlp' does not take these options"),
+        ({"options": {"hidden": [5]}}, "does not hold the weights of the generator that it describes"),
+        ({"format": FORMAT + 1}, f"has format {FORMAT + 1}, which a later version of alphadx wrote"),
+        ({"shape": []}, "the `shape` it describes should be one or more sizes"),
+        ({"num_classes": True}, "the `num_classes` it describes should be 2 or more"),
+    ],
+)
+def test_nothing_that_a_generators_file_says_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / "a.ckpt", **changes)
+    with pytest.raises(ValueError, match=message):
+        load_estimator(tmp_path / "a.ckpt", **EXPECTED)
+    assert not (tmp_path / "trap").exists()
+
+
+def test_misspelt_option_of_an_estimator_is_named(tmp_path: Path) -> None:
+    saved(tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match=r"a.ckpt does not take these options: .*bach"):
+        load_estimator(tmp_path / "a.ckpt", **EXPECTED, bach=3)

@@ -139,6 +139,27 @@ def test_generator_rests_between_its_steps(quiet_trainer: Any) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, module.generator.parameters(), strict=True))
 
 
+@pytest.mark.parametrize(("every", "steps"), [(1, 6), (2, 2), (3, 2), (4, 0)])
+def test_average_follows_the_steps_of_the_generator_alone(every: int, steps: int, quiet_trainer: Any) -> None:
+    """Two epochs of three batches; an average of what stands still would forget nothing and count too much."""
+    module = gan(discriminator_steps=every, average=0.5)
+    followed: list[Tensor] = []
+    take = module.step
+
+    def watched(which: int, loss: Tensor) -> None:
+        take(which, loss)
+        if which == 0:
+            followed.append(module.generator.top.bias.detach().clone())
+
+    module.step = watched
+    expected = module.generator.top.bias.detach().clone()
+    quiet_trainer(2).fit(module, Shades())
+    assert len(followed) == int(module.averaged.n_averaged) == steps
+    for number, weight in enumerate(followed):
+        expected = weight if number == 0 else 0.5 * expected + 0.5 * weight
+    torch.testing.assert_close(module.drawing.top.bias, expected)
+
+
 class Taped(nn.Module):
     """Remembers what it judged."""
 

@@ -105,7 +105,7 @@ def test_weights_start_from_the_papers_distribution() -> None:
     assert float(values.std()) == pytest.approx(0.02, rel=0.02)
 
 
-def test_encoder_answers_a_latent_vector_per_image_and_class() -> None:
+def test_encoder_returns_a_latent_vector_per_image_and_class() -> None:
     network = generator(encoder=4).eval()
     found = network.encoder(IMAGE, torch.tensor([0, 1, 2, 0]))
     assert found.shape == (4, 5)

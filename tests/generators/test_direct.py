@@ -239,7 +239,7 @@ def test_a_collapsed_epoch_is_never_the_best(kind: type[DirectGAN], quiet_traine
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("network", ["unet", "mlp"])
-def test_a_checkpoint_answers_as_the_trained_generator(
+def test_a_checkpoint_draws_as_the_trained_generator(
     network: str, average: float, tmp_path: Path, quiet_trainer: Callable[..., Any]
 ) -> None:
     shape = (1, 6, 6)
@@ -252,10 +252,10 @@ def test_a_checkpoint_answers_as_the_trained_generator(
     path = fitted(model, quiet_trainer(2, num_sanity_val_steps=0), batch, batch, tmp_path)
     loaded, description = load_generator(path)
     estimator = DirectResidual(loaded)
-    answer = estimator(batch.x, batch.y, 1 - batch.y)
-    torch.testing.assert_close(answer, model.drawing.eval()(batch.x, batch.y, 1 - batch.y).detach(), rtol=0, atol=0)
-    assert answer.abs().max() > 0
-    same = torch.equal(answer, model.generator.eval()(batch.x, batch.y, 1 - batch.y))
+    result = estimator(batch.x, batch.y, 1 - batch.y)
+    torch.testing.assert_close(result, model.drawing.eval()(batch.x, batch.y, 1 - batch.y).detach(), rtol=0, atol=0)
+    assert result.abs().max() > 0
+    same = torch.equal(result, model.generator.eval()(batch.x, batch.y, 1 - batch.y))
     assert same == (average == 0)
     assert description["kind"] == "direct"
     assert DirectResidual(model.drawing).digest == estimator.digest
@@ -301,7 +301,7 @@ def test_transport_finds_the_way_between_two_circles(quiet_trainer: Callable[...
 
 
 class Doubling(nn.Module):
-    """A generator whose answer is known: x times the target plus y, over ten."""
+    """A generator whose result is known: x times the target plus y, over ten."""
 
     shape, num_classes = (3,), 4
 
@@ -315,13 +315,13 @@ class Doubling(nn.Module):
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_direct_residual_answers_in_batches_without_a_trace(batch: int) -> None:
+def test_direct_residual_works_in_batches_without_a_trace(batch: int) -> None:
     estimator, found = DirectResidual(Doubling(), batch=batch), samples(7, classes=4)
     with unchanged(estimator.generator):
-        answer = estimator(found.x.double().requires_grad_(), found.y, (found.y + 1) % 4)
-    torch.testing.assert_close(answer, found.x * ((found.y + 1) % 4 + found.y / 10)[:, None])
-    assert answer.dtype == torch.float32
-    assert not answer.requires_grad
+        result = estimator(found.x.double().requires_grad_(), found.y, (found.y + 1) % 4)
+    torch.testing.assert_close(result, found.x * ((found.y + 1) % 4 + found.y / 10)[:, None])
+    assert result.dtype == torch.float32
+    assert not result.requires_grad
     assert (estimator.name, estimator.settings) == ("direct", {})
 
 
@@ -348,7 +348,7 @@ def test_direct_residual_follows_its_samples_to_their_device() -> None:
     [
         ({"x": torch.zeros(2, 4)}, r"`x` should hold samples of shape \(3,\), .*Found \(4,\)"),
         ({"x": torch.full((2, 3), torch.nan)}, "`x` should be finite"),
-        ({"y": torch.tensor([0, 4])}, r"`y` should lie in \[0, 4\), the classes .* Found values from 0 to 4"),
+        ({"y": torch.tensor([0, 4])}, r"`y` should lie in \[0, 4\)\. Found values from 0 to 4"),
         ({"target": torch.tensor([-1, 1])}, r"`target` should lie in \[0, 4\).* Found values from -1 to 1"),
     ],
 )

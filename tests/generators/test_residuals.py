@@ -140,16 +140,16 @@ def test_nearest_example_leaves_images_and_examples_alone() -> None:
 
 
 class LargestTensor(TorchDispatchMode):
-    """Remembers the number of entries of the largest tensor that any operation answers."""
+    """Remembers the number of entries of the largest tensor that any operation returns."""
 
     entries = 0
 
     def __torch_dispatch__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        answer = func(*args, **(kwargs or {}))
-        for tensor in answer if isinstance(answer, tuple | list) else (answer,):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
             if isinstance(tensor, Tensor):
                 self.entries = max(self.entries, tensor.numel())
-        return answer
+        return result
 
 
 def test_memory_does_not_grow_with_queries_times_examples() -> None:

@@ -1,4 +1,4 @@
-"""The store of residuals: what is read is what was answered, or a sentence that says why not."""
+"""The store of residuals: what is read is what was computed, or a sentence that says why not."""
 
 import errno
 import json
@@ -70,17 +70,17 @@ def pairs(samples: Split, classes: Sequence[int]) -> Iterator[tuple[Tensor, Tens
 
 def assert_holds(stored: StoredResidual, samples: Split, expected: Callable[..., Tensor] = truth) -> None:
     for x, y, target, indices in pairs(samples, stored.classes):
-        answer = stored.at(indices)(x, y, target)
+        found = stored.at(indices)(x, y, target)
         wanted = expected(x, y, target)
-        assert answer.dtype == torch.float32
+        assert found.dtype == torch.float32
         largest = wanted.flatten(1).abs().amax(1).reshape(-1, *[1] * (x.ndim - 1))
-        assert ((answer - wanted).abs() <= 2**-11 * largest).all()
+        assert ((found - wanted).abs() <= 2**-11 * largest).all()
 
 
 @pytest.mark.parametrize("memory", [0, 2**30], ids=["file", "memory"])
 @pytest.mark.parametrize("batch", [1, 7, 100])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_is_read_is_what_was_answered(tmp_path: Path, shape: tuple[int, ...], batch: int, memory: int) -> None:
+def test_what_is_read_is_what_was_computed(tmp_path: Path, shape: tuple[int, ...], batch: int, memory: int) -> None:
     samples = some(shape=shape)
     made(tmp_path / "store.h5", samples, batch=batch).fill()
     stored = StoredResidual(tmp_path / "store.h5", memory=memory)
@@ -123,8 +123,8 @@ def test_samples_may_be_asked_for_in_any_order_and_repeatedly(tmp_path: Path) ->
     batch = samples.__getitems__(order.tolist())
     target = (batch.y + torch.tensor([1, 2, 1, 1, 2, 1])) % 3
     for memory in (0, 2**30):
-        answer = StoredResidual(tmp_path / "store.h5", memory=memory).at(order)(*batch[:2], target)
-        torch.testing.assert_close(answer, truth(batch.x, batch.y, target), rtol=1e-3, atol=1e-3)
+        found = StoredResidual(tmp_path / "store.h5", memory=memory).at(order)(*batch[:2], target)
+        torch.testing.assert_close(found, truth(batch.x, batch.y, target), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("memory", [0, 2**30])
@@ -150,7 +150,7 @@ def test_own_classes_are_neither_computed_nor_stored(tmp_path: Path) -> None:
     assert len(estimator.asked) == len(set(estimator.asked)) == stored.pairs == 40
 
 
-def test_answer_carries_no_graph_and_leaves_the_input_alone(tmp_path: Path) -> None:
+def test_result_carries_no_graph_and_leaves_the_input_alone(tmp_path: Path) -> None:
     samples = some()
     stored = made(tmp_path / "store.h5", samples).fill()
     batch = samples.__getitems__([0, 1])
@@ -215,11 +215,26 @@ def test_all_that_differs_is_named_and_only_what_is_expected_is_compared(tmp_pat
     StoredResidual(tmp_path / "store.h5", {"data": "toy"})
 
 
+@pytest.mark.parametrize(("key", "value"), [("estimator", None), ("settings", None), ("classes", 3), ("classes", ["0"])])
+def test_store_that_does_not_say_what_it_holds_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    made(tmp_path / "store.h5").fill()
+    with h5py.File(tmp_path / "store.h5", "r+") as file:
+        if value is None:
+            del file.attrs[key]
+        else:
+            file.attrs[key] = json.dumps(value)
+    with pytest.raises(ValueError, match=rf"cannot be read as a store of residuals: .*{key}"):
+        StoredResidual(tmp_path / "store.h5")
+
+
 def test_store_of_another_format_is_refused(tmp_path: Path) -> None:
     made(tmp_path / "store.h5").fill()
     with h5py.File(tmp_path / "store.h5", "r+") as file:
         file.attrs["format"] = json.dumps(99)
-    with pytest.raises(ValueError, match="`format` is 99 where 1 is expected"):
+    with pytest.raises(
+        ValueError,
+        match=r"store\.h5 has format 99, which a later version of alphadx wrote",
+    ):
         StoredResidual(tmp_path / "store.h5")
 
 
@@ -433,12 +448,12 @@ def test_progress_counts_pairs_up_to_all(tmp_path: Path) -> None:
 def test_torn_temporary_files_of_a_killed_process_are_written_anew(tmp_path: Path) -> None:
     parts = tmp_path / "store.h5.parts"
     parts.mkdir()
-    for name in ("identity.tmp", "class0_sample1.tmp", "store.tmp"):
+    for name in (f"identity.json.{os.getpid()}.part", f"class0_sample1.h5.{os.getpid()}.part", "store.tmp"):
         (parts / name).write_bytes(b"torn")
     assert_holds(made(tmp_path / "store.h5").fill(), some())
 
 
-@pytest.mark.parametrize("torn", ["identity.tmp", "class1_sample8.tmp", "store.tmp"])
+@pytest.mark.parametrize("torn", ["identity.json.part", "class1_sample8.h5.part", "store.tmp"])
 def test_full_disk_is_said_and_filling_goes_on_when_there_is_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str
 ) -> None:
@@ -459,15 +474,18 @@ def test_full_disk_is_said_and_filling_goes_on_when_there_is_space(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     opened, first = Path.open, Counting()
+
+    def open_torn(path: Path, mode: str = "r", **options: Any) -> Any:
+        file = opened(path, mode, **options)
+        return Full(file) if path.name.replace(f".{os.getpid()}", "") == torn else file
+
     with monkeypatch.context() as patched:
-        patched.setattr(
-            Path, "open", lambda path, mode="r": Full(opened(path, mode)) if path.name == torn else opened(path, mode)
-        )
-        with pytest.raises(OSError, match=rf"{torn}: the disk is full; [\d,]+ bytes are needed") as refusal:
+        patched.setattr(Path, "open", open_torn)
+        with pytest.raises(OSError, match=r"the disk is full; [\d,]+ bytes are needed") as refusal:
             made(tmp_path / "store.h5", estimator=first).fill()
     assert refusal.value.errno == errno.ENOSPC
     assert not (tmp_path / "store.h5").exists()
-    assert not [*tmp_path.rglob("*.tmp")]
+    assert not [*tmp_path.rglob("*.tmp"), *tmp_path.rglob("*.part")]
     second = Counting()
     assert_holds(made(tmp_path / "store.h5", estimator=second).fill(), some())
     repeated = 6 if "class" in torn else 0  # the block that could not be written
@@ -479,13 +497,13 @@ def test_enough_space_is_taken_before_the_parts_are_put_together(
 ) -> None:
     """HDF5 itself must never meet a full disk, at which it crashes."""
     sizes: dict[str, int] = {}
-    written = writing._write
+    written = writing.write_reserved
 
-    def watched(path: Path, size: int, content: bytes) -> None:
-        written(path, size, content)
+    def watched(path: Path, content: bytes, size: int) -> None:
+        written(path, content, size)
         sizes[path.name] = path.stat().st_size
 
-    monkeypatch.setattr(writing, "_write", watched)
+    monkeypatch.setattr(writing, "write_reserved", watched)
     samples = some(count=300, shape=(1, 28, 28))
     made(tmp_path / "store.h5", samples, batch=64).fill()
     final = (tmp_path / "store.h5").stat().st_size
@@ -493,7 +511,7 @@ def test_enough_space_is_taken_before_the_parts_are_put_together(
 
 
 @pytest.mark.parametrize("mistake", ["shape", "NaN"])
-def test_wrong_answers_of_an_estimator_are_refused(tmp_path: Path, mistake: str) -> None:
+def test_wrong_results_of_an_estimator_are_refused(tmp_path: Path, mistake: str) -> None:
     def rule(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
         if mistake == "shape":
             return x[:, :, :2]
@@ -503,7 +521,7 @@ def test_wrong_answers_of_an_estimator_are_refused(tmp_path: Path, mistake: str)
         def __call__(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
             return rule(x, y, target)
 
-    said = {"shape": r"'counting' should answer the shape of x", "NaN": r"infinite values for sample 1 and class 0"}
+    said = {"shape": r"'counting' should return the shape of x", "NaN": r"infinite values for sample 1 and class 0"}
     with pytest.raises(ValueError, match=said[mistake]):
         made(tmp_path / "store.h5", estimator=Wrong()).fill()
 

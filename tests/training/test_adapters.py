@@ -62,7 +62,7 @@ def test_every_block_has_an_adapter_after_its_mlp(timm, name):
 
 
 @both
-def test_adapter_moves_what_the_mlp_answers(timm, name):
+def test_adapter_moves_what_the_mlp_returns(timm, name):
     network = small(name).eval()
     for part in adapters(network):
         nn.init.normal_(part.up.weight)
@@ -134,7 +134,7 @@ def test_reduction_that_leaves_nothing_is_refused(timm, reduction):
 
 @pytest.fixture
 def file_of(timm, tmp_path):
-    """Saves a network of timm for 1,000 classes and answers its path."""
+    """Saves a network of timm for 1,000 classes and returns its path."""
 
     def make(name: str) -> tuple[nn.Module, Path]:
         network, path = original(timm, name, classes=1000), tmp_path / f"{name}.pt"

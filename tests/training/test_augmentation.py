@@ -31,28 +31,28 @@ def test_nothing_asked_for_changes_nothing(bounds):
 def test_result_lies_within_the_bounds_and_uncovers_the_lowest_value(bounds, part):
     x = images(bounds=bounds)
     before = x.clone()
-    answer = Augmentation(**(OFF | part))(x, bounds=bounds, seed=0)
-    assert answer.shape == x.shape
-    assert answer.dtype == x.dtype
-    assert bounds[0] == answer.min() < answer.max() <= bounds[1]
+    result = Augmentation(**(OFF | part))(x, bounds=bounds, seed=0)
+    assert result.shape == x.shape
+    assert result.dtype == x.dtype
+    assert bounds[0] == result.min() < result.max() <= bounds[1]
     assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("crop", [1, 3])
 def test_crop_shifts_each_image_by_up_to_the_padding(crop):
     x = images(400)
-    answer = Augmentation(**(OFF | {"crop": crop}))(x, bounds=BOUNDS, seed=0)
+    result = Augmentation(**(OFF | {"crop": crop}))(x, bounds=BOUNDS, seed=0)
     padded = nn.functional.pad(x, [crop] * 4)
     places = [(i, j) for i in range(2 * crop + 1) for j in range(2 * crop + 1)]
-    found = torch.stack([(padded[:, :, i : i + 8, j : j + 6] == answer).all(dim=(1, 2, 3)) for i, j in places])
+    found = torch.stack([(padded[:, :, i : i + 8, j : j + 6] == result).all(dim=(1, 2, 3)) for i, j in places])
     assert found.sum(dim=0).eq(1).all()
     assert found.any(dim=1).all()  # every place occurs: 1/49 of 400 images each
 
 
 def test_flip_mirrors_half_of_the_images():
     x = images(400)
-    answer = Augmentation(**(OFF | {"flip": True}))(x, bounds=BOUNDS, seed=0)
-    kept, mirrored = (answer == x).all(dim=(1, 2, 3)), (answer == x.flip(3)).all(dim=(1, 2, 3))
+    result = Augmentation(**(OFF | {"flip": True}))(x, bounds=BOUNDS, seed=0)
+    kept, mirrored = (result == x).all(dim=(1, 2, 3)), (result == x.flip(3)).all(dim=(1, 2, 3))
     assert (kept ^ mirrored).all()
     assert 140 < int(mirrored.sum()) < 260
 
@@ -60,9 +60,9 @@ def test_flip_mirrors_half_of_the_images():
 @pytest.mark.parametrize("side", [1, 4, 5])
 def test_cutout_removes_a_square_around_a_pixel(side):
     x = images(400)
-    answer = Augmentation(**(OFF | {"cutout": side}))(x, bounds=BOUNDS, seed=0)
-    removed = answer.eq(0).all(dim=1)
-    assert torch.equal(answer, x * ~removed.unsqueeze(1))
+    result = Augmentation(**(OFF | {"cutout": side}))(x, bounds=BOUNDS, seed=0)
+    removed = result.eq(0).all(dim=1)
+    assert torch.equal(result, x * ~removed.unsqueeze(1))
     middles = [(i, j) for i in range(8) for j in range(6)]
     expected = torch.zeros(len(middles), 8, 6, dtype=torch.bool)
     for number, (i, j) in enumerate(middles):
@@ -76,10 +76,10 @@ def test_cutout_removes_a_square_around_a_pixel(side):
 def test_rotation_turns_about_the_middle_by_up_to_the_angle():
     x = torch.zeros(200, 1, 33, 33)
     x[:, :, 14:19, 26:31] = 1.0  # right of the middle, 12 pixels away
-    answer = Augmentation(**(OFF | {"rotation": 30.0}))(x, bounds=BOUNDS, seed=0)
+    result = Augmentation(**(OFF | {"rotation": 30.0}))(x, bounds=BOUNDS, seed=0)
     rows, columns = torch.meshgrid(torch.arange(33) - 16.0, torch.arange(33) - 16.0, indexing="ij")
-    mass = answer.sum(dim=(1, 2, 3))
-    across, down = ((answer[:, 0] * place).sum(dim=(1, 2)) / mass for place in (columns, rows))
+    mass = result.sum(dim=(1, 2, 3))
+    across, down = ((result[:, 0] * place).sum(dim=(1, 2)) / mass for place in (columns, rows))
     torch.testing.assert_close(mass, torch.full_like(mass, 25.0), rtol=0.05, atol=0)
     torch.testing.assert_close(across.hypot(down), torch.full_like(mass, 12.0), rtol=0.02, atol=0)
     angles = torch.atan2(down, across).rad2deg()
@@ -90,15 +90,15 @@ def test_rotation_turns_about_the_middle_by_up_to_the_angle():
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.1, 0.9)])
 def test_rotation_rounds_to_within_the_bounds(bounds):
     x = torch.full((64, 1, 9, 9), bounds[1])
-    answer = Augmentation(**(OFF | {"rotation": 30.0}))(x, bounds=bounds, seed=0)
-    assert answer.max() <= x.max()
+    result = Augmentation(**(OFF | {"rotation": 30.0}))(x, bounds=bounds, seed=0)
+    assert result.max() <= x.max()
 
 
 def test_every_image_moves_on_its_own():
     x = images(1).expand(32, -1, -1, -1)
     for part in ({"crop": 3}, {"flip": True}, {"rotation": 30.0}, {"cutout": 4}):
-        answer = Augmentation(**(OFF | part))(x, bounds=BOUNDS, seed=0)
-        assert len(answer.unique(dim=0)) > 1
+        result = Augmentation(**(OFF | part))(x, bounds=BOUNDS, seed=0)
+        assert len(result.unique(dim=0)) > 1
 
 
 def test_result_depends_on_the_seed_alone():

@@ -1,5 +1,6 @@
 """Checkpoints of anybody: found under any key and prefix, read without running anything, refused with reasons."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torchvision
 from torch import Tensor, nn
 
 from training import Classifier, build_network, load_classifier
-from training.checkpoints import NETWORK_KEY, WRAPPERS
+from training.checkpoints import FORMAT, NETWORK_KEY
 from training.data import Digits, Spheres
+from training.networks.weights import WRAPPERS
 
 MLP = {"shape": (4,), "num_classes": 3, "hidden": [5]}
 BINARY = {"shape": (4,), "num_classes": 2, "hidden": [5], "one_logit": True}
@@ -20,7 +22,7 @@ no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not
 
 @pytest.fixture
 def save(tmp_path) -> Callable[..., Path]:
-    """Saves anything to a file and answers its path."""
+    """Saves anything to a file and returns its path."""
 
     def make(content: object) -> Path:
         torch.save(content, tmp_path / "file.pt")
@@ -75,7 +77,7 @@ def test_weights_of_a_binary_network_with_one_output_are_loaded(save, prefix):
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_plain_resnet_is_loaded_behind_its_normalisation(save, prefix):
-    options = {"shape": (1, 32, 32), "num_classes": 2, "weights": None}
+    options = {"shape": (1, 32, 32), "num_classes": 2, "bounds": (0.0, 1.0), "weights": None}
     network = build_network("resnet18", **options)
     path = save(with_prefix(prefix, network.network.state_dict()))
     assert_same_weights(load_classifier("resnet18", checkpoint=path, **options), network)
@@ -122,7 +124,7 @@ def test_checkpoint_of_ours_says_which_network_it_holds(tmp_path, quiet_trainer,
     trainer = quiet_trainer(1, limit_train_batches=2, limit_val_batches=0)
     trainer.fit(trained, datamodule=data)
     trainer.save_checkpoint(tmp_path / "ours.ckpt")
-    loaded = load_classifier(checkpoint=tmp_path / "ours.ckpt")
+    loaded = load_classifier(name if "." in name else None, checkpoint=tmp_path / "ours.ckpt")
     assert_same_weights(loaded, trained.network)
     x = data.split("test").__getitems__(range(5)).x
     torch.testing.assert_close(loaded(x), trained.eval()(x))
@@ -175,13 +177,15 @@ class Trap:
 
 def test_nothing_in_a_checkpoint_is_executed(save, tmp_path):
     path = save({"state_dict": build_network("mlp", **MLP).state_dict(), "extra": Trap(tmp_path / "trapped")})
-    with pytest.raises(ValueError, match=r"cannot be read with weights_only=True.*Save the model's state_dict\(\)"):
+    with pytest.raises(
+        ValueError, match=r"cannot be read as a checkpoint with weights_only=True.*Save the model's state_dict\(\)"
+    ):
         load_classifier("mlp", checkpoint=path, **MLP)
     assert not (tmp_path / "trapped").exists()
 
 
 def test_whole_pickled_model_is_refused(save):
-    with pytest.raises(ValueError, match=r"cannot be read with weights_only=True"):
+    with pytest.raises(ValueError, match=r"cannot be read as a checkpoint with weights_only=True"):
         load_classifier("mlp", checkpoint=save(build_network("mlp", **MLP)), **MLP)
 
 
@@ -217,7 +221,7 @@ def test_what_is_no_file_is_named(tmp_path, name):
         (torch.zeros(3), r"file.pt should hold a dict. Found Tensor"),
         ({}, r"should hold a state dict, alone or under one of state_dict, .* Found the keys \[\]"),
         ({"epoch": 3, "loss": 0.5}, r"Found the keys \['epoch', 'loss'\]"),
-        ({"model": {"epoch": 3}}, r"Found the keys \['epoch'\]"),
+        ({"model": {"epoch": 3}}, r"Found the keys \['model'\]"),
     ],
 )
 def test_file_without_weights_is_refused(save, content, message):
@@ -235,3 +239,122 @@ def test_named_network_needs_shape_and_classes(save, lacking):
     options = {key: value for key, value in MLP.items() if key != lacking}
     with pytest.raises(ValueError, match=r"`num_classes` and `shape` should be given together with `network`"):
         load_classifier("mlp", checkpoint=save(build_network("mlp", **MLP).state_dict()), **options)
+
+
+def ours(save: Callable[..., Path], **changes: object) -> Path:
+    """A checkpoint of ours of a small MLP, whose description says what it is told to."""
+    description = {"format": FORMAT, "network": "mlp", "options": {"hidden": [5]}, "shape": [4], "num_classes": 3}
+    description |= {"bounds": [0.0, 1.0]}
+    weights = build_network("mlp", **MLP).state_dict()
+    return save({"state_dict": with_prefix("network.", weights), NETWORK_KEY: description | changes})
+
+
+ATTACKS = {
+    "subprocess.Popen": {"args": ["touch", "{trap}"]},
+    "subprocess.run": {"args": ["touch", "{trap}"]},
+    "os.system": {"command": "touch {trap}"},
+    "os.mkdir": {"path": "{trap}"},
+    "pathlib.Path.touch": {"self": "{trap}"},
+    "builtins.exec": {"source": "open('{trap}', 'w')"},
+    "training.networks.build._imported": {"path": "{trap}"},
+}
+
+
+def trapped(options: object, trap: Path) -> object:
+    if isinstance(options, dict):
+        return {key: trapped(value, trap) for key, value in options.items()}
+    if isinstance(options, list):
+        return [trapped(value, trap) for value in options]
+    return options.format(trap=trap) if isinstance(options, str) else options
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_network_that_a_file_names_is_never_imported(save, tmp_path, name):
+    trap = tmp_path / "trap"
+    path = ours(save, network=name, options=trapped(ATTACKS[name], trap))
+    with pytest.raises(ValueError, match=rf"names the network '{name}', which is not one of ours.*network='{name}'"):
+        load_classifier(checkpoint=path)
+    with pytest.raises(ValueError, match="not one of ours"):
+        load_classifier(checkpoint=path, trusted_networks=[f"{__name__}.TwoParts"], shape=(4,))
+    time.sleep(0.05)  # a process would need a moment
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": [5], "layer": {"class_path": "subprocess.Popen"}}, "`options` it describes .* plain values"),
+        ({"hidden": torch.zeros(2)}, "`options` it describes should be a dict of plain values"),
+        ({"shape": [2]}, "`options` it describes should leave out shape"),
+        ({"name": "subprocess.Popen"}, "`options` it describes should leave out name"),
+        ({"checkpoint_path": "/etc/passwd"}, "`options` it describes should open no other file"),
+        ({"pretrained": True, "cache_dir": "x"}, "should open no other file. Found cache_dir, pretrained"),
+        ({"outputs": 4}, "`outputs` should be left out of the options"),
+        ({"depth": 4}, "The network 'mlp' does not take these options"),
+    ],
+)
+def test_options_that_a_file_names_are_plain_and_open_nothing(save, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_classifier(checkpoint=ours(save, options=options))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"format": FORMAT + 1},
+            rf"has format {FORMAT + 1}, which a later version of alphadx wrote.* up to {FORMAT}",
+        ),
+        ({"format": "1"}, "its `format` should be a number from 1 on. Found '1'"),
+        ({"network": None}, "the `network` it describes should be a name. Found None"),
+        ({"shape": "4"}, "the `shape` it describes should be one or more sizes. Found '4'"),
+        ({"num_classes": 1}, "the `num_classes` it describes should be 2 or more. Found 1"),
+        ({"bounds": [1.0, 0.0]}, r"the `bounds` it describes should be two numbers, the lower one first"),
+        ({"options": None}, "the `options` it describes should be a dict"),
+    ],
+)
+def test_description_is_read_before_it_is_used(save, changes, message):
+    with pytest.raises(ValueError, match=message):
+        load_classifier(checkpoint=ours(save, **changes))
+
+
+def test_description_that_is_none_is_refused(save):
+    with pytest.raises(ValueError, match=r"its description should be a dict\. Found list"):
+        load_classifier(checkpoint=save({NETWORK_KEY: [], "state_dict": {"a": torch.zeros(1)}}))
+
+
+@pytest.mark.parametrize("given", [{"network": f"{__name__}.Sized"}, {"trusted_networks": [f"{__name__}.Sized"]}])
+def test_dotted_network_that_the_caller_names_takes_its_options_from_the_file(save, given):
+    network = Sized(7)
+    path = ours(save, network=f"{__name__}.Sized", options={"width": 7})
+    path = save(torch.load(path, weights_only=True) | {"state_dict": network.state_dict()})
+    assert_same_weights(load_classifier(checkpoint=path, **given), network)
+
+
+class Sized(nn.Sequential):
+    """A network of yours with an option."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.Linear(4, width), nn.Linear(width, 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"bounds": (-1.0, 1.0)}, r"bounds \[0.0, 1.0\] where \[-1.0, 1.0\] is needed"),
+        ({"num_classes": 2}, "num_classes 3 where 2 is needed"),
+        ({"shape": (1, 2, 2), "num_classes": 3}, r"shape \[4\] where \[1, 2, 2\] is needed"),
+        ({"shape": (5,), "num_classes": 10}, r"shape \[4\] where \[5\] is needed, num_classes 3 where 10 is needed"),
+    ],
+)
+def test_checkpoint_of_ours_is_compared_with_the_data(save, given, message):
+    path = ours(save)
+    load_classifier(checkpoint=path, shape=(4,), num_classes=3, bounds=(0.0, 1.0))
+    with pytest.raises(ValueError, match=rf"file.pt was made for something else: {message}"):
+        load_classifier(checkpoint=path, **given)
+
+
+def test_network_that_normalises_wants_bounds(save):
+    path = save(build_network("resnet18", weights=None, **TINY_IMAGES).state_dict())
+    with pytest.raises(ValueError, match="`bounds` should be given for 'resnet18', which normalises its inputs"):
+        load_classifier("resnet18", checkpoint=path, **TINY_IMAGES)

@@ -15,7 +15,7 @@ Write = Callable[..., str]
 
 @pytest.fixture
 def write(tmp_path) -> Write:
-    """Writes arrays to an HDF5 file and answers its path."""
+    """Writes arrays to an HDF5 file and returns its path."""
 
     def make(name: str, **arrays: np.ndarray) -> str:
         path = tmp_path / name

@@ -50,7 +50,7 @@ def size_of(network: nn.Module) -> int:
     ],
 )
 @pytest.mark.parametrize(("classes", "one_logit"), [(2, False), (5, False), (2, True)])
-def test_network_answers_one_logit_per_class(name, shape, options, classes, one_logit):
+def test_network_returns_one_logit_per_class(name, shape, options, classes, one_logit):
     network = build_network(name, shape=shape, num_classes=classes, one_logit=one_logit, **options).eval()
     assert network(torch.rand(3, *shape)).shape == (3, classes)
 
@@ -221,7 +221,7 @@ def test_one_logit_keeps_the_gradient_and_the_decision(flat, size):
 
 
 def test_one_logit_refuses_a_network_with_two_outputs():
-    with pytest.raises(ValueError, match=r"`network` should answer one output per sample. Found 2"):
+    with pytest.raises(ValueError, match=r"`network` should return one output per sample. Found 2"):
         OneLogit(nn.Linear(4, 2))(torch.zeros(3, 4))
 
 
@@ -230,9 +230,9 @@ def test_one_logit_refuses_a_network_with_two_outputs():
 def test_bounds_are_mapped_to_what_imagenet_networks_expect(bounds, channels):
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     for value, share in ((bounds[0], 0.0), (bounds[1], 1.0), (sum(bounds) / 2, 0.5)):
-        answer = ToImageNetInput(bounds)(torch.full((2, channels, 4, 5), value))
+        found = ToImageNetInput(bounds)(torch.full((2, channels, 4, 5), value))
         expected = ((share - mean) / deviation).reshape(1, 3, 1, 1).expand(2, 3, 4, 5)
-        torch.testing.assert_close(answer, expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("bounds", [(-math.inf, math.inf), (0.0, math.inf), (1.0, 0.0), (0.0, 0.0)])
@@ -287,12 +287,12 @@ def test_batch_norm_without_running_statistics_is_the_same_in_evaluation():
     assert not statistics(network)
 
 
-def test_batch_norm_without_running_statistics_answers_for_the_batch():
+def test_batch_norm_without_running_statistics_depends_on_the_batch():
     network, x = small_network(batch_norm="no_running_statistics").eval(), torch.rand(IMAGES)
     assert not torch.allclose(network(x)[:3], network(x[:3]), atol=1e-3)
 
 
-def test_batch_norm_on_and_frozen_answer_for_each_sample_in_evaluation():
+def test_batch_norm_on_and_frozen_returns_for_each_sample_in_evaluation():
     for mode in ("on", "frozen"):
         network, x = small_network(batch_norm=mode).eval(), torch.rand(IMAGES)
         torch.testing.assert_close(network(x)[:3], network(x[:3]))

@@ -8,7 +8,7 @@ from torch import nn
 
 from eval.records.measurements import Alignment, take
 from eval.records.results import Model
-from generators import ResidualStore, StoredResidual
+from generators import NearestExample, ResidualStore, StoredResidual
 from training import Classifier
 from training.data import DataSet, Digits, Squares
 from training.data.augmentation import Augmentation
@@ -78,3 +78,35 @@ def test_data_set_opens_the_stores_that_are_its_own(tmp_path: Path) -> None:
         Digits().residual(str(tmp_path / "nothing.h5"))
     with pytest.raises(FileNotFoundError, match=r"nothing\.ckpt: no such checkpoint"):
         Digits().residual(str(tmp_path / "nothing.ckpt"))
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": 0}])
+def test_options_may_stand_beside_the_name_or_with_it(tmp_path: Path, options: dict) -> None:
+    path, data = filled(tmp_path, Digits(), "test"), Digits()
+    named = data.residual({"residual": path, "options": options})
+    beside = data.residual(path, **options)
+    assert named.memory == beside.memory == options.get("memory", 2**30)
+    assert isinstance(data.residual({"residual": "nearest"}), NearestExample)
+    assert data.residual({"residual": path, "options": {"memory": 5}}, memory=7).memory == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ({"residual": "nearest", "option": {}}, {}, r"should be a name, or hold `residual` and `options`\. Found"),
+        ({"options": {}}, {}, r"should be a name, or hold `residual` and `options`"),
+        ({"residual": None}, {}, r"`residual` should be a name or a path\. Found None"),
+        ("nearst", {"method": "ours"}, r"`residual` should be one of auto, exact, nearest, .* Found 'nearst'"),
+        ("nearest", {"method": "ours"}, r"`options` should be left out for 'nearest'\. Found method"),
+        ({"residual": "auto", "options": {"batch": 3}}, {}, r"`options` should be left out for 'auto'\. Found batch"),
+    ],
+)
+def test_misspelt_residual_is_refused(name: object, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Digits().residual(name, **options)
+
+
+def test_options_that_no_estimator_takes_are_refused(tmp_path: Path) -> None:
+    path = filled(tmp_path, Digits(), "test")
+    with pytest.raises(ValueError, match=r"test\.h5 does not take these options: .*memry"):
+        Digits().residual(path, memry=3)

@@ -1,7 +1,7 @@
 """What a data set is: samples in splits, with everything an attack and a metric must know about them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from inspect import signature
 from pathlib import Path
@@ -19,6 +19,9 @@ from training.seeds import derived_seed
 
 SplitName = Literal["train", "validation", "test"]
 Bounds = tuple[float, float]
+
+HALVES = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-odd": slice(1, None, 2)}
+"""Which training examples the nearest one is looked for among."""
 
 
 class Batch(NamedTuple):
@@ -94,7 +97,7 @@ class EpochOrder(DistributedSampler[int]):
 
 
 class DataSet(LightningDataModule):
-    """Base of all data sets. A subclass sets the attributes and answers its splits.
+    """Base of all data sets. A subclass sets the attributes and makes its splits.
 
     Attributes:
         name: as it stands in tables.
@@ -157,36 +160,44 @@ class DataSet(LightningDataModule):
     def _split(self, name: SplitName) -> Split:
         raise NotImplementedError
 
-    def residual(self, name: str, **options: Any) -> ResidualEstimator:
+    def residual(self, name: str | Mapping[str, Any], **options: Any) -> ResidualEstimator:
         """A residual estimator for this data set by name or from a file.
 
         Args:
             name: "exact"; "nearest", the nearest training example of the target class; "nearest-even" and
                 "nearest-odd", the same with every other training example, so that one half can train and
                 the other measure; "auto", exact where it is known, else nearest; or the path of a generator's
-                checkpoint (.ckpt) or of a store of residuals (.h5).
-            options: what the estimator of a checkpoint takes besides, see `generators.load_estimator`.
+                checkpoint (.ckpt) or of a store of residuals (.h5). Or one of these with its options,
+                `{"residual": "cgan.ckpt", "options": {"method": "ours"}}`.
+            options: what the estimator of a file takes besides, see `generators.load_estimator`.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: for an unknown name, "exact" where Δx is not known, or a file that belongs to other data.
+            ValueError: for an unknown name, "exact" where Δx is not known, a file that belongs to other data, or
+                options that the estimator does not take.
         """
+        name, options = _named(name, options)
         if name.endswith((".ckpt", ".h5")):
             return load_estimator(name, data=self.name, shape=self.shape, num_classes=self.num_classes, **options)
-        if name == "auto":
-            name = "nearest" if self.exact_residual is None else "exact"
-        if name == "exact":
-            if self.exact_residual is None:
-                raise ValueError(f"`residual` 'exact' is not known for {self.name}. Try 'nearest'.")
-            return self.exact_residual
-        parts = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-odd": slice(1, None, 2)}
-        if name not in parts:
+        if name not in ("auto", "exact", *HALVES):
             raise ValueError(
-                f"`residual` should be one of auto, exact, {', '.join(parts)}, or the path of a .ckpt or .h5 file. "
+                f"`residual` should be one of auto, exact, {', '.join(HALVES)}, or the path of a .ckpt or .h5 file. "
                 f"Found {name!r}."
             )
+        if options:
+            raise ValueError(f"`options` should be left out for {name!r}. Found {', '.join(sorted(options))}.")
+        if name == "auto":
+            name = "nearest" if self.exact_residual is None else "exact"
+        return self._exact() if name == "exact" else self._nearest(name)
+
+    def _exact(self) -> ExactResidual:
+        if self.exact_residual is None:
+            raise ValueError(f"`residual` 'exact' is not known for {self.name}. Try 'nearest'.")
+        return self.exact_residual
+
+    def _nearest(self, name: str) -> NearestExample:
         split = self.split("train")
-        examples = split.__getitems__(range(len(split))[parts[name]])
+        examples = split.__getitems__(range(len(split))[HALVES[name]])
         estimator = NearestExample(examples.x, examples.y)
         estimator.name = name
         return estimator
@@ -236,6 +247,18 @@ class DataSet(LightningDataModule):
             # Its own randomness: the iterator would otherwise draw from the global one.
             generator=torch.Generator(),
         )
+
+
+def _named(name: Any, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and options of a residual estimator, whichever way they are written."""
+    if isinstance(name, Mapping):
+        unknown = sorted({*map(str, name)} - {"residual", "options"})
+        if unknown or "residual" not in name:
+            raise ValueError(f"`residual` should be a name, or hold `residual` and `options`. Found {dict(name)}.")
+        name, options = name["residual"], {**(name.get("options") or {}), **options}
+    if not isinstance(name, str):
+        raise ValueError(f"`residual` should be a name or a path. Found {name!r}.")
+    return name, options
 
 
 def _as_it_is(batch: Any) -> Any:

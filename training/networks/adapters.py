@@ -24,10 +24,10 @@ class OneLogit(nn.Module):
 
     def forward(self, x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B 2"]:
         """Logits of the two classes."""
-        answer = self.network(x)
-        half = answer.reshape(len(x), math.prod(answer.shape[1:])) / 2
+        output = self.network(x)
+        half = output.reshape(len(x), math.prod(output.shape[1:])) / 2
         if half.shape[1] != 1:
-            raise ValueError(f"`network` should answer one output per sample. Found {half.shape[1]}.")
+            raise ValueError(f"`network` should return one output per sample. Found {half.shape[1]}.")
         return torch.cat([-half, half], dim=1)
 
 

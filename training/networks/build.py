@@ -50,7 +50,7 @@ def build_network(
         bounds: of the data, for networks that normalise.
         one_logit: a binary network with a single output, adapted to two logits.
         batch_norm: "on", "frozen" or "no_running_statistics", see `set_batch_norm`; None leaves it as the network
-            has it. Without running statistics, answers depend on the batch in evaluation too.
+            has it. Without running statistics, logits depend on the batch in evaluation too.
         options: what the network itself takes.
 
     Raises:
@@ -75,6 +75,8 @@ def build_network(
         ours = {"shape": tuple(shape), "outputs": 1 if one_logit else num_classes}
         if name in NEED_BOUNDS:
             ours["bounds"] = bounds
+        if "outputs" in options:
+            raise ValueError("`outputs` should be left out of the options: `num_classes` says it.")
         network = _call(NETWORKS[name], name, ours | options)
     else:
         raise ValueError(f"`network` should be one of {', '.join(NETWORKS)}, or a dotted path. Found {name!r}.")

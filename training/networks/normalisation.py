@@ -29,7 +29,7 @@ def set_batch_norm(network: nn.Module, mode: BatchNormMode) -> None:
             both, never updated (paper 1, section A.1); "no_running_statistics", batch statistics in both (paper 3,
             section 4). In the last mode **the logits of a sample depend on the other samples of its batch, in
             evaluation too**: radii and accuracies then hold for the batches they were measured with, an attack that
-            leaves finished samples out of the batch changes the answers for the others, and a batch of one is
+            leaves finished samples out of the batch changes the logits of the others, and a batch of one is
             normalised by its own pixels.
 
     Raises:
@@ -50,15 +50,15 @@ def set_batch_norm(network: nn.Module, mode: BatchNormMode) -> None:
 
 def _in_mode(norm: nn.BatchNorm2d, mode: BatchNormMode) -> nn.BatchNorm2d:
     kind = FrozenBatchNorm if mode == "frozen" else nn.BatchNorm2d
-    answer = kind(
+    norm_in_mode = kind(
         norm.num_features,
         norm.eps,
         norm.momentum,
         affine=False,
         track_running_stats=mode != "no_running_statistics",
     )
-    answer.affine, answer.weight, answer.bias = norm.affine, norm.weight, norm.bias
-    if answer.track_running_stats and norm.track_running_stats:
-        answer.running_mean, answer.running_var = norm.running_mean, norm.running_var
-        answer.num_batches_tracked = norm.num_batches_tracked
-    return answer.train(norm.training)
+    norm_in_mode.affine, norm_in_mode.weight, norm_in_mode.bias = norm.affine, norm.weight, norm.bias
+    if norm_in_mode.track_running_stats and norm.track_running_stats:
+        norm_in_mode.running_mean, norm_in_mode.running_var = norm.running_mean, norm.running_var
+        norm_in_mode.num_batches_tracked = norm.num_batches_tracked
+    return norm_in_mode.train(norm.training)

@@ -19,7 +19,7 @@ CURVED = 1e-6
 """Smallest cosine between a step and the change of the gradient along it for the pair to be remembered."""
 
 REACH = 1.05
-"""The first step goes this many times as far as a linear function would need to come down to zero."""
+"""How far the first step goes of an attack that should come down to zero."""
 
 Matrix = Callable[[Float[Tensor, "K n"]], Float[Tensor, "K n"]]
 
@@ -67,43 +67,48 @@ def minimise(
     high: Float[Tensor, " n"],
     *,
     iterations: int = 40,
+    evaluations: int | None = None,
     memory: int = 5,
     tolerance: float = 1e-5,
+    patience: int = 1,
+    reach: float = REACH,
     precondition: Matrix | None = None,
     stop_at_goal: bool = False,
 ) -> Minima:
     """Minimise B functions that are nowhere negative, in a box.
 
     In every round each problem that is still open is evaluated once: some take the step and turn, others shorten it.
-    Values never rise along the steps taken. A problem is finished when a step lowers its value by too little, or
-    could only have been too short to do more, or after the last iteration.
+    Values never rise along the steps taken. A problem is finished when rounds bring too little, or could only have
+    been too short to do more, or after the last iteration or evaluation.
 
     Args:
         objective: the functions, see `Objective`.
         start: points in the box, `(B, n)`.
         first: the objective at the start.
-        low: lower bounds, `(n,)`.
-        high: upper bounds, `(n,)`.
+        low: lower bounds, `(n,)`; −∞ for none.
+        high: upper bounds, `(n,)`; ∞ for none.
         iterations: largest number of steps taken.
+        evaluations: largest number of evaluations of each problem, without the one at the start; None for any.
         memory: pairs of a step and a change of gradient that are remembered.
-        tolerance: part of its value by which a step must lower a problem for it to go on.
+        tolerance: part of its value by which a round must lower a problem to be progress.
+        patience: rounds in succession without progress after which a problem is finished.
+        reach: the first step goes this many times as far as a linear function would need to come down to zero.
         precondition: multiplies rows by a symmetric positive definite matrix, a guess of the inverse Hessian up to
             its scale, which is measured; None for the identity.
         stop_at_goal: a problem is finished, too, by a step to a point that meets the goal.
     """
     box = _Box(low, high, precondition or (lambda rows: rows))
     point, value, goal = (part.clone() for part in (start, first.value, first.goal))
-    steps, evaluations = (torch.zeros_like(goal, dtype=torch.int64) for _ in range(2))
-    now = box.begin(start, first, memory)
-    while len(now.problem):
+    steps, spent = (torch.zeros_like(goal, dtype=torch.int64) for _ in range(2))
+    now = box.begin(start, first, memory, reach)
+    while len(now.problem) and evaluations != 0:
         problem, trial = now.problem, box.project(now.point + now.length.unsqueeze(1) * now.direction)
         found = objective(trial, problem)
         foretold = (now.gradient * (now.point - trial)).sum(dim=1)
         brought = now.value - found.value
         taken = brought >= SUFFICIENT * foretold.clamp(min=0)
-        # The minimum of a parabola through both values and the slope.
-        length = now.length * torch.where(taken, 1, (foretold / (2 * (foretold - brought))).clamp(0.1, 0.5))
-        evaluations[problem] += 1
+        length = now.length * torch.where(taken, 1, _shorter(foretold, brought))
+        spent[problem] += 1
         steps[problem] += taken
 
         better = taken & (found.goal | ~goal[problem])
@@ -113,12 +118,21 @@ def minimise(
         # Where the box bends a long step uphill, a shorter one still promises what the slope says.
         slope = -(now.gradient * now.direction).sum(dim=1)
         promised = torch.where(taken, brought, length * slope)
-        stays = (promised > tolerance * now.value) & (steps[problem] < iterations)
+        idle = torch.where(promised > tolerance * now.value, 0, now.idle + 1)
+        stays = (idle < patience) & (steps[problem] < iterations)
+        if evaluations is not None:
+            stays &= spent[problem] < evaluations
         if stop_at_goal:
             stays &= ~(taken & found.goal)
         found = Evaluation(*(part[stays] for part in found))
-        now = box.go_on(now.only(stays), trial[stays], found, length[stays], taken[stays])
-    return Minima(point, value, goal, steps, evaluations)
+        now = now._replace(length=length, idle=idle).only(stays)
+        now = box.go_on(now, trial[stays], found, taken[stays])
+    return Minima(point, value, goal, steps, spent)
+
+
+def _shorter(foretold: Float[Tensor, " K"], brought: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
+    """By how much to shorten a step: to the minimum of a parabola through both values and the slope."""
+    return (foretold / (2 * (foretold - brought))).nan_to_num(0.1).clamp(0.1, 0.5)
 
 
 class _Open(NamedTuple):
@@ -134,6 +148,7 @@ class _Open(NamedTuple):
     gradient: Tensor
     direction: Tensor
     length: Tensor
+    idle: Tensor
     scale: Tensor
     pairs: Tensor
     shifts: Tensor
@@ -157,13 +172,13 @@ class _Box:
         """Which variables do not push against a bound."""
         return ~((point <= self.low) & (gradient > 0) | (point >= self.high) & (gradient < 0))
 
-    def begin(self, start: Tensor, first: Evaluation, memory: int) -> _Open:
-        """Steepest descent, as far as a linear function would go to zero; without what is level already."""
+    def begin(self, start: Tensor, first: Evaluation, memory: int, reach: float) -> _Open:
+        """Steepest descent, `reach` times as far as a linear function would go to zero; without what is level."""
         (count, size), none = start.shape, torch.zeros(len(start), dtype=torch.int64, device=start.device)
         free = self.free(start, first.gradient)
         uphill = self.precondition(first.gradient * free) * free
         slope = (first.gradient * uphill).sum(dim=1)
-        scale = REACH * first.value / slope
+        scale = reach * first.value / slope
         now = _Open(
             problem=torch.arange(count, device=start.device),
             point=start,
@@ -171,6 +186,7 @@ class _Box:
             gradient=first.gradient,
             direction=-scale.unsqueeze(1) * uphill,
             length=torch.ones_like(scale),
+            idle=none,
             scale=scale,
             pairs=none,
             shifts=start.new_zeros(count, memory, size),
@@ -179,7 +195,7 @@ class _Box:
         )
         return now.only(slope > 0)
 
-    def go_on(self, now: _Open, trial: Tensor, found: Evaluation, length: Tensor, taken: Tensor) -> _Open:
+    def go_on(self, now: _Open, trial: Tensor, found: Evaluation, taken: Tensor) -> _Open:
         """Who takes the step looks anew; the others look the same way, less far."""
         self.remember(now, taken, trial - now.point, found.gradient - now.gradient)
         moved = taken.unsqueeze(1)
@@ -189,7 +205,7 @@ class _Box:
             value=torch.where(taken, found.value, now.value),
             gradient=gradient,
             direction=torch.where(moved, self.downhill(now, gradient, self.free(point, gradient)), now.direction),
-            length=torch.where(taken, 1, length),
+            length=torch.where(taken, 1, now.length),
         )
 
     def remember(self, now: _Open, taken: Tensor, shift: Tensor, change: Tensor) -> None:

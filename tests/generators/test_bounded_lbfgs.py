@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize as scipy_minimize
 from torch import Tensor
 
-from eval.attacks.bounded_lbfgs import Evaluation, Minima, minimise
+from generators.bounded_lbfgs import Evaluation, Minima, minimise
 
 DOUBLE = torch.float64
 
@@ -169,7 +169,7 @@ def test_stopping_at_the_goal_saves_evaluations():
     assert (stopped.value > whole.value).all()
 
 
-def test_level_start_is_the_answer():
+def test_level_start_is_the_result():
     def level(point: Tensor, problem: Tensor) -> Evaluation:
         return Evaluation(torch.ones(len(point)), torch.zeros_like(point), torch.zeros(len(point), dtype=torch.bool))
 
@@ -179,7 +179,7 @@ def test_level_start_is_the_answer():
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
-def test_what_is_not_finite_is_never_the_answer(wrong):
+def test_what_is_not_finite_is_never_the_result(wrong):
     def broken(point: Tensor, problem: Tensor) -> Evaluation:
         found = Quadratics.__call__(problems, point, problem)
         return found._replace(value=torch.where(point[:, 0] == 0, found.value, wrong))

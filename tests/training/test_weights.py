@@ -1,0 +1,130 @@
+"""The weights of a network in a file: one set is found, one of several chosen, and what differs said in short."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from training import build_network, load_classifier
+from training.checkpoints import load_weights
+
+MLP = {"shape": (4,), "num_classes": 3, "hidden": [5]}
+CIFAR = {"shape": (3, 8, 8), "num_classes": 10}
+
+
+@pytest.fixture
+def save(tmp_path) -> Callable[..., Path]:
+    """Saves anything to a file and returns its path."""
+
+    def make(content: object) -> Path:
+        torch.save(content, tmp_path / "file.pt")
+        return tmp_path / "file.pt"
+
+    return make
+
+
+def under(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + key: value for key, value in weights.items()}
+
+
+def two() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    return tuple(build_network("mlp", **MLP).state_dict() for _ in range(2))
+
+
+def assert_loaded(network: nn.Module, expected: dict[str, Tensor]) -> None:
+    assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("raw_key", "ema_key"), [("model", "ema"), ("state_dict", "state_dict_ema"), ("params", "params_ema")]
+)
+def test_of_several_sets_one_is_chosen_by_the_user(save, raw_key, ema_key):
+    raw, averaged = two()
+    path = save({"epoch": 3, raw_key: raw, ema_key: averaged})
+    message = rf"holds several sets of weights that fit the network, under \['{raw_key}', '{ema_key}'\]\. .*key="
+    with pytest.raises(ValueError, match=message):
+        load_classifier("mlp", checkpoint=path, **MLP)
+    assert_loaded(load_classifier("mlp", checkpoint=path, key=raw_key, **MLP), raw)
+    assert_loaded(load_classifier("mlp", checkpoint=path, key=ema_key, **MLP), averaged)
+
+
+def test_set_two_keys_deep_is_chosen_by_both_or_by_the_outer_one(save):
+    raw, averaged = two()
+    path = save({"model": {"state_dict": raw}, "teacher": {"state_dict": averaged}})
+    for key in ("teacher", "teacher.state_dict"):
+        assert_loaded(load_classifier("mlp", checkpoint=path, key=key, **MLP), averaged)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_set_that_alone_fits_needs_no_choice(save, prefix):
+    weights, _ = two()
+    moments = {key: torch.zeros(2) for key in weights}
+    path = save({"momentum": moments, "model": under(prefix, weights), "optimizer": {"state": {0: moments}}})
+    assert_loaded(load_classifier("mlp", checkpoint=path, **MLP), weights)
+
+
+def test_names_that_begin_with_the_key_are_taken_and_others_passed_over(save):
+    student, teacher = two()
+    path = save({"state_dict": under("student.", student) | under("teacher.", teacher) | {"seen": torch.zeros(2)}})
+    message = r"Those under \['state_dict.student', 'state_dict.teacher'\] fit: take them with `key`"
+    with pytest.raises(ValueError, match=message):
+        load_classifier("mlp", checkpoint=path, **MLP)
+    for key in ("teacher", "state_dict.teacher"):
+        assert_loaded(load_classifier("mlp", checkpoint=path, key=key, **MLP), teacher)
+
+
+def test_doubled_file_of_robustness_says_what_to_take(save):
+    """MadryLab's package saves every weight twice, and a normaliser, which the network must replace."""
+    network = build_network("resnet18_cifar", **CIFAR)
+    doubled = {}
+    for prefix in ("module.model.", "module.attacker.model."):
+        doubled |= under(prefix, network.state_dict())
+    path = save({"model": doubled | {"module.normalizer.new_mean": torch.zeros(3)}})
+    with pytest.raises(ValueError, match=r"key='model\.module\.model'") as refusal:
+        load_classifier("resnet18_cifar", checkpoint=path, **CIFAR)
+    assert len(str(refusal.value)) < 1000
+    loaded = load_classifier("resnet18_cifar", checkpoint=path, key="module.model", **CIFAR)
+    assert_loaded(loaded, network.state_dict())
+
+
+@pytest.mark.parametrize("key", ["emma", "model.layer"])
+def test_unknown_key_is_refused_with_those_that_there_are(save, key):
+    raw, averaged = two()
+    with pytest.raises(ValueError, match=rf"`key` should be one of \['model', 'ema'\]. Found '{key}'"):
+        load_classifier("mlp", checkpoint=save({"ema": averaged, "model": raw}), key=key, **MLP)
+
+
+def test_batch_norm_may_lack_its_count_as_in_torch(save):
+    network = build_network("resnet18_cifar", **CIFAR)
+    old = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+    assert len(old) < len(network.state_dict())
+    assert_loaded(load_classifier("resnet18_cifar", checkpoint=save(old), **CIFAR), network.state_dict())
+
+
+@pytest.mark.parametrize("wrap", [nn.Identity, nn.DataParallel], ids=["plain", "DataParallel"])
+def test_averaged_model_is_loaded_without_its_count(save, wrap):
+    network = build_network("mlp", **MLP)
+    averaged = AveragedModel(network if wrap is nn.Identity else wrap(network))
+    assert "n_averaged" in averaged.state_dict()
+    path = save({"ema": averaged.state_dict()})
+    assert_loaded(load_classifier("mlp", checkpoint=path, **MLP), network.state_dict())
+
+
+def test_mismatch_names_ten_keys_and_counts_the_rest(save):
+    wanted = build_network("resnet18_cifar", **CIFAR).state_dict()
+    with pytest.raises(
+        ValueError, match=r"Missing keys: \[.*\] and 9\d more\..*Unexpected keys: .* and 2 more"
+    ) as refusal:
+        load_classifier("resnet18_cifar", checkpoint=save({f"x{i:02}": torch.zeros(1) for i in range(12)}), **CIFAR)
+    named = [key for key in wanted if f"'{key}'" in str(refusal.value)]
+    assert len(named) == 10
+
+
+def test_start_of_a_training_can_choose_too(save):
+    raw, averaged = two()
+    network = build_network("mlp", **MLP)
+    load_weights(network, save({"model": raw, "ema": averaged}), key="ema")
+    assert_loaded(network, averaged)
