@@ -22,7 +22,9 @@ from eval.records.measurements import check_wanted
 from eval.report import Table, all_tables, write_report
 from eval.studies import load_study, run_study
 from generators import holds_estimator
+from generators.checkpoints import read_checkpoint
 from training import load_classifier
+from training.checkpoints import description_of
 from training.data import DataSet, SplitName
 
 
@@ -46,6 +48,7 @@ def measure(
     data: DataSet | None = None,
     network: str | None = None,
     network_options: dict[str, Any] | None = None,
+    key: str | None = None,
     recipe: str = "",
     split: SplitName = "test",
     limit: int | None = None,
@@ -70,6 +73,7 @@ def measure(
         network: a name of `training.build_network`, or the dotted path of a class; not needed for a
             checkpoint of ours.
         network_options: what the network takes.
+        key: which weights to take from a file with several sets, such as "ema".
         recipe: how the model was trained, for the table; several checkpoints of one recipe are repetitions of it. The
             checkpoint's name if not given.
         split: of the data set.
@@ -111,7 +115,7 @@ def measure(
                 taken.records += quality.measured(results.home(model, estimator.digest))
         else:
             wanted = standard_measurements(seed=seed, **measurements)
-            classifier, described = _classifier(checkpoint, data, network, network_options or {})
+            classifier, described = _classifier(checkpoint, data, network, key, network_options or {})
             check_wanted(wanted, data)
             named = Model(
                 data.name, recipe or checkpoint.stem, seed=seed, checkpoint=str(checkpoint), named=bool(recipe)
@@ -129,15 +133,15 @@ def measure(
 
 
 def _classifier(
-    checkpoint: Path, data: DataSet, network: str | None, options: dict[str, Any]
+    checkpoint: Path, data: DataSet, network: str | None, key: str | None, options: dict[str, Any]
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """A checkpoint's classifier, and what its weights were loaded into."""
-    if network is None:
-        classifier = load_classifier(checkpoint=checkpoint, **options)
-        return classifier, {"network": type(classifier).__name__}
+    """A checkpoint's classifier, made for the data, and what its weights were loaded into."""
     fits: dict[str, Any] = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
-    classifier = load_classifier(network, checkpoint=checkpoint, **fits, **options)
-    return classifier, {"network": network, "options": options}
+    classifier = load_classifier(network, checkpoint=checkpoint, key=key, **fits, **options)
+    found = description_of(read_checkpoint(checkpoint), checkpoint) or {}
+    same = network is None or found.get("network") == network
+    described = found.get("options", {}) if same else {}
+    return classifier, {"network": network or found["network"], "options": described | options}
 
 
 def check_device(device: str) -> None:

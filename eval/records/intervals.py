@@ -30,19 +30,3 @@ def mean_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0) -> I
     counts = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), resamples)
     low, high = np.quantile(counts @ values / len(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
-
-
-def median_interval(lower: np.ndarray, upper: np.ndarray) -> Interval:
-    """Of a median: the order statistics between which it lies with at least 95 %, whatever the distribution.
-
-    Args:
-        lower: where each value lies at least, `(N,)`; below `upper` where it is only bracketed.
-        upper: where each value lies at most, `(N,)`.
-    """
-    count = len(upper)
-    if not count:
-        return UNSURE
-    rank = int(stats.binom.ppf((1 - LEVEL) / 2, count, 0.5))
-    if rank < 1:  # so few values that even their extremes may lie on one side of it
-        return 0.0, float("inf")
-    return float(np.sort(lower)[rank - 1]), float(np.sort(upper)[count - rank])

@@ -16,17 +16,16 @@ from alignment import AlphaDx, AlphaX, evaluating, logits_of
 from alignment.contracts import check_choice, check_finite
 from alignment.metrics import Differentiated
 from eval.attacks import ATTACKS, SuiteAttack
-from eval.attacks.verdict import predictions
 from eval.records.identity import digest, plain
-from eval.records.intervals import UNSURE, Interval, mean_interval, median_interval, share_interval
+from eval.records.intervals import UNSURE, Interval, mean_interval, share_interval
 from eval.records.quantity import Quantity
 from eval.records.subject import first_samples
-from eval.robustness.masking import masking_signs, summary
+from eval.robustness.masking import masking_verdict, summary
 from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, minimal_radii
 from generators import ResidualEstimator
 from generators.store import for_samples
-from training.attacks import ORDER, Loss, Norm, pgd
+from training.attacks import ORDER, Loss, Norm
 from training.data import Batch, DataSet
 from training.strength import Strength
 
@@ -227,7 +226,7 @@ class AttackRadii:
         frame = _frame(batches, radius=radii.upper, failed_at=radii.lower)
         accuracies = {str(epsilon): radii.accuracy_at(float(epsilon)) for epsilon in self.epsilons}
         details = {"epsilon_max": radii.epsilon_max, "accuracy_at": accuracies}
-        low, high = median_interval(radii.lower.numpy(), radii.upper.numpy())
+        low, high = radii.interval()
         value, low, high = (radii.epsilon50, low, high) if self.norm else map(_inverse, (radii.epsilon50, high, low))
         return Outcome(value, frame, (low, high), radii.rejected, details)
 
@@ -276,20 +275,12 @@ class Masking:
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Number of signs, NaN if no sample is classified correctly; the signs themselves are in the details."""
         few = first_samples(batches, self.limit)
-        if not any((predictions(classifier, batch.x) == batch.y).any() for batch in few):
+        epsilon, signs = masking_verdict(classifier, few, bounds=data.bounds, steps=self.steps, seed=self.seed)
+        if not signs:
             verdict = {"signs": [], "summary": "No sample is classified correctly, so nothing can be said."}
             return Outcome(math.nan, _frame(few), details=verdict)
-        attack = partial(pgd, steps=self.steps, leave_when_fooled=True)
-        radii = critical_radii(
-            classifier, few, attack, resolution=0.05, only="median", bounds=data.bounds, seed=self.seed
-        )
-        epsilon = radii.epsilon50 if 0 < radii.epsilon50 < math.inf else radii.epsilon_max / 8
-        signs = masking_signs(classifier, few, epsilon=epsilon, bounds=data.bounds, steps=self.steps, seed=self.seed)
-        return Outcome(
-            float(sum(sign.caught for sign in signs)),
-            _frame(few),
-            details={"epsilon": epsilon, "signs": [asdict(sign) for sign in signs], "summary": summary(signs)},
-        )
+        told = {"epsilon": epsilon, "signs": [asdict(sign) for sign in signs], "summary": summary(signs)}
+        return Outcome(float(sum(sign.caught for sign in signs)), _frame(few), details=told)
 
 
 def standard_measurements(
@@ -379,13 +370,9 @@ def check_wanted(wanted: Sequence[Measurement], data: DataSet) -> None:
 
 def estimator_of(data: DataSet, residual: str | Mapping[str, Any]) -> ResidualEstimator:
     """The estimator by its name, or by a name with options; the same object for the same data set and name."""
-    named: dict[str, Any] = {"residual": residual} if isinstance(residual, str) else dict(residual)
-    if unknown := named.keys() - {"residual", "options"}:
-        raise ValueError(f"`residual` should hold the keys residual and options. Found {sorted(unknown)}.")
-    made = _MADE.setdefault(data, {})
-    key = digest(named)
+    made, key = _MADE.setdefault(data, {}), digest(residual)
     if key not in made:
-        made[key] = data.residual(named["residual"], **named.get("options", {}))
+        made[key] = data.residual(residual)
     return made[key]
 
 

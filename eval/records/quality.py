@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from alignment import cosine_similarity
 from alignment.contracts import check_finite
 from eval.attacks.verdict import predictions
-from eval.records.intervals import Interval, mean_interval, median_interval, share_interval
+from eval.records.intervals import Interval, mean_interval, share_interval
 from eval.records.measurements import described_estimator
 from eval.records.provenance import provenance
 from eval.records.quantity import Quantity
 from eval.records.record import Record
 from eval.records.store import ModelFolder
 from eval.records.subject import Model, Subject, chosen_samples
+from eval.robustness.median import median_interval
 from generators import ResidualEstimator
 from generators.checkpoints import digest as weights_digest
 from generators.store import for_samples

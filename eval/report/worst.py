@@ -9,9 +9,8 @@ import torch
 
 from eval.attacks import ATTACKS
 from eval.records import Quantity, Record, Records
-from eval.records.intervals import median_interval
 from eval.records.quantity import NORMS, WORST
-from eval.robustness.radii import median
+from eval.robustness.median import median, median_interval
 
 BLACK_BOXES = ("square", "spsa")
 AHEAD = 2.0

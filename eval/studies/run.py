@@ -160,7 +160,7 @@ def _train_and_measure(cell: ModelCell, home: ModelFolder, folder: Path) -> list
     checkpoint = trained(cli, home.path)
     model = cell.fit.get("model", {})
     network = {"network": model.get("network", "small_cnn"), "options": model.get("network_options") or {}}
-    classifier = load_classifier(checkpoint=checkpoint)
+    classifier = load_classifier(checkpoint=checkpoint, trusted_networks=[network["network"]])
     classifier.to(cli.trainer.strategy.root_device)
     failures: list[str] = []
     subjects: list[Subject] = []

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from eval.records.results import Model
 from torch import nn
 
 from eval.records.measurements import Alignment, take
-from eval.records.results import Model
 from generators import NearestExample, ResidualStore, StoredResidual
 from training import Classifier
 from training.data import DataSet, Digits, Squares

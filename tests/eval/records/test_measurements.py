@@ -228,7 +228,7 @@ def test_a_quantity_knows_options_that_nobody_named_and_the_very_estimator() -> 
 def test_an_estimator_takes_its_options_where_it_is_named() -> None:
     data = Digits()
     assert estimator_of(data, {"residual": "nearest"}) is estimator_of(data, {"residual": "nearest"})
-    with pytest.raises(ValueError, match=r"`residual` should hold the keys residual and options. Found \['option'\]"):
+    with pytest.raises(ValueError, match="`residual`"):
         estimator_of(data, {"residual": "nearest", "option": {}})
 
 
