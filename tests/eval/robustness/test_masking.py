@@ -185,7 +185,7 @@ def test_lying_black_box_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(("drift", "expected"), [(1e-3, True), (1e-6, False)])
-def test_difference_between_answers_is_relative_to_the_largest_logit(drift: float, expected: bool) -> None:
+def test_difference_between_outputs_is_relative_to_the_largest_logit(drift: float, expected: bool) -> None:
     class Drifting(Half):
         calls = 0
 
@@ -286,7 +286,7 @@ def test_gradient_that_is_nan_at_some_samples_is_counted_there_and_followed_else
 
     half, x, y = half_problem(60)
     y = half(x).argmax(dim=1)
-    signs = look(Answer(partly), [(x, y)], epsilon=1.0, steps=20, black_box=nobody)
+    signs = look(Answer(partly), [(x, y)], epsilon=1.0, norm="L2", steps=20, black_box=nobody)
     share = 100 * float((x[:, 0] > 0).double().mean())
     assert figure(signs, GRADIENT) == pytest.approx(share)
     assert figure(signs, HUGE) == 0
