@@ -69,7 +69,7 @@ def on_a_grid(classifier: nn.Module, batches: list, grid: np.ndarray) -> dict:
 
 def by_radii(classifier: nn.Module, batches: list) -> dict:
     attack = partial(pgd, steps=STEPS, step_size=STEP, leave_when_fooled=True)
-    radii = critical_radii(classifier, batches, attack, only="median")
+    radii = critical_radii(classifier, batches, attack, bounds=(-1.0, 1.0), only="median")
     evaluations = radii.backward_passes / len(radii.per_sample)
     return {"epsilon50": radii.epsilon50, "evaluations": evaluations, "seconds": radii.seconds}
 

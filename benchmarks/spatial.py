@@ -107,7 +107,9 @@ def tau50(fooled: list[float]) -> float | None:
 
 def searched(classifier: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> dict:
     attack = partial(spatial_attack, iterations=ITERATIONS, leave_when_fooled=True)
-    radii = critical_radii(classifier, batches, attack, norm=None, epsilon_max=20.0, only="median")
+    radii = critical_radii(
+        classifier, batches, attack, norm=None, bounds=(-1.0, 1.0), epsilon_max=20.0, only="median"
+    )
     return {"tau50": 1 / radii.epsilon50, "seconds": radii.seconds}
 
 

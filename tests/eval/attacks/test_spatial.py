@@ -282,7 +282,9 @@ def test_constant_image_cannot_be_moved():
 def test_radii_end_in_verified_strengths(digits):
     classifier, x, y = digits
     attack = partial(spatial_attack, leave_when_fooled=True)
-    radii = critical_radii(classifier, [(x, y)], attack, norm=None, epsilon_max=10.0, resolution=0.3)
+    radii = critical_radii(
+        classifier, [(x, y)], attack, norm=None, bounds=(-1.0, 1.0), epsilon_max=10.0, resolution=0.3
+    )
     assert radii.per_sample.isfinite().all()
     assert radii.rejected == 0
     assert wrong(digits, attack(classifier, x, y, radii.per_sample)).all()

@@ -84,7 +84,7 @@ def test_critical_radii_of_a_linear_model_are_approached_from_above():
     y = classifier(x).argmax(dim=1)
     known = classifier(x).amax(dim=1).detach() / classifier.slope.detach().double().abs().sum()
     attack = partial(square_attack, queries=500)
-    found = critical_radii(classifier, [(x, y)], attack, resolution=0.01).per_sample
+    found = critical_radii(classifier, [(x, y)], attack, bounds=(-1.0, 1.0), resolution=0.01).per_sample
     assert (found >= known * (1 - 1e-6)).all()
     assert (found <= known * 1.03).all()
 
