@@ -53,4 +53,6 @@ def lr(value: float) -> dict[str, Any]:
 
 def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     """Whether two checkpoints hold the same weights."""
-    return all(torch.equal(a["state_dict"][name], b["state_dict"][name]) for name in a["state_dict"] | b["state_dict"])
+    return all(
+        torch.equal(a["state_dict"][name], b["state_dict"][name]) for name in a["state_dict"] | b["state_dict"]
+    )

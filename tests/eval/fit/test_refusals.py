@@ -26,7 +26,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
         ({"trainer": {"check_val_every_n_epoch": 4}}, "^`trainer.check_val_every_n_epoch` should be at most .*, 3"),
         ({"trainer": {"accelerator": "tpu"}}, "torch_xla"),
         ({"trainer": {"devices": [3]}}, "`devices` selected with `CPUAccelerator` should be an int > 0"),
-        ({"checkpoint": {"monitor": "val_acuracy"}}, "^`checkpoint.monitor` should be one of val_accuracy, .*acuracy"),
+        (
+            {"checkpoint": {"monitor": "val_acuracy"}},
+            "^`checkpoint.monitor` should be one of val_accuracy, .*acuracy",
+        ),
         ({"checkpoint": {"mode": "most"}}, "`mode` can be min, max but got most"),
         ({"selection": {"steps": 0}}, "^`steps` should be at least 1. Found 0"),
         ({"selection": {"resolution": 1.0}}, r"^`resolution` should lie in \(0, 1\). Found 1.0"),
