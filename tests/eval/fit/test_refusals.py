@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
         ({"trainer": {"devices": [3]}}, "`devices` selected with `CPUAccelerator` should be an int > 0"),
         (
             {"checkpoint": {"monitor": "val_acuracy"}},
-            "^`checkpoint.monitor` should be one of val_accuracy, .*acuracy",
+            "^`checkpoint.monitor` should be one of val_accuracy",
         ),
         ({"checkpoint": {"mode": "most"}}, "`mode` can be min, max but got most"),
         ({"selection": {"steps": 0}}, "^`steps` should be at least 1. Found 0"),
@@ -47,7 +47,7 @@ def test_refused_before_anything_is_trained(tmp_path: Path, change, message) -> 
 
 
 def test_misspelt_residual_is_refused_although_its_weight_is_0(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="`residual` should be one of .* Found 'nearst'"):
+    with pytest.raises(ValueError, match=r"`residual` should be one of .* Found 'nearst'"):
         fitted(tmp_path, {"model": {"residual": "nearst"}})
     assert not list(tmp_path.rglob("*.ckpt"))
 

@@ -137,7 +137,7 @@ def test_generators_go_on_with_another_learning_rate_and_no_other_network(tmp_pa
     cli = generator(2, "last", lr=0.5, discriminator_lr=0.25)
     cli.fit()
     assert [optimizer.param_groups[0]["lr"] for optimizer in cli.trainer.optimizers] == [0.5, 0.25]
-    with pytest.raises(ValueError, match="`model.network_options` .* where"):
+    with pytest.raises(ValueError, match=r"`model.network_options` .* where"):
         generator(3, "last", network_options={"hidden": [9]}).fit()
 
 

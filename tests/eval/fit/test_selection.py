@@ -57,13 +57,18 @@ def test_every_epoch_is_searched_with_its_own_randomness(quiet_trainer: Callable
     )
     quiet_trainer(1).fit(module, data)
     module.optimizer = partial(Adam, lr=0.0)
-    options = {"steps": 1, "resolution": 0.01}
+    # So short a step that what is found depends on the random start.
+    options = {"steps": 1, "step_size": Strength(0.01), "resolution": 0.01}
     quiet_trainer(3, callbacks=[Epsilon50(**options), log]).fit(module, data)
-    search = partial(critical_radii, module.network, attack=partial(pgd, steps=1, leave_when_fooled=True))
+    search = partial(
+        critical_radii,
+        module.network,
+        data.batches("validation"),
+        attack=partial(pgd, steps=1, step_size=0.01, leave_when_fooled=True),
+    )
     guess, found = None, {}
     for seed in range(3):
         radii = search(
-            data.batches("validation"),
             resolution=0.01,
             only="median",
             bounds=data.bounds,
