@@ -1,8 +1,7 @@
 """The Lightning module that trains a classifier. It holds no mathematics."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache, partial
-from itertools import compress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,13 +16,15 @@ from alignment import alignment_penalty
 from alignment.contracts import check_choice
 from alignment.gradients import as_variable
 from generators import ResidualEstimator
-from generators.store import StoredResidual, for_samples
+from generators.store import for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
 from training.combiners import Combiner
+from training.combining import check_combination, separate_gradients, with_gradient
 from training.conflict import Conflict, conflict
 from training.data import Batch, DataSet
+from training.estimator import check_residual, estimator_for, named_residual
 from training.networks import build_network
-from training.objectives import Losses, Objective, Plain
+from training.objectives import Losses, Objective, Plain, not_negative
 from training.seeds import derived_seed, generator_for
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
@@ -35,8 +36,8 @@ class Classifier(LightningModule):
     """Trains a named network with an objective and, if asked, the alignment penalty L_α and a gradient combiner.
 
     Without a combiner the losses are summed and differentiated once. With one, each loss has its own gradient,
-    averaged over processes and in the units of the loss also under mixed precision, and the combiner answers the one
-    gradient that is followed; the clean loss CE(x, y) joins the objective's losses where it is not among them.
+    averaged over processes and in the units of the loss also under mixed precision, and the combiner makes of them
+    the one that is followed; the clean loss CE(x, y) joins the objective's losses where it is not among them.
 
     All randomness of an epoch depends on the seed and the epoch alone, so that a run resumed from a checkpoint made
     at the end of an epoch ends where an uninterrupted one does.
@@ -47,15 +48,17 @@ class Classifier(LightningModule):
         shape: of one input; a configuration takes it from the data set.
         num_classes: C; a configuration takes it from the data set.
         bounds: lowest and highest legal value of an input; a configuration takes them from the data set.
-        objective: answers the named losses of a batch: `Plain`, `AT`, `TRADES`, `MART`, `CLP`, `AvMixup`, or `AWP`
+        objective: returns the named losses of a batch: `Plain`, `AT`, `TRADES`, `MART`, `CLP`, `AvMixup`, or `AWP`
             around one of them.
-        combiner: makes one gradient of one per loss: `AGR`, `CAAT`, `WeightedSum`, `TorchJD`; None for the sum.
-        combiner_start: first epoch in which gradients are combined; before it the objective's losses are summed.
-            Paper 2 takes 155 of 200.
-        alignment_weight: λ_α of paper 1, Eq. 9; 0 for none.
+        combiner: makes one gradient of one per loss: `AGR`, `CAAT`, `WeightedSum`, `TorchJD`; None for the sum. There
+            must be two losses or more to combine.
+        combiner_start: first epoch, from 0, in which gradients are combined; before it the objective's losses are
+            summed. Paper 2 takes 155 of 200.
+        alignment_weight: λ_α ≥ 0 of paper 1, Eq. 9; 0 for none.
         alignment_with: which loss the penalty is added to where gradients are combined, or "own" for a gradient of
             its own, named "alignment".
-        residual: estimator for the penalty, by a name or path that `DataSet.residual` knows.
+        residual: estimator for the penalty, by a name or path that `DataSet.residual` knows, or with the options of a
+            file's, as `{residual: cgan.ckpt, options: {method: ours}}`.
         candidates: closest classes to consider in the penalty; None for all.
         optimizer: makes an optimiser from parameters; None for the paper's Adam with 1e-4.
         scheduler: makes a learning-rate schedule.
@@ -63,6 +66,10 @@ class Classifier(LightningModule):
         start_from: checkpoint whose weights training starts from, as `training.load_classifier` reads it.
         log_layers: log the cosine between clean and adversarial gradient for every parameter (paper 2, Fig. 1).
         seed: of initialisation, attacks and dropout.
+
+    Raises:
+        ValueError: if λ_α is negative or not finite, the combiner's start is below 0, the combiner has nothing to
+            combine or the penalty no loss to join, or network and options do not fit.
     """
 
     def __init__(
@@ -77,7 +84,7 @@ class Classifier(LightningModule):
         combiner_start: int = 0,
         alignment_weight: float = 0.0,
         alignment_with: PenaltyTarget = "clean",
-        residual: str = "auto",
+        residual: dict[str, Any] | str = "auto",
         candidates: int | None = None,
         optimizer: OptimizerCallable | None = None,
         scheduler: SchedulerCallable | None = None,
@@ -87,9 +94,10 @@ class Classifier(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if alignment_weight < 0:
-            raise ValueError(f"`alignment_weight` should be at least 0. Found {alignment_weight}.")
+        if combiner_start < 0:
+            raise ValueError(f"`combiner_start` should be at least 0. Found {combiner_start}.")
         check_choice(alignment_with, get_args(PenaltyTarget), "alignment_with")
+        named_residual(residual)
         self.description = {
             "format": FORMAT,
             "network": network,
@@ -108,34 +116,39 @@ class Classifier(LightningModule):
         self.bounds, self.seed, self.log_layers = bounds, seed, log_layers
         self.objective = objective or Plain()
         self.combiner, self.combiner_start = combiner, combiner_start
-        self.alignment_weight, self.alignment_with = alignment_weight, alignment_with
+        self.alignment_weight = not_negative(alignment_weight, "alignment_weight")
+        self.alignment_with = alignment_with
         self.residual, self.candidates = residual, candidates
         self.optimizer, self.scheduler = optimizer or partial(Adam, lr=1e-4), scheduler
         self.scheduler_interval = scheduler_interval
         self.estimator: ResidualEstimator | None = None
-        self._losses: Losses = {}
-        self._conflict: Conflict | None = None
+        if combiner is not None and (names := getattr(self.objective, "names", None)) is not None:
+            self._check_combination(dict.fromkeys(["clean", *names]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits `(B, C)`."""
         return self.network(x)
 
     def setup(self, stage: str) -> None:
-        """Build the residual estimator, which needs the data."""
-        if stage == "fit" and self.alignment_weight > 0:
-            data = self.trainer.datamodule  # type: ignore[attr-defined]
-            if not isinstance(data, DataSet):
-                raise ValueError(
-                    "`alignment_weight` above 0 needs residuals, and so a DataSet of training.data as the trainer's "
-                    f"datamodule. Found {type(data).__name__}."
-                )
-            self.estimator = data.residual(self.residual)
-            if isinstance(self.estimator, StoredResidual) and data.augments:
-                raise ValueError(
-                    "`residual` should not be a store where `data` is augmented, since a stored residual belongs to "
-                    f"one unaugmented image. Found {self.residual}. Name the estimator's checkpoint, or leave out "
-                    "the augmentation."
-                )
+        """Build the residual estimator, which needs the data; one that is named and not used must at least exist."""
+        if stage != "fit":
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, DataSet):
+            if self.alignment_weight > 0:
+                self.estimator = estimator_for(data, self.residual)
+            else:
+                check_residual(data, self.residual)
+        elif self.alignment_weight > 0:
+            raise ValueError(
+                "`alignment_weight` above 0 needs residuals, and so a DataSet of training.data as the trainer's "
+                f"datamodule. Found {type(data).__name__}."
+            )
+
+    def _check_combination(self, losses: Collection[str]) -> None:
+        """Refuse a combiner that cannot work with losses of these names."""
+        penalty = self.alignment_with if self.alignment_weight > 0 else None
+        check_combination(self.combiner, losses, penalty, type(self.objective).__name__)  # type: ignore[arg-type]
 
     @property
     def combining(self) -> bool:
@@ -147,83 +160,52 @@ class Classifier(LightningModule):
         torch.manual_seed(derived_seed(self.seed, "epoch", self.current_epoch))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The sum of the objective's losses and the weighted penalty."""
+        """The sum of the losses, whose gradient is theirs, or what the combiner makes of theirs."""
+        losses = self._losses(batch, batch_index)
+        total = torch.stack(list(losses.values())).sum()
+        self._log(batch, {f"train_{name}": value for name, value in losses.items()} | {"train_loss": total})
+        return self._combined(total, self._joined(losses), batch) if self.combining else total
+
+    def _losses(self, batch: Batch, batch_index: int) -> Losses:
+        """Those of the objective, the clean one where gradients are combined, and the weighted penalty."""
         x = as_variable(batch.x) if self.estimator else batch.x
         clean_logits = cache(lambda: self.network(x))
-        losses = self.objective(
-            self.network,
-            x,
-            batch.y,
-            clean_logits,
-            bounds=self.bounds,
-            generator=generator_for(
-                self.seed, "attack", self.current_epoch, batch_index, self.global_rank, device=self.device
-            ),
-        )
+        randomness = (self.seed, "attack", self.current_epoch, batch_index, self.global_rank)
+        generator = generator_for(*randomness, device=self.device)
+        losses = self.objective(self.network, x, batch.y, clean_logits, bounds=self.bounds, generator=generator)
         if self.combining and "clean" not in losses:
             losses = {"clean": F.cross_entropy(clean_logits(), batch.y)} | losses
-        logged = dict(losses)
         if self.estimator:
-            penalty = alignment_penalty(
-                self.network,
-                x,
-                batch.y,
-                for_samples(self.estimator, batch.indices),
-                candidates=self.candidates,
-                logits=clean_logits(),
-            )
-            logged["alignment"] = losses["alignment"] = self.alignment_weight * penalty
-        total = torch.stack(list(losses.values())).sum()
-        self.log_dict(
-            {f"train_{name}": value for name, value in logged.items()} | {"train_loss": total},
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(x),
-        )
-        if self.combining and self.estimator and self.alignment_with != "own":
-            if self.alignment_with not in losses:
-                raise ValueError(
-                    f"`alignment_with` should name a loss of {type(self.objective).__name__}: "
-                    f"{', '.join(logged)}. Found {self.alignment_with!r}."
-                )
-            losses[self.alignment_with] = losses[self.alignment_with] + losses.pop("alignment")
-        self._losses = losses
-        return total
+            residual = for_samples(self.estimator, batch.indices)
+            options: Any = {"candidates": self.candidates, "logits": clean_logits()}
+            penalty = alignment_penalty(self.network, x, batch.y, residual, **options)
+            losses = losses | {"alignment": self.alignment_weight * penalty}
+        return losses
 
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """One backward pass for the sum, or one for each loss, and the combination of their gradients."""
-        if not self.combining:
-            return super().backward(loss, *args, **kwargs)
-        named, gradients = self._gradients()
-        both = gradients.keys() >= {"clean", "adversarial"}
-        measured = conflict(gradients["clean"], gradients["adversarial"]) if both else None
-        combined = self.combiner(gradients, measured)  # type: ignore[misc]
-        share = self._loss_scale() / self.trainer.accumulate_grad_batches
-        for weight, gradient in zip(named.values(), torch._foreach_mul(combined, share), strict=True):
-            weight.grad = gradient if weight.grad is None else weight.grad + gradient
-        if measured is not None:
-            self._log_conflict(measured, list(named))
-        return None
+    def _joined(self, losses: Losses) -> Losses:
+        """The losses that have a gradient of their own: the penalty is added to the one that is named."""
+        joined = {name: loss for name, loss in losses.items() if name != "alignment"}
+        self._check_combination(joined)
+        if self.alignment_with == "own" or "alignment" not in losses:
+            return losses
+        return joined | {self.alignment_with: joined[self.alignment_with] + losses["alignment"]}
 
-    def _gradients(self) -> tuple[dict[str, nn.Parameter], dict[str, list[Tensor]]]:
-        """The parameters that some loss reaches, and the gradient of each loss, averaged over processes."""
+    def _combined(self, total: Tensor, losses: Losses, batch: Batch) -> Tensor:
+        """The sum of the losses with the gradient that the combiner makes of theirs."""
         trained = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
-        scale, last = self._loss_scale(), [*self._losses][-1]
-        found = {
-            name: torch.autograd.grad(
-                scale * loss, list(trained.values()), retain_graph=name != last, allow_unused=True
-            )
-            for name, loss in self._losses.items()
-        }
-        self._losses = {}
-        reached = [any(part is not None for part in parts) for parts in zip(*found.values(), strict=True)]
-        named = dict(compress(trained.items(), reached))
-        gradients = {}
-        for name, parts in found.items():
-            pairs = zip(compress(parts, reached), named.values(), strict=True)
-            filled = [torch.zeros_like(weight) if part is None else part for part, weight in pairs]
-            gradients[name] = self._averaged(list(torch._foreach_div(filled, scale)))
-        return named, gradients
+        with torch.autocast(self.device.type, enabled=False):  # a backward pass is never made in mixed precision
+            named, gradients = separate_gradients(losses, trained, self._loss_scale())
+            gradients = {name: self._averaged(gradient) for name, gradient in gradients.items()}
+            both = gradients.keys() >= {"clean", "adversarial"}
+            measured = conflict(gradients["clean"], gradients["adversarial"]) if both else None
+            combined = self.combiner(gradients, measured)  # type: ignore[misc]
+        if measured is not None:
+            self._log_conflict(measured, list(named), batch)
+        return with_gradient(total, list(named.values()), combined)
+
+    def _log(self, batch: Batch, values: dict[str, Tensor]) -> None:
+        """Log means over the samples of an epoch."""
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.x))
 
     def _averaged(self, gradient: list[Tensor]) -> list[Tensor]:
         """The mean over processes, in one exchange."""
@@ -239,7 +221,7 @@ class Classifier(LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return 1.0 if scaler is None else scaler.scale(torch.ones((), device=self.device))
 
-    def _log_conflict(self, measured: Conflict, names: list[str]) -> None:
+    def _log_conflict(self, measured: Conflict, names: list[str], batch: Batch) -> None:
         """GOP frequency (paper 2), the conflict μ and its factors (paper 3), and cosines of layers if asked."""
         found = {
             "train_gop_frequency": measured.opposed,
@@ -250,7 +232,7 @@ class Classifier(LightningModule):
         }
         if self.log_layers:
             found |= {f"cosine/{name}": value for name, value in zip(names, measured.cosines, strict=True)}
-        self.log_dict({name: value.float() for name, value in found.items()}, on_step=False, on_epoch=True)
+        self._log(batch, {name: value.float() for name, value in found.items()})
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy."""

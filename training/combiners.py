@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -15,10 +15,11 @@ Gradients = Mapping[str, list[Tensor]]
 
 @runtime_checkable
 class Combiner(Protocol):
-    """Answers one gradient for the gradients of several losses.
+    """Makes one gradient of the gradients of several losses.
 
-    Half precision is computed in float32. A single gradient is answered as it is: there is nothing to combine.
-    The gradients given are left unchanged.
+    Half precision is computed in float32. A single gradient is returned as it is: there is nothing to combine.
+    The gradients given are left unchanged. A combiner may have a method `check` that is given the names of the losses
+    before training begins and refuses those that it cannot combine.
 
     Args:
         gradients: for each named loss one tensor per parameter; the same shapes for every loss.
@@ -63,18 +64,26 @@ class WeightedSum:
         first = _first(gradients)
         if len(gradients) == 1:
             return first
-        if gradients.keys() != self.weights.keys():
-            raise ValueError(
-                f"`weights` should name the losses {', '.join(sorted(gradients))}. "
-                f"Found {', '.join(sorted(self.weights))}."
-            )
+        self.check(gradients)
         _check_shapes(gradients)
         parts = [torch._foreach_mul(in_single(tensors), self.weights[name]) for name, tensors in gradients.items()]
         return _typed(_sum(parts), first)
 
+    def check(self, losses: Collection[str]) -> None:
+        """Refuse losses whose names are not those of the weights.
+
+        Raises:
+            ValueError: if they are not.
+        """
+        if set(losses) != self.weights.keys():
+            raise ValueError(
+                f"`weights` should name the losses {', '.join(sorted(losses))}. "
+                f"Found {', '.join(sorted(self.weights))}."
+            )
+
 
 class _OfTwo(ABC):
-    """A combiner of the clean and the adversarial gradient; further ones are added to its answer."""
+    """A combiner of the clean and the adversarial gradient; further ones are added to the combination."""
 
     def __call__(self, gradients: Gradients, measured: Conflict | None = None) -> list[Tensor]:
         """The combination, plus every further gradient (such as the alignment penalty's) as it is.
@@ -85,16 +94,24 @@ class _OfTwo(ABC):
         first = _first(gradients)
         if len(gradients) == 1:
             return first
-        if not {"clean", "adversarial"} <= gradients.keys():
-            raise ValueError(
-                f"{type(self).__name__} combines the gradients of a `clean` and an `adversarial` loss. "
-                f"Found those of {', '.join(sorted(gradients))}."
-            )
+        self.check(gradients)
         _check_shapes(gradients)
         single = {name: in_single(tensors) for name, tensors in gradients.items()}
         clean, adversarial = single.pop("clean"), single.pop("adversarial")
         combined = self._combined(clean, adversarial, measured or conflict(clean, adversarial))
         return _typed(_sum([combined, *single.values()]), first)
+
+    def check(self, losses: Collection[str]) -> None:
+        """Refuse losses among which there is not a clean and an adversarial one.
+
+        Raises:
+            ValueError: if there is not.
+        """
+        if not {"clean", "adversarial"} <= set(losses):
+            raise ValueError(
+                f"{type(self).__name__} combines the gradients of a `clean` and an `adversarial` loss. "
+                f"Found those of {', '.join(sorted(losses))}."
+            )
 
     @abstractmethod
     def _combined(self, clean: list[Tensor], adversarial: list[Tensor], measured: Conflict) -> Tensors: ...
@@ -103,7 +120,7 @@ class _OfTwo(ABC):
 class AGR(_OfTwo):
     """Adaptive gradient reconstruction, separately for every parameter tensor: paper 2, Algorithm 1.
 
-    With cs the cosine of a tensor's two gradients, its answer is, before it is clipped,
+    With cs the cosine of a tensor's two gradients, the combination is, before it is clipped,
 
         cs < 0 :  g_a − ⟨g_a, g_n⟩ / ⟨g_n, g_n⟩ · g_n        (GOP, Eqs. 5–6)
         cs ≥ 0 :  cs · g_n + (1 − cs) · g_a                   (GICS, Eq. 7)
@@ -111,8 +128,8 @@ class AGR(_OfTwo):
     which opposes neither gradient (Theorem 4.1). A tensor with a zero clean gradient keeps g_a.
 
     Args:
-        clip_norm: C, the longest answer of a tensor, above 0; None for no clip. A single or a further gradient is
-            not clipped.
+        clip_norm: C, the longest combination of a tensor, above 0; None for no clip. A single or a further gradient
+            is not clipped.
         gop: project where the gradients oppose each other, rather than keep g_a.
         gics: interpolate where they do not, rather than keep g_a.
 
@@ -144,7 +161,7 @@ class AGR(_OfTwo):
 class CAAT(_OfTwo):
     """Conflict-aware adversarial training, over all parameters as one vector: paper 3, Eq. 4.
 
-    With φ = cos(g_n, g_a), the answer is g_n where φ > γ, and otherwise
+    With φ = cos(g_n, g_a), the combination is g_n where φ > γ, and otherwise
 
         g_a + ‖g_a‖ ( γ √(1 − φ²) − φ √(1 − γ²) ) / ( ‖g_n‖ √(1 − γ²) ) · g_n,
 

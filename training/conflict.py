@@ -7,7 +7,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
-"""What multi-tensor operations take and answer."""
+"""What multi-tensor operations take and return."""
 
 
 class Conflict(NamedTuple):

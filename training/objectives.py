@@ -1,14 +1,16 @@
-"""Training objectives: each answers named losses for a batch."""
+"""Training objectives: each returns named losses for a batch."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, get_args, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from alignment.contracts import check_choice
 from alignment.gradients import logits_of, pick
 from training.attacks import Loss, Norm, column, pgd
 from training.strength import Strength
@@ -18,7 +20,10 @@ Losses = dict[str, Tensor]
 
 @runtime_checkable
 class Objective(Protocol):
-    """Answers the named losses of a batch, each a scalar with a graph.
+    """Returns the named losses of a batch, each a scalar with a graph.
+
+    An objective may say their names beforehand, as an attribute `names`, so that a combiner or a penalty that does
+    not go with them is refused before training begins.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
@@ -46,6 +51,8 @@ class Objective(Protocol):
 class Plain:
     """Cross-entropy at the clean inputs: recipe B, and Lα together with the alignment penalty."""
 
+    names: ClassVar[tuple[str, ...]] = ("clean",)
+
     def __call__(
         self,
         classifier: nn.Module,
@@ -67,7 +74,7 @@ class Step(NamedTuple):
         classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
         x: inputs, `(B, *shape)`.
         y: true classes, `(B,)` int64 in [0, C).
-        perturbed: what `AdversarialObjective.perturbed` answered, `(B, *shape)`.
+        perturbed: what `AdversarialObjective.perturbed` returned, `(B, *shape)`.
         clean_logits: gives `classifier(x)`; not called by a loss that does not need them.
         generator: of what a loss draws itself.
     """
@@ -80,7 +87,7 @@ class Step(NamedTuple):
     generator: torch.Generator
 
     def perturbed_logits(self) -> Float[Tensor, "B C"]:
-        """The classifier's answer at x'."""
+        """The classifier's logits at x'."""
         return logits_of(self.classifier, self.perturbed)
 
 
@@ -93,11 +100,16 @@ class AdversarialObjective(ABC):
     Args:
         epsilon: radius of the ball in the data's own units; `8/255` may be written.
         norm: of the ball.
-        steps: gradient steps of the inner maximisation, κ; papers 2 and 3 take 10.
+        steps: gradient steps of the inner maximisation, κ ≥ 1; papers 2 and 3 take 10.
         step_size: η; None for the default of `training.attacks.pgd`.
         loss: what the inner maximisation raises, see `training.attacks.pgd`.
         random_start: start the inner maximisation uniformly in the ball rather than at x.
+
+    Raises:
+        ValueError: if there is no step, η is 0, or norm or loss are unknown.
     """
+
+    names: ClassVar[tuple[str, ...]] = ("adversarial",)
 
     def __init__(
         self,
@@ -108,8 +120,14 @@ class AdversarialObjective(ABC):
         loss: Loss = "cross_entropy",
         random_start: bool = True,
     ) -> None:
+        if steps < 1:
+            raise ValueError(f"`steps` should be at least 1. Found {steps}.")
+        check_choice(norm, get_args(Norm), "norm")
+        check_choice(loss, get_args(Loss), "loss")
         self.epsilon, self.norm, self.steps = Strength(epsilon), norm, steps
         self.step_size = None if step_size is None else Strength(step_size)
+        if self.step_size == 0:
+            raise ValueError(f"`step_size` should be above 0, or None for the default. Found {step_size}.")
         self.loss, self.random_start = loss, random_start
 
     def perturbed(
@@ -313,7 +331,7 @@ def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def not_negative(value: float, name: str) -> float:
-    """The value, refused if it is below 0 or no number."""
-    if not value >= 0:
-        raise ValueError(f"`{name}` should be at least 0. Found {value}.")
+    """The value, refused if it is below 0, infinite or no number."""
+    if not 0 <= value < math.inf:
+        raise ValueError(f"`{name}` should be finite and at least 0. Found {value}.")
     return value

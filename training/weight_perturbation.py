@@ -26,10 +26,14 @@ class AWP:
     Args:
         objective: whose adversarial loss is raised by v and then trained.
         gamma: γ ≥ 0, length of v relative to the weights; the paper has 0.01 with AT, its program 0.005 with TRADES.
+
+    Raises:
+        ValueError: if γ is below 0 or not finite.
     """
 
     def __init__(self, objective: AdversarialObjective, gamma: float = 0.01) -> None:
         self.objective, self.gamma = objective, not_negative(gamma, "gamma")
+        self.names = objective.names
 
     def __call__(
         self,
@@ -70,7 +74,7 @@ class Substituted(nn.Module):
         self.module, self.tensors = module, dict(tensors)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the module answers with the replaced tensors."""
+        """What the module returns with the replaced tensors."""
         return functional_call(self.module, self.tensors, (x,))
 
 

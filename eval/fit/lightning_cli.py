@@ -1,6 +1,5 @@
 """Train from a configuration, through the Lightning CLI."""
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -8,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
+from eval.fit.checkpoints import LAST, BestEpoch, LastEpoch, NoBestEpoch
+from eval.fit.refusals import as_value_errors, check_monitor, check_trainer
+from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
 from eval.fit.selection import MONITORED, Epsilon50
+from eval.fit.whereabouts import check_folder, last_checkpoint
 from generators.gan import GAN
 from training import Classifier
 from training.data import DataSet
@@ -24,7 +27,6 @@ TRAINER_DEFAULTS = {
     "num_sanity_val_steps": 0,
 }
 CHECKPOINT_DEFAULTS = {
-    "checkpoint.save_last": True,
     "checkpoint.filename": "best",
     "checkpoint.enable_version_counter": False,
 }
@@ -34,27 +36,32 @@ class FitCLI(LightningCLI):
     """A classifier, a data set and a trainer from one configuration.
 
     The network learns shape, classes and bounds from the data set, and seeds from `seed_everything`. The best
-    epoch by ε50% on validation is kept as `best.ckpt`, the last one as `last.ckpt`.
+    epoch by ε50% on validation is kept as `best.ckpt`, if some epoch was a candidate; the last one always as
+    `last.ckpt`.
 
     Args:
         args: configuration, or options of a command line.
         trained: base of what is trained; a configuration names its class where it is not Classifier itself.
+
+    Raises:
+        ValueError: if the configuration asks for what cannot be done, or would leave no best epoch.
     """
 
     def __init__(self, args: Sequence[str] | Mapping[str, Any], trained: type = Classifier) -> None:
-        super().__init__(
-            trained,
-            DataSet,
-            subclass_mode_model=trained is not Classifier,
-            subclass_mode_data=True,
-            run=False,
-            args=dict(args) if isinstance(args, Mapping) else list(args),
-            seed_everything_default=0,
-            trainer_defaults=TRAINER_DEFAULTS,
-            save_config_kwargs={"overwrite": True},
-            auto_configure_optimizers=False,
-            parser_kwargs={"prog": "alphadx fit"},
-        )
+        with as_value_errors():
+            super().__init__(
+                trained,
+                DataSet,
+                subclass_mode_model=trained is not Classifier,
+                subclass_mode_data=True,
+                run=False,
+                args=dict(args) if isinstance(args, Mapping) else list(args),
+                seed_everything_default=0,
+                trainer_defaults=TRAINER_DEFAULTS,
+                save_config_kwargs={"overwrite": True},
+                auto_configure_optimizers=False,
+                parser_kwargs={"prog": "alphadx fit"},
+            )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse what was given; Lightning would warn that the command line holds arguments as well."""
@@ -77,7 +84,7 @@ class FitCLI(LightningCLI):
             parser: to be added to.
             arguments: where the parser keeps the arguments of what is trained.
         """
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestEpoch, "checkpoint")
         parser.add_lightning_class_args(EpochCost, "cost")
         parser.set_defaults(CHECKPOINT_DEFAULTS)
         parser.add_argument(
@@ -87,33 +94,65 @@ class FitCLI(LightningCLI):
             parser.link_arguments(f"data.{known}", f"{arguments}.{known}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
-    def fit(self) -> ModelCheckpoint:
-        """Train, and answer the checkpoint callback, which knows the best and the last checkpoint.
+    def before_instantiate_classes(self) -> None:
+        """Refuse what would leave no best epoch, before anything is built."""
+        check_trainer(self.config.trainer.as_dict())
+        if not self.config.trainer.callbacks:  # which may log more
+            check_monitor(self.config.checkpoint.get("monitor"))
+
+    def instantiate_trainer(self, **options: Any) -> Trainer:
+        """The trainer, which keeps the last epoch beside the best one and says in both which run they are of."""
+        plain = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        self.run = run_of(plain)
+        self.best: BestEpoch = self.config_init.checkpoint
+        extra = [self.config_init[key] for key in self.parser.callback_keys]
+        callbacks = [*extra, LastEpoch(self.best), Resumable(self.run)]
+        try:
+            return self._instantiate_trainer({**self.config_init.trainer, **options}, callbacks)
+        except TypeError as error:  # what Lightning raises for devices that an accelerator cannot have
+            raise ValueError(str(error)) from error
+
+    def fit(self) -> BestEpoch:
+        """Train, and return the checkpoint callback, which knows the best epoch.
 
         Raises:
             FileNotFoundError: if there is no checkpoint to go on from.
+            NoBestEpoch: if no epoch was a candidate for the best one.
+            ValueError: if the checkpoint is of another run, or the trainer cannot do what is asked.
         """
-        checkpoint = self.trainer.checkpoint_callback
-        assert isinstance(checkpoint, ModelCheckpoint)  # add_arguments_to_parser asks for one
         start = self._start()
         if start is not None:
-            checkpoint.dirpath = str(start.parent)  # the best epoch so far lies there
-        self.trainer.fit(self.model, self.datamodule, ckpt_path=start)
-        return checkpoint
+            self.best.dirpath = str(start.resolve().parent)  # the best epoch so far lies there
+        with as_value_errors():
+            self.trainer.fit(self.model, self.datamodule, ckpt_path=start)
+        if not self.best.found:
+            raise NoBestEpoch(self.without_best())
+        return self.best
+
+    def without_best(self) -> str:
+        """What is said where no epoch was a candidate."""
+        first = self.config_init.selection.first(self.model)
+        needed = "an accuracy above chance on validation" if self.best.monitor == MONITORED else "a value"
+        return (
+            f"No epoch was a candidate for the best one by {self.best.monitor}, which needs {needed} and to be epoch "
+            f"{first}, counted from 0, or later. {Path(str(self.best.dirpath)) / LAST} is the last epoch, from which "
+            "--resume goes on where --trainer.max_epochs is raised."
+        )
 
     def _start(self) -> Path | None:
-        """The checkpoint to go on from; Lightning's own "last" would look into a new folder and start afresh."""
+        """The checkpoint to go on from, which must be of this run."""
         if self.config.resume is None:
             return None
-        if self.config.resume != "last":
-            found = [Path(self.config.resume)]
-        else:
-            root = Path(self.config.checkpoint.dirpath or self.trainer.default_root_dir)
-            found = sorted(root.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime)
-        if not (found and found[-1].is_file()):
-            where = found[-1] if found else f"{root} (no last.ckpt in it)"
-            raise FileNotFoundError(f"{where}: no checkpoint to go on from. Leave out --resume to start afresh.")
-        return found[-1]
+        named = self.config.resume != "last"
+        start = Path(self.config.resume) if named else last_checkpoint(self.trainer, self.config.checkpoint.dirpath)
+        if not start.is_file():
+            raise FileNotFoundError(f"{start}: no checkpoint to go on from. Leave out --resume to start afresh.")
+        check_folder(start, self.config.checkpoint.dirpath)
+        content = read_checkpoint(start)
+        check_same_run(start, content, self.run, named=named)
+        check_weights(start, content, self.model)
+        check_epochs(start, content, self.trainer.max_epochs)
+        return start
 
 
 class GeneratorCLI(FitCLI):
@@ -131,22 +170,13 @@ class GeneratorCLI(FitCLI):
         parser.link_arguments("model", "checkpoint.monitor", compute_fn=_monitored, apply_on="instantiate")
         parser.set_defaults({"checkpoint.mode": "min"})
 
-    def fit(self) -> ModelCheckpoint:
-        """Train, and answer the checkpoint callback.
-
-        Raises:
-            FileNotFoundError: if there is no checkpoint to go on from.
-            ValueError: if the generator had collapsed in every epoch.
-        """
-        checkpoint = super().fit()
-        score = checkpoint.best_model_score
-        if score is None or not math.isfinite(score):
-            raise ValueError(
-                "The generator collapsed: in no epoch did its images differ from each other by a tenth of what real "
-                f"ones do, or its loss was no number. {checkpoint.dirpath} holds no result. Try another seed, a "
-                "lower learning rate, or a weaker discriminator."
-            )
-        return checkpoint
+    def without_best(self) -> str:
+        """What is said where the generator had collapsed in every epoch."""
+        return (
+            "The generator collapsed: in no epoch did its images differ from each other by a tenth of what real "
+            f"ones do, or its loss was no number. {self.best.dirpath} holds no result. Try another seed, a "
+            "lower learning rate, or a weaker discriminator."
+        )
 
 
 def fit_from(args: Sequence[str] | Mapping[str, Any]) -> FitCLI:
@@ -156,12 +186,20 @@ def fit_from(args: Sequence[str] | Mapping[str, Any]) -> FitCLI:
 
 def _names_model(args: Sequence[str] | Mapping[str, Any]) -> bool:
     if isinstance(args, Mapping):
-        return "class_path" in (args.get("model") or {})
+        model = args.get("model")
+        return isinstance(model, str) or (isinstance(model, Mapping) and "class_path" in model)
     given = any(arg == "--model" or arg.startswith(("--model=", "--model.class_path")) for arg in args)
     files = [after for option, after in pairwise(args) if option == "--config"]
     files += [arg.removeprefix("--config=") for arg in args if arg.startswith("--config=")]
-    read = [yaml.safe_load(Path(file).read_text()) for file in files if Path(file).is_file()]
+    read = [_read(Path(file)) for file in files if Path(file).is_file()]
     return given or any(isinstance(content, dict) and _names_model(content) for content in read)
+
+
+def _read(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} should hold YAML. ({error})") from error
 
 
 def _monitored(model: GAN) -> str:

@@ -1,10 +1,15 @@
 """The best epoch is the one with the highest ε50% on the validation split (paper 1, section A.1)."""
 
+import math
+from collections.abc import Iterable
 from functools import partial
-from typing import cast
+from typing import Any, cast, get_args
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
 
+from alignment.contracts import check_choice
 from eval.robustness.radii import critical_radii
 from training import Classifier, Strength, pgd
 from training.attacks import Norm
@@ -18,16 +23,20 @@ CHANCE = 0.1
 class Epsilon50(Callback):
     """Logs ε50% under PGD on the validation split after every epoch, as `val_epsilon50`.
 
-    What a checkpoint callback should monitor is `val_selection`: the same, but −1 before `first_epoch`, and where the
-    accuracy is that of chance: half of two classes are withheld for ever by a classifier that always answers one of
-    them, whose ε50% says nothing.
+    What a checkpoint callback should monitor is `val_selection`: the same, but −1 before `first_epoch`, where logits
+    are no numbers, and where the accuracy is that of chance: a classifier that always predicts one of two classes
+    withstands everything on half of the samples, and its ε50% says nothing.
 
     Args:
         norm: of the ball.
-        steps: gradient steps, κ.
+        steps: gradient steps, κ ≥ 1.
         step_size: η; None for the default of `training.attacks.pgd`.
-        resolution: relative width to which the median is closed.
-        first_epoch: epoch from which on an epoch may be the best; the paper's 33 for CIFAR-10.
+        resolution: relative width to which the median is closed, in (0, 1).
+        first_epoch: epoch, from 0, from which on an epoch may be the best; the paper's 33 for CIFAR-10. None for the
+            first one in which gradients are combined, or the first of all without a combiner.
+
+    Raises:
+        ValueError: if a number is out of its range or the norm is unknown.
     """
 
     def __init__(
@@ -36,8 +45,15 @@ class Epsilon50(Callback):
         steps: int = 40,
         step_size: Strength | None = None,
         resolution: float = 0.02,
-        first_epoch: int = 0,
+        first_epoch: int | None = None,
     ) -> None:
+        check_choice(norm, get_args(Norm), "norm")
+        if steps < 1:
+            raise ValueError(f"`steps` should be at least 1. Found {steps}.")
+        if not 0 < resolution < 1:
+            raise ValueError(f"`resolution` should lie in (0, 1). Found {resolution}.")
+        if first_epoch is not None and first_epoch < 0:
+            raise ValueError(f"`first_epoch` should be at least 0. Found {first_epoch}.")
         self.norm, self.steps, self.step_size = norm, steps, step_size
         self.resolution, self.first_epoch = resolution, first_epoch
         self.last: float | None = None
@@ -50,14 +66,25 @@ class Epsilon50(Callback):
         """Go on from there."""
         self.last = state["last"]
 
+    def first(self, module: LightningModule) -> int:
+        """The first epoch that may be the best one of a module's training."""
+        if self.first_epoch is not None:
+            return self.first_epoch
+        return module.combiner_start if isinstance(module, Classifier) and module.combiner is not None else 0
+
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Search ε50% and log it."""
         if trainer.sanity_checking:
             return
         data = cast(DataSet, trainer.datamodule)  # type: ignore[attr-defined]
+        network = InItsPrecision(cast(Classifier, module).network)
+        if not finite(network, data.batches("validation"), module.device):
+            self.last = None
+            module.log_dict({"val_epsilon50": math.nan, MONITORED: -1.0})
+            return
         step_size = None if self.step_size is None else float(self.step_size)
         radii = critical_radii(
-            cast(Classifier, module).network,
+            network,
             data.batches("validation"),
             partial(pgd, steps=self.steps, step_size=step_size, leave_when_fooled=True),
             norm=self.norm,
@@ -68,9 +95,34 @@ class Epsilon50(Callback):
             pilot=32,
             seed=trainer.current_epoch,
         )
-        # The next search starts where this one ended; without an answer it starts with a pilot again.
+        # The next search starts where this one ended; if it found nothing, with a pilot again.
         self.last = radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max else None
         above_chance = radii.accuracy_at(0.0) > 1 / data.num_classes + CHANCE
-        allowed = trainer.current_epoch >= self.first_epoch and above_chance
+        allowed = trainer.current_epoch >= self.first(module) and above_chance
         module.log("val_epsilon50", radii.epsilon50, prog_bar=True)
         module.log(MONITORED, radii.epsilon50 if allowed else -1.0)
+
+
+class InItsPrecision(nn.Module):
+    """A network that is shown inputs of the type of its own weights, such as bfloat16; attacks stay in theirs.
+
+    Args:
+        network: from `(B, *shape)` to logits `(B, C)`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        types = [weight.dtype for weight in network.parameters() if weight.is_floating_point()]
+        self.dtype = types[0] if types else torch.float32
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, in at least float32."""
+        logits = self.network(x.to(self.dtype))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+@torch.no_grad()
+def finite(network: nn.Module, batches: Iterable[Any], device: torch.device) -> bool:
+    """Whether the logits of all samples are numbers; they are not where training has diverged."""
+    return all(bool(network(x.to(device)).isfinite().all()) for x, *_ in batches)

@@ -1,6 +1,7 @@
 """The Lightning module: repeatable to the last bit, resumable, and true to the losses it is given."""
 
 import copy
+import math
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import StepLR
 
 from alignment import alpha_dx
-from training import AT, Classifier, Plain, Strength
+from generators import DirectGAN
+from training import AT, Classifier, Plain, Strength, build_network
 from training.data import DataSet, Digits, Spheres
 
 no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
@@ -308,6 +310,62 @@ def test_penalty_needs_a_data_set(quiet_trainer):
         quiet_trainer(1).fit(module, data.train_dataloader(), data.val_dataloader())
 
 
-def test_negative_weight_of_the_penalty_is_refused():
-    with pytest.raises(ValueError, match=r"`alignment_weight` should be at least 0. Found -0.1"):
-        sphere_classifier(alignment_weight=-0.1)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alignment_weight": -0.1}, "`alignment_weight` should be finite and at least 0. Found -0.1"),
+        ({"alignment_weight": math.nan}, "`alignment_weight` should be finite and at least 0. Found nan"),
+        ({"alignment_weight": math.inf}, "`alignment_weight` should be finite and at least 0. Found inf"),
+        ({"combiner_start": -1}, "`combiner_start` should be at least 0. Found -1"),
+        ({"residual": {"name": "exact"}}, "`residual` should be a name, or hold `residual` and `options`. Found"),
+        ({"residual": {"residual": "nearest", "options": {"k": 1}}}, "`residual` 'nearest' takes no options"),
+    ],
+)
+def test_impossible_arguments_are_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        sphere_classifier(**options)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("residual", "error", "message"),
+    [
+        ("nearst", ValueError, "`residual` should be one of auto, exact, .* Found 'nearst'"),
+        ("nowhere.ckpt", FileNotFoundError, "nowhere.ckpt: no such checkpoint file"),
+        ({"residual": "nowhere.h5"}, FileNotFoundError, "nowhere.h5: no such store"),
+    ],
+)
+def test_misspelt_residual_is_refused_before_the_first_step(quiet_trainer, weight, residual, error, message):
+    module = sphere_classifier(residual=residual, alignment_weight=weight, objective=Never())
+    with pytest.raises(error, match=message):
+        quiet_trainer(1).fit(module, datamodule=Spheres(dimensions=8))
+
+
+class Never(Plain):
+    """An objective that is not to be asked."""
+
+    def __call__(self, *args, **options):
+        raise AssertionError("a step was taken")
+
+
+@no_worker_hint
+def test_residual_that_is_named_takes_its_options(quiet_trainer, tmp_path):
+    data = Spheres(dimensions=8, train_size=60, batch_size=20)
+    judge = build_network("mlp", shape=(8,), num_classes=2, hidden=[4])
+    made_for = {"shape": data.shape, "num_classes": 2, "bounds": data.bounds}
+    generator = DirectGAN(judge, "mlp", {"hidden": [4]}, **made_for)
+    trainer = quiet_trainer(1, limit_val_batches=0)
+    trainer.fit(generator, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "direct.ckpt")
+    for batch in (7, 512):
+        named = {"residual": str(tmp_path / "direct.ckpt"), "options": {"batch": batch}}
+        module = sphere_classifier(residual=named, alignment_weight=1.0)
+        quiet_trainer(1, limit_val_batches=0).fit(module, datamodule=data)
+        assert module.estimator.batch == batch
+    for wrong, message in (
+        ({"bach": 7}, "does not take the options {'bach': 7}"),
+        ({"batch": 0}, "`batch` should be"),
+    ):
+        module = sphere_classifier(residual=named | {"options": wrong}, objective=Never())
+        with pytest.raises(ValueError, match=message):
+            quiet_trainer(1, limit_val_batches=0).fit(module, datamodule=data)

@@ -168,21 +168,21 @@ def test_what_is_not_finite_is_not_hidden(bad):
 def test_weighted_sum_worked_by_hand():
     # ¼ (4, 8) + ¾ (8, −4) = (7, −1)
     combine = WeightedSum({"adversarial": 0.75, "clean": 0.25})
-    (answer,) = combine(pair(tensors([4.0, 8.0]), tensors([8.0, -4.0])))
-    assert answer.tolist() == [7, -1]
+    (combined,) = combine(pair(tensors([4.0, 8.0]), tensors([8.0, -4.0])))
+    assert combined.tolist() == [7, -1]
 
 
 def test_weighted_sum_takes_any_number_of_losses_by_any_name():
     gradients = {name: [torch.randn(3, 2), torch.randn(5)] for name in ("a", "b", "c")}
-    answer = WeightedSum({"a": 2.0, "b": -1.0, "c": 0.5})(gradients)
-    for found, a, b, c in zip(answer, *gradients.values(), strict=True):
+    combined = WeightedSum({"a": 2.0, "b": -1.0, "c": 0.5})(gradients)
+    for found, a, b, c in zip(combined, *gradients.values(), strict=True):
         torch.testing.assert_close(found, 2 * a - b + 0.5 * c)
 
 
 def test_weight_of_one_beside_zero_is_plain_adversarial_training_bit_for_bit():
     for clean, adversarial in random_pairs(10):
-        answer = WeightedSum({"clean": 0.0, "adversarial": 1.0})(pair(clean, adversarial))
-        assert all(torch.equal(found, g_a) for found, g_a in zip(answer, adversarial, strict=True))
+        combined = WeightedSum({"clean": 0.0, "adversarial": 1.0})(pair(clean, adversarial))
+        assert all(torch.equal(found, g_a) for found, g_a in zip(combined, adversarial, strict=True))
 
 
 @pytest.mark.parametrize("names", [{"clean"}, {"clean", "other"}, {"clean", "adversarial", "alignment"}])
@@ -204,14 +204,14 @@ def test_weights_must_be_finite(weight):
 
 def test_agr_projects_opposed_gradients_worked_by_hand():
     # ⟨g_a, g_n⟩ = −6 and ⟨g_n, g_n⟩ = 4, so g_a + 1.5 g_n = (−3, 4) + (3, 0).
-    (answer,) = AGR(clip_norm=None)(pair(tensors([2.0, 0.0]), tensors([-3.0, 4.0])))
-    assert answer.tolist() == [0, 4]
+    (combined,) = AGR(clip_norm=None)(pair(tensors([2.0, 0.0]), tensors([-3.0, 4.0])))
+    assert combined.tolist() == [0, 4]
 
 
 def test_agr_interpolates_agreeing_gradients_worked_by_hand():
     # cs = 6 / (2 · 5) = 0.6, so 0.6 (2, 0) + 0.4 (3, 4) = (2.4, 1.6).
-    (answer,) = AGR(clip_norm=None)(pair(tensors([2.0, 0.0]), tensors([3.0, 4.0])))
-    torch.testing.assert_close(answer, torch.tensor([2.4, 1.6]))
+    (combined,) = AGR(clip_norm=None)(pair(tensors([2.0, 0.0]), tensors([3.0, 4.0])))
+    torch.testing.assert_close(combined, torch.tensor([2.4, 1.6]))
 
 
 def test_agr_clips_every_tensor_on_its_own_worked_by_hand():
@@ -227,10 +227,10 @@ def test_agr_clips_every_tensor_on_its_own_worked_by_hand():
 )
 def test_agr_agrees_with_the_algorithm_tensor_by_tensor(options):
     for clean, adversarial in random_pairs(30):
-        answer = AGR(*options)(pair(clean, adversarial))
-        for found, g_n, g_a in zip(answer, clean, adversarial, strict=True):
+        combined = AGR(*options)(pair(clean, adversarial))
+        for found, g_n, g_a in zip(combined, clean, adversarial, strict=True):
             expected, size = naive_agr(g_n, g_a, *options), torch.maximum(g_n.norm(), g_a.norm())
-            if expected.norm() > 1e-5 * g_a.norm():  # else the answer is the rounding of what cancels
+            if expected.norm() > 1e-5 * g_a.norm():  # else the combined is the rounding of what cancels
                 scale = min(1, (options[0] or math.inf) / float(naive_agr(g_n, g_a, None, *options[1:]).norm()))
                 assert_near(found, expected, size * scale)
 
@@ -252,30 +252,30 @@ def test_agr_opposes_neither_gradient_in_any_tensor(clip_norm):
     assert 8 < opposed < 32
 
 
-def test_agr_answers_no_tensor_longer_than_its_clip():
+def test_agr_returns_no_tensor_longer_than_its_clip():
     for clean, adversarial in random_pairs():
-        for answer in AGR(clip_norm=0.1)(pair(clean, adversarial)):
-            assert answer.double().norm() <= 0.1 * (1 + SINGLE)
+        for combined in AGR(clip_norm=0.1)(pair(clean, adversarial)):
+            assert combined.double().norm() <= 0.1 * (1 + SINGLE)
 
 
 def test_agr_acts_per_tensor_and_not_on_the_whole():
     # Together the gradients agree (⟨g_n, g_a⟩ = 9 − 1), in the second tensor alone they are opposed.
     clean, adversarial = tensors([3.0], [1.0, 0.0]), tensors([3.0], [-1.0, 1.0])
-    answer = AGR(clip_norm=None)(pair(clean, adversarial))
-    assert [tensor.tolist() for tensor in answer] == [[3], [0, 1]]
+    combined = AGR(clip_norm=None)(pair(clean, adversarial))
+    assert [tensor.tolist() for tensor in combined] == [[3], [0, 1]]
 
 
 @pytest.mark.parametrize("parts", [{}, {"gop": False}, {"gics": False}])
 def test_tensor_without_a_clean_gradient_keeps_the_adversarial_one(parts):
     adversarial = [torch.randn(4), torch.randn(3)]
-    answer = AGR(clip_norm=None, **parts)(pair([torch.zeros(4), torch.ones(3)], adversarial))
-    assert torch.equal(answer[0], adversarial[0])
+    combined = AGR(clip_norm=None, **parts)(pair([torch.zeros(4), torch.ones(3)], adversarial))
+    assert torch.equal(combined[0], adversarial[0])
 
 
 def test_agr_of_opposite_gradients_is_zero():
     g = torch.randn(50)
-    (answer,) = AGR()(pair([g], [-g]))
-    assert answer.norm() <= SINGLE * g.norm()
+    (combined,) = AGR()(pair([g], [-g]))
+    assert combined.norm() <= SINGLE * g.norm()
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, -1.0, math.nan])
@@ -289,21 +289,21 @@ def test_clip_must_be_above_zero(clip_norm):
 
 def test_caat_turns_the_adversarial_gradient_worked_by_hand():
     # φ = −6 / (2 · 5) = −0.6 ≤ 0.6: the factor is 5 (0.6·0.8 + 0.6·0.8) / (2·0.8) = 3, so (−3, 4) + 3 (2, 0).
-    (answer,) = CAAT(gamma=0.6)(pair(tensors([2.0, 0.0]), tensors([-3.0, 4.0])))
-    torch.testing.assert_close(answer, torch.tensor([3.0, 4.0]))
+    (combined,) = CAAT(gamma=0.6)(pair(tensors([2.0, 0.0]), tensors([-3.0, 4.0])))
+    torch.testing.assert_close(combined, torch.tensor([3.0, 4.0]))
 
 
 def test_caat_lets_the_clean_gradient_lead_where_the_two_agree():
     # φ = 0.96 > 0.8.
     clean, adversarial = tensors([3.0], [4.0]), tensors([4.0], [3.0])
-    answer = CAAT(gamma=0.8)(pair(clean, adversarial))
-    assert [tensor.tolist() for tensor in answer] == [[3], [4]]
+    combined = CAAT(gamma=0.8)(pair(clean, adversarial))
+    assert [tensor.tolist() for tensor in combined] == [[3], [4]]
 
 
 def test_caat_turns_gradients_exactly_at_the_goal():
-    # φ = γ = 0 belongs to the first branch, whose factor is 0 there: the answer is g_a.
-    (answer,) = CAAT(gamma=0.0)(pair(tensors([2.0, 0.0]), tensors([0.0, 5.0])))
-    assert answer.tolist() == [0, 5]
+    # φ = γ = 0 belongs to the first branch, whose factor is 0 there: the combined is g_a.
+    (combined,) = CAAT(gamma=0.0)(pair(tensors([2.0, 0.0]), tensors([0.0, 5.0])))
+    assert combined.tolist() == [0, 5]
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
@@ -312,9 +312,9 @@ def test_caat_agrees_with_the_equation_over_the_whole_vector(gamma):
     for clean, adversarial in random_pairs(30):
         g_n, g_a = flat(clean), flat(adversarial)
         turned += cosine(g_n, g_a) <= gamma
-        answer = flat(CAAT(gamma)(pair(clean, adversarial)))
+        combined = flat(CAAT(gamma)(pair(clean, adversarial)))
         factor = 1 / math.sqrt(1 - gamma**2)
-        assert_near(answer, naive_caat(g_n, g_a, gamma), torch.maximum(g_n.norm(), factor * g_a.norm()))
+        assert_near(combined, naive_caat(g_n, g_a, gamma), torch.maximum(g_n.norm(), factor * g_a.norm()))
     assert turned > 10
 
 
@@ -340,25 +340,25 @@ def test_caat_acts_on_the_whole_and_not_per_tensor():
 
 def test_goal_of_one_is_the_clean_gradient():
     for clean, adversarial in random_pairs(10):
-        answer = CAAT(gamma=1.0)(pair(clean, adversarial))
-        assert all(torch.equal(found, g_n) for found, g_n in zip(answer, clean, strict=True))
+        combined = CAAT(gamma=1.0)(pair(clean, adversarial))
+        assert all(torch.equal(found, g_n) for found, g_n in zip(combined, clean, strict=True))
 
 
 def test_caat_without_a_clean_gradient_is_the_adversarial_one():
     g_a = [torch.randn(4), torch.randn(3)]
-    answer = CAAT()(pair([torch.zeros(4), torch.zeros(3)], g_a))
-    assert all(torch.equal(found, expected) for found, expected in zip(answer, g_a, strict=True))
+    combined = CAAT()(pair([torch.zeros(4), torch.zeros(3)], g_a))
+    assert all(torch.equal(found, expected) for found, expected in zip(combined, g_a, strict=True))
 
 
 def test_caat_without_an_adversarial_gradient_is_zero():
-    (answer,) = CAAT()(pair([torch.randn(4)], [torch.zeros(4)]))
-    assert answer.tolist() == [0] * 4
+    (combined,) = CAAT()(pair([torch.randn(4)], [torch.zeros(4)]))
+    assert combined.tolist() == [0] * 4
 
 
 def test_caat_of_opposite_gradients_is_zero():
     g = torch.randn(50)
-    (answer,) = CAAT()(pair([g], [-g]))
-    assert answer.norm() <= SINGLE * g.norm()
+    (combined,) = CAAT()(pair([g], [-g]))
+    assert combined.norm() <= SINGLE * g.norm()
 
 
 @pytest.mark.parametrize("gamma", [-0.1, 1.1, math.nan])
@@ -373,17 +373,17 @@ def test_goal_must_be_in_the_unit_interval(gamma):
 def test_rows_of_the_matrix_are_the_losses_by_name():
     aggregator = Total()
     gradients = {"clean": tensors([[1.0], [2.0]], 3.0), "adversarial": tensors([[4.0], [5.0]], 6.0)}
-    answer = TorchJD(aggregator)(gradients)
+    combined = TorchJD(aggregator)(gradients)
     assert aggregator.matrix.tolist() == [[4, 5, 6], [1, 2, 3]]
-    assert [tensor.tolist() for tensor in answer] == [[[5], [7]], 9]
+    assert [tensor.tolist() for tensor in combined] == [[[5], [7]], 9]
 
 
 @pytest.mark.parametrize(("name", "share"), [("Sum", 1), ("Mean", 1 / 3)])
 def test_linear_aggregators_have_their_closed_form(name, share):
     aggregation = pytest.importorskip("torchjd.aggregation")
     gradients = {loss: [torch.randn(3, 2), torch.randn(5)] for loss in ("clean", "adversarial", "alignment")}
-    answer = TorchJD(getattr(aggregation, name)())(gradients)
-    for found, *parts in zip(answer, *gradients.values(), strict=True):
+    combined = TorchJD(getattr(aggregation, name)())(gradients)
+    for found, *parts in zip(combined, *gradients.values(), strict=True):
         torch.testing.assert_close(found, share * (parts[0] + parts[1] + parts[2]))
 
 
@@ -396,8 +396,8 @@ def test_pcgrad_has_its_closed_form(lean):
     conflicting = min(float(g_n @ g_a), 0.0)
     assert (conflicting < 0) == (lean < 0)
     expected = g_n - conflicting / (g_a @ g_a) * g_a + g_a - conflicting / (g_n @ g_n) * g_n
-    answer = TorchJD(aggregation.PCGrad())(pair(clean, adversarial))
-    torch.testing.assert_close(flat(answer), expected, rtol=1e-5, atol=1e-5)
+    combined = TorchJD(aggregation.PCGrad())(pair(clean, adversarial))
+    torch.testing.assert_close(flat(combined), expected, rtol=1e-5, atol=1e-5)
 
 
 # What all have in common
@@ -407,8 +407,8 @@ def test_pcgrad_has_its_closed_form(lean):
 def test_single_gradient_is_left_as_it_is_bit_for_bit(make):
     for name in ("clean", "adversarial", "alignment"):
         gradient = [torch.randn(4) * 1e10, torch.randn(3, 2)]
-        answer = make()({name: gradient})
-        assert all(torch.equal(found, g) for found, g in zip(answer, gradient, strict=True))
+        combined = make()({name: gradient})
+        assert all(torch.equal(found, g) for found, g in zip(combined, gradient, strict=True))
 
 
 @every_combiner
@@ -444,9 +444,9 @@ def test_gradients_given_are_left_unchanged(make):
 @every_combiner
 def test_order_of_the_losses_does_not_matter(make):
     clean, adversarial = next(random_pairs(1))
-    answer = make()({"clean": clean, "adversarial": adversarial})
+    combined = make()({"clean": clean, "adversarial": adversarial})
     swapped = make()({"adversarial": adversarial, "clean": clean})
-    assert all(torch.equal(a, b) for a, b in zip(answer, swapped, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(combined, swapped, strict=True))
 
 
 @every_combiner
@@ -454,9 +454,9 @@ def test_order_of_the_losses_does_not_matter(make):
 def test_half_precision_is_computed_in_single(make, dtype):
     # In float16 the square of 6e4 overflows, and so does a sum of two such numbers.
     halves = [[(torch.rand(shape) * 3e4).to(dtype) for shape in SHAPES] for _ in range(2)]
-    answer = make()(pair(*halves))
+    combined = make()(pair(*halves))
     expected = make()(pair(*([g.float() for g in gradient] for gradient in halves)))
-    for found, exact in zip(answer, expected, strict=True):
+    for found, exact in zip(combined, expected, strict=True):
         assert found.dtype == dtype
         assert torch.equal(found, exact.to(dtype))
 
@@ -474,28 +474,28 @@ def test_nothing_waits_for_the_device(make):
         clean, adversarial = ([torch.randn(shape) for shape in SHAPES] for _ in range(2))
         with pytest.raises(Exception, match=r"item|_local_scalar_dense"):
             bool(clean[0].sum() > 0)
-        answer = make()(pair(clean, adversarial))
+        combined = make()(pair(clean, adversarial))
         measured = conflict(clean, adversarial)
         everything = measured.cosines, measured.opposed, measured.cosine, measured.mu
-    assert [tensor.shape for tensor in answer] == [torch.Size(shape) for shape in SHAPES]
+    assert [tensor.shape for tensor in combined] == [torch.Size(shape) for shape in SHAPES]
     assert [tensor.shape for tensor in everything] == [(len(SHAPES),), (), (), ()]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @every_combiner
-def test_nothing_waits_for_a_gpu_and_answers_are_those_of_the_cpu(make):
+def test_nothing_waits_for_a_gpu_and_results_are_those_of_the_cpu(make):
     clean, adversarial = next(random_pairs(1))
     expected = make()(pair(clean, adversarial))
     there = pair([g.cuda() for g in clean], [g.cuda() for g in adversarial])
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        answer = make()(there)
+        combined = make()(there)
         conflict(**there).mu  # noqa: B018
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    for found, exact, g_n, g_a in zip(answer, expected, clean, adversarial, strict=True):
+    for found, exact, g_n, g_a in zip(combined, expected, clean, adversarial, strict=True):
         assert_near(found.cpu(), exact.double(), g_n.norm() + g_a.norm())
 
 

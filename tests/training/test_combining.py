@@ -1,5 +1,7 @@
 """Training with one gradient per loss: true to the combiner, to several processes and to mixed precision."""
 
+import itertools
+import math
 import socket
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,8 @@ from torch.optim import SGD
 
 from alignment import alignment_penalty
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, WeightedSum
-from training.data import Batch, Digits, Spheres
+from training.data import Batch, Spheres, Split
+from training.data.dataset import EpochOrder
 
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 
@@ -67,11 +70,58 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+def test_a_combination_that_is_one_of_the_gradients_is_ordinary_training_bit_for_bit(quiet_trainer):
+    summed = trained(quiet_trainer, spheres_classifier(objective=attacked()))
+    alone = WeightedSum({"clean": 0.0, "adversarial": 1.0})
+    combined = trained(quiet_trainer, spheres_classifier(objective=attacked(), combiner=alone))
+    assert same(weights(combined), weights(summed))
+
+
 @every_combiner
-def test_one_loss_through_any_combiner_is_ordinary_training_bit_for_bit(quiet_trainer, combiner):
-    plain = trained(quiet_trainer, spheres_classifier(objective=Plain()))
-    combined = trained(quiet_trainer, spheres_classifier(objective=Plain(), combiner=COMBINERS[combiner]()))
-    assert same(weights(combined), weights(plain))
+def test_a_combiner_with_nothing_to_combine_is_refused(combiner, as_in_production):
+    for penalty in ({}, {"alignment_weight": 1.0}):
+        with pytest.raises(ValueError, match=r"`combiner` should have two or more .* clean alone, of Plain"):
+            spheres_classifier(objective=Plain(), combiner=COMBINERS[combiner](), **penalty)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"combiner": WeightedSum({"clean": 0.5, "adv": 0.5})},
+            "should name the losses adversarial, clean",
+        ),
+        (
+            {"objective": Plain(), "alignment_with": "own"},
+            "AGR combines .* Found .*alignment, clean",
+        ),
+        ({"objective": Plain()}, r"`alignment_with` should name a loss of Plain: clean. Found 'adversarial'"),
+    ],
+)
+def test_a_combiner_of_other_losses_is_refused(options, message, as_in_production):
+    penalty = {"alignment_weight": 1.0, "alignment_with": "adversarial"}
+    with pytest.raises(ValueError, match=message):
+        spheres_classifier(**({"objective": attacked(), "combiner": AGR()} | penalty | options))
+
+
+class Unnamed:
+    """An objective of one's own, which does not say the names of its losses beforehand."""
+
+    def __call__(self, classifier, x, y, clean_logits, *, bounds, generator):
+        return {"clean": F.cross_entropy(clean_logits(), y)}
+
+
+def test_losses_that_are_not_named_beforehand_are_looked_at_in_the_first_step(quiet_trainer):
+    module = spheres_classifier(objective=Unnamed(), combiner=AGR())
+    with pytest.raises(ValueError, match=r"`combiner` should have two or more .* clean alone, of Unnamed"):
+        trained(quiet_trainer, module, epochs=1)
+
+
+def test_a_penalty_with_a_gradient_of_its_own_is_a_second_loss(quiet_trainer):
+    combiner = WeightedSum({"clean": 1.0, "alignment": 1.0})
+    options = {"objective": Plain(), "alignment_weight": 0.5, "alignment_with": "own"}
+    before, module = weights(spheres_classifier()), spheres_classifier(combiner=combiner, **options)
+    assert not same(weights(trained(quiet_trainer, module)), before)
 
 
 @every_combiner
@@ -139,10 +189,7 @@ def test_the_penalty_joins_the_loss_that_is_named(quiet_trainer, place):
         torch.testing.assert_close(found, torch.zeros_like(found) if wanted is None else wanted)
 
 
-def test_a_penalty_cannot_join_a_loss_that_is_not_there(quiet_trainer, as_in_production):
-    module = spheres_classifier(objective=Plain(), combiner=AGR(), alignment_weight=1.0, alignment_with="adversarial")
-    with pytest.raises(ValueError, match=r"`alignment_with` should name a loss of Plain.*'adversarial'"):
-        trained(quiet_trainer, module, epochs=1)
+def test_a_penalty_joins_a_loss_by_its_name(as_in_production):
     with pytest.raises(ValueError, match="`alignment_with` should be one of"):
         spheres_classifier(alignment_with="both")
 
@@ -210,7 +257,7 @@ def test_gradients_are_combined_batch_by_batch_and_then_accumulated(quiet_traine
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_mixed_precision_combines_gradients_in_the_units_of_the_loss(quiet_trainer, precision):
-    """AGR's clip at 0.1 sees unscaled gradients: a scale of 65,536 would otherwise make every answer 0.1 long."""
+    """AGR's clip at 0.1 sees unscaled gradients: a scale of 65,536 would otherwise make all of them 0.1 long."""
     kept, single = Kept(), Kept()
     options = {"objective": attacked(epsilon=Strength(0.0)), "combiner": AGR()}
     trained(quiet_trainer, spheres_classifier(**options), epochs=1, callbacks=[single])
@@ -235,7 +282,15 @@ PROCESSES = {
     "penalty": lambda: {"objective": Plain(), "alignment_weight": 1.0},
     "penalty and AGR": lambda: {"objective": attacked(), "combiner": AGR(), "alignment_weight": 1.0},
     "AWP": lambda: {"objective": AWP(attacked(), gamma=0.1)},
+    "unreached": lambda: {"objective": attacked(), "combiner": AGR()},
 }
+
+
+def recipe_classifier(name: str) -> Classifier:
+    if name != "unreached":
+        return spheres_classifier(**PROCESSES[name]())
+    options = {"shape": (8,), "bounds": Spheres.bounds, "optimizer": partial(SGD, lr=0.1, weight_decay=0.5)}
+    return Classifier(f"{__name__}.Partly", {"features": 8, "classes": 2}, **options, **PROCESSES[name]())
 
 
 def _one_of_two(rank: int, port: int, folder: Path) -> None:
@@ -246,8 +301,8 @@ def _one_of_two(rank: int, port: int, folder: Path) -> None:
     names = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
     os.environ.update(dict(zip(names, ("127.0.0.1", str(port), "0", str(rank), "2"), strict=True)))
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-    for name, recipe in PROCESSES.items():
-        module = spheres_classifier(**recipe())
+    for name in PROCESSES:
+        module = recipe_classifier(name)
         silent = dict.fromkeys(
             ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False
         )
@@ -255,7 +310,7 @@ def _one_of_two(rank: int, port: int, folder: Path) -> None:
             max_epochs=2,
             accelerator="cpu",
             devices=2,
-            strategy=DDPStrategy(process_group_backend="gloo"),
+            strategy=DDPStrategy(process_group_backend="gloo", find_unused_parameters=name == "unreached"),
             limit_val_batches=0,
             inference_mode=False,
             **silent,
@@ -277,7 +332,7 @@ def two_processes(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", PROCESSES)
 def test_two_processes_train_as_one_with_the_same_global_batch(quiet_trainer, two_processes, recipe):
-    alone = weights(trained(quiet_trainer, spheres_classifier(**PROCESSES[recipe]())))
+    alone = weights(trained(quiet_trainer, recipe_classifier(recipe)))
     first, second = (torch.load(two_processes / f"{recipe}-{rank}.pt") for rank in (0, 1))
     assert same(first, second)
     for found, wanted in zip(first, alone, strict=True):
@@ -302,15 +357,17 @@ def test_a_schedule_may_be_stepped_at_every_step(quiet_trainer):
     assert found == {"epoch": pytest.approx(0.1 / 2**2), "step": pytest.approx(0.1 / 2**6)}
 
 
-def test_digits_keep_their_order_across_processes():
-    """The k-th batches of three processes are the k-th batch of one."""
-    from training.data.dataset import EpochOrder
-
-    split = Digits().split("train")
+@pytest.mark.parametrize(("samples", "processes"), [(12, 3), (13, 3), (14, 3), (10, 4), (2, 5)])
+def test_samples_keep_their_order_across_processes(samples, processes):
+    """The k-th batches of several processes are the k-th batch of one; the order begins anew to fill the last."""
+    split = Split(torch.zeros(samples, 1), torch.zeros(samples), (-1.0, 1.0))
     whole = EpochOrder(split, seed=3)
-    parts = [EpochOrder(split, 3, rank, 3) for rank in range(3)]
+    parts = [EpochOrder(split, 3, rank, processes) for rank in range(processes)]
     for order in (whole, *parts):
         order.set_epoch(2)
     dealt = [list(part) for part in parts]
-    assert [index for hand in zip(*dealt, strict=True) for index in hand][: len(split)] == list(whole)
-    assert len({len(hand) for hand in dealt}) == 1
+    assert {len(hand) for hand in dealt} == {len(part) for part in parts} == {math.ceil(samples / processes)}
+    again = itertools.cycle(whole)
+    assert [index for hand in zip(*dealt, strict=True) for index in hand] == [
+        next(again) for _ in range(processes * math.ceil(samples / processes))
+    ]

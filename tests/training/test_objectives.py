@@ -317,24 +317,25 @@ INNER = {"AT": "cross_entropy", "TRADES": "kl", "MART": "cross_entropy", "CLP": 
 def test_inner_maximisation_is_that_of_pgd(name):
     classifier, x, y = curved(), torch.rand(8, 6, dtype=torch.float64), torch.randint(4, (8,))
     options = {"norm": "L2", "steps": 4, "step_size": Strength(0.03)}
-    answer = ADVERSARIAL[name](EPSILON, **options).perturbed(classifier, x, y, bounds=(0.0, 1.0), generator=seeded())
+    x_adv = ADVERSARIAL[name](EPSILON, **options).perturbed(classifier, x, y, bounds=(0.0, 1.0), generator=seeded())
     options |= {"step_size": 0.03, "loss": INNER[name], "bounds": (0.0, 1.0)}
-    assert torch.equal(answer, pgd(classifier, x, y, 0.1, generator=seeded(), **options))
+    assert torch.equal(x_adv, pgd(classifier, x, y, 0.1, generator=seeded(), **options))
 
 
 @each_adversarial
 def test_inner_maximisation_may_start_at_the_input(kind):
     x = torch.rand(8, 6, dtype=torch.float64)
-    objective = kind(EPSILON, steps=0, loss="margin", random_start=False)
-    answer = objective.perturbed(curved(), x, torch.randint(4, (8,)), bounds=(0.0, 1.0), generator=seeded())
-    assert torch.equal(answer, x)
+    objective = kind(EPSILON, norm="L2", steps=1, step_size=Strength(0.01), loss="margin", random_start=False)
+    found = objective.perturbed(curved(), x, torch.randint(4, (8,)), bounds=UNBOUNDED, generator=seeded())
+    reach = 0.01 * getattr(objective, "gamma", 1.0)
+    torch.testing.assert_close((found - x).norm(dim=1), torch.full((8,), reach, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("kind", [AT, MART, CLP, AvMixup])
 def test_inner_maximisation_raises_the_cross_entropy(kind):
     classifier, x, y = curved(), torch.randn(16, 6, dtype=torch.float64), torch.randint(4, (16,))
-    answer = kind(EPSILON).perturbed(classifier, x, y, bounds=UNBOUNDED, generator=seeded())
-    assert (attack_loss(classifier(answer), y) > attack_loss(classifier(x), y)).all()
+    x_adv = kind(EPSILON).perturbed(classifier, x, y, bounds=UNBOUNDED, generator=seeded())
+    assert (attack_loss(classifier(x_adv), y) > attack_loss(classifier(x), y)).all()
 
 
 def test_inner_maximisation_of_trades_raises_the_divergence():
@@ -344,8 +345,8 @@ def test_inner_maximisation_of_trades_raises_the_divergence():
         for loss in ("kl", "cross_entropy")
     }
     drift = {
-        loss: loss_at(TRADES(EPSILON, beta=1.0), classifier, x, y, answer) - F.cross_entropy(classifier(x), y)
-        for loss, answer in found.items()
+        loss: loss_at(TRADES(EPSILON, beta=1.0), classifier, x, y, x_adv) - F.cross_entropy(classifier(x), y)
+        for loss, x_adv in found.items()
     }
     assert drift["kl"] > drift["cross_entropy"] > 0
 
@@ -355,10 +356,10 @@ def test_x_is_found_without_a_trace_on_the_classifier(kind):
     classifier = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 4)).train()
     x, y = torch.randn(5, 6), torch.randint(4, (5,))
     with unchanged(classifier):
-        answer = kind(EPSILON, steps=2).perturbed(
+        x_adv = kind(EPSILON, steps=2).perturbed(
             classifier, x.requires_grad_(), y, bounds=UNBOUNDED, generator=seeded()
         )
-    assert not answer.requires_grad
+    assert not x_adv.requires_grad
 
 
 @pytest.mark.parametrize(("kind", "passes"), [(AT, 1), (TRADES, 2), (MART, 2), (CLP, 2), (AvMixup, 1)])
@@ -396,10 +397,16 @@ def test_configuration_names_every_option(kind):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (TRADES, {"beta": -1.0}, "`beta` should be at least 0. Found -1.0"),
-        (MART, {"beta": math.nan}, "`beta` should be at least 0. Found nan"),
-        (CLP, {"weight": -0.5}, "`weight` should be at least 0. Found -0.5"),
-        (AvMixup, {"gamma": -2.0}, "`gamma` should be at least 0. Found -2.0"),
+        (TRADES, {"beta": -1.0}, "`beta` should be finite and at least 0. Found -1.0"),
+        (MART, {"beta": math.nan}, "`beta` should be finite and at least 0. Found nan"),
+        (CLP, {"weight": -0.5}, "`weight` should be finite and at least 0. Found -0.5"),
+        (AvMixup, {"gamma": -2.0}, "`gamma` should be finite and at least 0. Found -2.0"),
+        (TRADES, {"beta": math.inf}, "`beta` should be finite and at least 0. Found inf"),
+        (AT, {"steps": 0}, "`steps` should be at least 1. Found 0"),
+        (TRADES, {"steps": -3}, "`steps` should be at least 1. Found -3"),
+        (MART, {"step_size": 0.0}, "`step_size` should be above 0"),
+        (CLP, {"norm": "L7"}, "`norm` should be one of Linf, L2, L1. Found 'L7'"),
+        (AT, {"loss": "hinge"}, "`loss` should be one of .* Found 'hinge'"),
         (AvMixup, {"lambda1": 1.1}, r"`lambda1` should lie in \[0, 1\]. Found 1.1"),
         (AvMixup, {"lambda2": -0.1}, r"`lambda2` should lie in \[0, 1\]. Found -0.1"),
     ],

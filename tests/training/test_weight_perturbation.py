@@ -108,7 +108,7 @@ class Inner(AdversarialObjective):
     """The inner product of the logits with fixed numbers: linear in the weights of a linear network."""
 
     def __init__(self, coefficients: Tensor) -> None:
-        super().__init__(Strength(0.0), steps=0)
+        super().__init__(Strength(0.0), steps=1)
         self.coefficients = coefficients
 
     def losses(self, step: Step) -> Losses:
@@ -222,9 +222,9 @@ def test_configuration_nests_an_objective():
     assert (awp.gamma, awp.objective.beta, awp.objective.epsilon.written) == (0.005, 5.0, "8/255")
 
 
-@pytest.mark.parametrize("gamma", [-0.01, math.nan])
+@pytest.mark.parametrize("gamma", [-0.01, math.nan, math.inf])
 def test_wrong_gamma_is_named(gamma):
-    with pytest.raises(ValueError, match=f"`gamma` should be at least 0. Found {gamma}"):
+    with pytest.raises(ValueError, match=f"`gamma` should be finite and at least 0. Found {gamma}"):
         AWP(AT(EPSILON), gamma=gamma)
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from inspect import signature
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -92,8 +93,8 @@ class EpochOrder(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         order = self.split.order(self.seed, self.epoch)
-        order += order[: self.total_size - len(order)]  # as long for every process
-        return iter(order[self.rank :: self.num_replicas])
+        even = islice(cycle(order), self.total_size)  # as long for every process
+        return islice(even, self.rank, None, self.num_replicas)
 
 
 class DataSet(LightningDataModule):

@@ -16,6 +16,7 @@ FIT = {
     "data": {"class_path": "training.data.Digits", "init_args": {"batch_size": 256}},
     "model": {"network": "mlp", "network_options": {"hidden": [8]}},
     "selection": {"steps": 2},
+    "checkpoint": {"monitor": "val_accuracy"},  # so that a model that hardly learns is a candidate
     "trainer": {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False, "log_every_n_steps": 1},
 }
 DESCRIBED = {

@@ -27,6 +27,7 @@ TINY = {
         "trainer": {"accelerator": "cpu", "max_epochs": 2},
         "model": {"network": "mlp", "network_options": {"hidden": [16]}},
         "selection": {"steps": 3},
+        "checkpoint": {"monitor": "val_accuracy"},  # so that models that hardly learn are candidates
         "data": {
             "class_path": "training.data.Spheres",
             "init_args": {"dimensions": 4, "train_size": 200, "batch_size": 50},
