@@ -89,7 +89,10 @@ def test_unknown_generator_and_options_are_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"network": "subprocess.Popen", "options": {"args": ["touch", "trap"]}}, "should be one of conditional, mlp"),
+        (
+            {"network": "subprocess.Popen", "options": {"args": ["touch", "trap"]}},
+            "should be one of conditional",
+        ),
         ({"network": None}, "the `network` it describes should be a name"),
         ({"kind": "os.system"}, "the `kind` it describes should be one of direct, conditional. Found 'os.system'"),
         ({"options": {"hidden": {"class_path": "subprocess.Popen"}}}, "should be a dict of plain values"),

@@ -118,7 +118,11 @@ def test_passes_are_those_of_the_generator(method: str) -> None:
 
 @pytest.mark.parametrize(
     ("options", "free", "regularized"),
-    [({"method": "paper"}, 600, 150), ({"method": "ours", "passes": 9}, 4, 4), ({"method": "ours", "passes": 8}, 3, 4)],
+    [
+        ({"method": "paper"}, 600, 150),
+        ({"method": "ours", "passes": 9}, 4, 4),
+        ({"method": "ours", "passes": 8}, 3, 4),
+    ],
 )
 def test_first_phase_is_free_and_the_second_regularized(
     options: dict, free: int, regularized: int, monkeypatch: pytest.MonkeyPatch

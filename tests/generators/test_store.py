@@ -215,7 +215,9 @@ def test_all_that_differs_is_named_and_only_what_is_expected_is_compared(tmp_pat
     StoredResidual(tmp_path / "store.h5", {"data": "toy"})
 
 
-@pytest.mark.parametrize(("key", "value"), [("estimator", None), ("settings", None), ("classes", 3), ("classes", ["0"])])
+@pytest.mark.parametrize(
+    ("key", "value"), [("estimator", None), ("settings", None), ("classes", 3), ("classes", ["0"])]
+)
 def test_store_that_does_not_say_what_it_holds_is_refused(tmp_path: Path, key: str, value: object) -> None:
     made(tmp_path / "store.h5").fill()
     with h5py.File(tmp_path / "store.h5", "r+") as file:
