@@ -187,3 +187,38 @@ def test_what_is_not_finite_is_never_the_result(wrong):
     problems = Quadratics(3, 4)
     found = solved(broken, torch.zeros(3, 4, dtype=DOUBLE), tolerance=1e-6)
     assert torch.equal(found.point, torch.zeros(3, 4, dtype=DOUBLE))
+
+
+@pytest.mark.parametrize("outside", [math.nan, math.inf])
+def test_hole_is_walked_around(outside):
+    """A step into what is no number is shortened, not given up."""
+
+    def hole(point: Tensor, problem: Tensor) -> Evaluation:
+        shift = point - 0.9
+        wrong = point.abs().amax(dim=1) > 0.5
+        value = torch.where(wrong, outside, 1 + shift.square().sum(dim=1))
+        return Evaluation(value, torch.where(wrong[:, None], outside, 2 * shift), wrong & False)
+
+    start = torch.zeros(4, 3, dtype=DOUBLE)
+    found = solved(hole, start, -math.inf, math.inf, iterations=60, patience=5)
+    assert (found.value < 1.6).all()  # 3.43 at the start, 1.48 at the edge
+
+
+@pytest.mark.parametrize("evaluations", [0, 1, 4])
+def test_evaluations_are_limited_for_every_problem(evaluations):
+    found = solved(Rosenbrock(), torch.tensor([[-0.9, -0.6], [0.5, 0.9]], dtype=DOUBLE), evaluations=evaluations)
+    assert found.evaluations.tolist() == [evaluations] * 2
+
+
+def test_patience_goes_on_where_one_round_brings_too_little():
+    start = torch.tensor([[-0.9, -0.6], [0.5, 0.9], [0.0, 0.0]], dtype=DOUBLE)
+    once, often = (solved(Rosenbrock(), start, tolerance=0.05, patience=patience) for patience in (1, 5))
+    assert (often.value <= once.value).all()
+    assert often.evaluations.sum() > once.evaluations.sum()
+
+
+def test_no_bounds_are_infinite_ones():
+    problem = Quadratics(4, 6)
+    problem.minimum, problem.push = 5 * problem.minimum, torch.zeros_like(problem.push)
+    found = solved(problem, torch.zeros(4, 6, dtype=DOUBLE), -math.inf, math.inf)
+    torch.testing.assert_close(found.point, problem.minimum, rtol=0, atol=1e-5)

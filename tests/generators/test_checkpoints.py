@@ -91,7 +91,7 @@ def test_unknown_generator_and_options_are_named() -> None:
     [
         (
             {"network": "subprocess.Popen", "options": {"args": ["touch", "trap"]}},
-            "should be one of conditional, mlp",
+            "should be one of conditional",
         ),
         ({"network": None}, "the `network` it describes should be a name"),
         ({"kind": "os.system"}, "the `kind` it describes should be one of direct, conditional. Found 'os.system'"),

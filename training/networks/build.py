@@ -44,7 +44,8 @@ def build_network(
 
     Args:
         name: one of ours, see `NETWORKS`, or the dotted path of a class or function of yours, such as
-            `mypackage.models.Net`, which is called with `options` alone.
+            `mypackage.models.Net`, which is imported and called with `options` alone: a name typed by a user or in a
+            user's configuration, which is code, and never one that a checkpoint holds.
         shape: of one input.
         num_classes: C ≥ 2.
         bounds: of the data, for networks that normalise.
