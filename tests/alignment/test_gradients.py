@@ -61,7 +61,7 @@ def test_logits_have_at_least_single_precision(dtype: torch.dtype) -> None:
         (lambda x: x[:, 0], r"\(2,\)"),
         (lambda x: x[:1], r"\(1, 4\)"),
         (lambda x: x.reshape(2, 2, 2), r"\(2, 2, 2\)"),
-        (lambda x: (x, x), "tuple"),
+        (lambda x: (x, x), r"tuple of \(2, 4\), \(2, 4\)"),
     ],
 )
 def test_what_is_no_logits_is_refused(answer: Callable[[Tensor], object], found: str) -> None:
