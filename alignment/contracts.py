@@ -37,7 +37,7 @@ def check_bounds(bounds: tuple[float, float]) -> None:
 
 
 def check_inputs(x: Float[Tensor, "B *shape"], bounds: tuple[float, float]) -> None:
-    """Refuse inputs that are no floating-point tensor, NaN or outside the bounds, and bounds that are not an interval.
+    """Refuse inputs that are no floating-point tensor, NaN or outside the bounds, and bounds that are no interval.
 
     Raises:
         ValueError: naming `x` or `bounds`.

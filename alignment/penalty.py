@@ -40,9 +40,9 @@ def alignment_penalty(
         A number in [-1, 1] with a graph; 0 without samples, which the classifier is not shown.
 
     Raises:
-        ValueError: if x is no floating-point tensor, `logits` is given and `x` does not ask for a gradient, labels are
-            no int64 or out of range, residuals have another shape than x, or the classifier has no second derivatives,
-            as fused attention and what torch.compile makes; the remedy is named.
+        ValueError: if x is no floating-point tensor, `logits` is given and `x` does not ask for a gradient, labels
+            are no int64 or out of range, residuals have another shape than x, or the classifier has no second
+            derivatives, as fused attention and what torch.compile makes; the remedy is named.
     """
     check_floating(x, "x")
     check_label_form(y, len(x))

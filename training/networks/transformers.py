@@ -100,9 +100,9 @@ def swin_adapters(
 
 def _unfuse(network: nn.Module) -> None:
     """Attention as plain products: fused, it has no second derivative, which the alignment penalty needs."""
-    for part in network.modules():
-        if hasattr(part, "fused_attn"):
-            part.fused_attn = False
+    layers: list[Any] = [part for part in network.modules() if hasattr(part, "fused_attn")]
+    for layer in layers:
+        layer.fused_attn = False
 
 
 def _made(model: str, weights: str | None, outputs: int, **options: Any) -> Any:

@@ -14,6 +14,7 @@ from eval.robustness.radii import critical_radii
 from tests.properties import assert_within, unchanged
 from training import build_network
 from training.attacks import attack_loss
+from training.balls import L2Ball, LinfBall
 from training.data import Digits
 
 UNBOUNDED = (-math.inf, math.inf)
@@ -286,7 +287,7 @@ def test_inputs_of_any_shape_are_attacked(norm, shape, size):
 def test_whole_image_is_within_reach(norm):
     """Windows begin in every row and column, the last ones included, with every size."""
     for window in ((1, 1), (3, 3), (4, 6)):
-        squares = square._LinfSquares(square.LinfBall(torch.zeros(1, 1, 5, 7), torch.ones(1), (-1.0, 1.0)))
+        squares = square._LinfSquares(LinfBall(torch.zeros(1, 1, 5, 7), torch.ones(1), (-1.0, 1.0)))
         share = torch.stack(
             torch.meshgrid(torch.linspace(0, 1 - 2**-53, 50), torch.linspace(0, 1 - 2**-53, 50), indexing="ij"), -1
         )
@@ -346,7 +347,7 @@ def test_bump_follows_equation_2():
 def test_l2_mass_moves_as_in_algorithm_3():
     """One move against the paper's algorithm written out for one channel of one sample after the other."""
     x, radius = torch.rand(3, 2, 9, 9, dtype=torch.float64), torch.full((3,), 2.0, dtype=torch.float64)
-    heaps = square._L2Squares(square.L2Ball(x, radius, UNBOUNDED))
+    heaps = square._L2Squares(L2Ball(x, radius, UNBOUNDED))
     keys = torch.arange(3)
     heaps.start(keys)
     heaps.state *= torch.tensor([0.5, 0.9, 1.0])[:, None, None]
@@ -426,7 +427,7 @@ def test_radii_of_unbounded_vectors():
     ("options", "message"),
     [
         ({"norm": "L1"}, "`norm` should be one of Linf, L2. Found 'L1'"),
-        ({"queries": 1}, "`queries` should be at least 2, for x and for the start. Found 1"),
+        ({"queries": 1}, "`queries` should be at least 2. Found 1"),
         ({"p": 0.0}, r"`p` should lie in \(0, 1\]. Found 0.0"),
         ({"p": 1.5}, r"`p` should lie in \(0, 1\]. Found 1.5"),
         ({"strength": -0.1}, "`strength` should be at least 0. Found -0.1"),
@@ -447,7 +448,7 @@ def test_bad_logits_are_refused():
     x, y = torch.rand(4, 6), torch.zeros(4, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
         square_attack(lambda_of(lambda x: torch.full((len(x), 2), torch.nan)), x, y, 0.1)
-    with pytest.raises(ValueError, match="`classifier` should answer logits"):
+    with pytest.raises(ValueError, match="`classifier` should return logits"):
         square_attack(lambda_of(lambda x: x[:, :1]), x, y, 0.1)
 
 
