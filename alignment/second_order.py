@@ -46,7 +46,10 @@ def _nodes(root: Any) -> Iterator[Any]:
 
 def _operations(node: Any) -> list[str]:
     """Names of what the node may stand for; its own, and of the operations whose results it would need."""
-    following = [other.name() for other, _ in node.next_functions if other is not None]
+    nodes = [other.name() for other, _ in node.next_functions if other is not None]
+    following = [name for name in nodes if not name.startswith("torch::")]
     names = [node.name(), *following] if node.name().startswith("Compiled") else following
     fused = [name for name in names if name.startswith(tuple(REMEDY))]
-    return sorted({name.split("Backward")[0] for name in fused or names})
+    return sorted({name.split("Backward")[0] for name in fused or names}) or [
+        "a function marked as once differentiable"
+    ]
