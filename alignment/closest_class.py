@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_finite, check_labels
+from alignment.contracts import check_finite, check_floating, check_gradient, check_label_form, check_labels
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
 from alignment.similarity import scaled_norm
 
@@ -30,12 +30,17 @@ def linearised_radii(
 
     Returns:
         Radii in the input's own L2 units, `(B, C)`: inf at `y` and at classes that are not candidates; the
-        largest finite number where two logits have the same gradient and so no boundary between them.
+        largest finite number where two logits have the same gradient and so no boundary between them. Without
+        samples, `(0, 0)`: the classifier is not asked how many classes there are.
 
     Raises:
-        ValueError: if labels lie outside [0, C), `candidates` outside [1, C − 1], or a logit or gradient is not
-            finite.
+        ValueError: if x is no floating-point tensor, labels are no int64 or outside [0, C), `candidates` lies outside
+            [1, C − 1], or a logit or gradient is not finite.
     """
+    check_floating(x, "x")
+    check_label_form(y, len(x))
+    if not len(x):
+        return x.new_zeros(0, 0)
     with evaluating(classifier), differentiable():
         variable = as_variable(x)
         logits = logits_of(classifier, variable)
@@ -48,12 +53,12 @@ def linearised_radii(
         radii = torch.full_like(logits, torch.inf, requires_grad=False)
         for k in range(ranked.shape[1]):
             margin = pick(logits, y) - pick(logits, ranked[:, k])
-            slope = scaled_norm(gradient_of(margin, variable, keep=k + 1 < ranked.shape[1]))
+            gradient = gradient_of(margin, variable, keep=k + 1 < ranked.shape[1])
+            check_gradient(gradient)
+            slope = scaled_norm(gradient)
             radius = margin.detach() if signed else margin.detach().abs()
             radius = torch.where(slope == 0, torch.inf, radius / slope).clamp(max=torch.finfo(radius.dtype).max)
             radii.scatter_(1, ranked[:, k : k + 1], radius.unsqueeze(1))
-    if radii.isnan().any():
-        raise ValueError("The gradient of `classifier(x)` should be finite. Found NaN.")
     return radii
 
 
@@ -67,7 +72,7 @@ def closest_class(
 ) -> Int[Tensor, " B"]:
     """c̃(x) = argmin over c ≠ y of ρ(x)_c (Eq. 5); with the predicted class as `y` it is c*(x) of Theorem 1.
 
-    With two classes the other one is the answer, and no gradient is computed.
+    With two classes it is the other one, and no gradient is computed.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
@@ -81,9 +86,13 @@ def closest_class(
         number.
 
     Raises:
-        ValueError: if labels lie outside [0, C), `candidates` outside [1, C − 1], or a logit or gradient is not
-            finite.
+        ValueError: if x is no floating-point tensor, labels are no int64 or outside [0, C), `candidates` lies outside
+            [1, C − 1], or a logit or gradient is not finite.
     """
+    check_floating(x, "x")
+    check_label_form(y, len(x))
+    if not len(x):
+        return y.clone()
     with evaluating(classifier), torch.no_grad():
         classes = logits_of(classifier, x[:1]).shape[1]
     check_labels(y, len(x), classes)

@@ -3,9 +3,18 @@
 An error names the argument, says what was found and what was expected.
 """
 
+from numbers import Integral
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
+
+
+def check_floating(value: Any, name: str) -> None:
+    """Refuse what is no tensor, and tensors of integers, which have no gradient and no room for a small change."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        raise ValueError(f"`{name}` should be a tensor of floating-point numbers. Found {_kind(value)}.")
 
 
 def check_finite(value: Shaped[Tensor, "..."], name: str) -> None:
@@ -15,10 +24,45 @@ def check_finite(value: Shaped[Tensor, "..."], name: str) -> None:
         raise ValueError(f"`{name}` should be finite. Found {bad} NaN or infinite of {value.numel()} values.")
 
 
-def check_labels(labels: Int[Tensor, "..."], size: int, classes: int, name: str = "y") -> None:
-    """Refuse labels that are not one per sample or lie outside [0, classes)."""
+def check_gradient(gradient: Float[Tensor, "..."]) -> None:
+    """Refuse a gradient that is NaN or infinite: its sign and its direction would mean nothing."""
+    check_finite(gradient, "gradient of classifier(x)")
+
+
+def check_bounds(bounds: tuple[float, float]) -> None:
+    """Refuse bounds that are not an interval."""
+    low, high = bounds
+    if not low < high:
+        raise ValueError(f"`bounds` should be (low, high) with low < high. Found {bounds}.")
+
+
+def check_inputs(x: Float[Tensor, "B *shape"], bounds: tuple[float, float]) -> None:
+    """Refuse inputs that are no floating-point tensor, NaN or outside the bounds, and bounds that are no interval.
+
+    Raises:
+        ValueError: naming `x` or `bounds`.
+    """
+    check_bounds(bounds)
+    check_floating(x, "x")
+    check_finite(x, "x")
+    if x.numel() and (x.min() < bounds[0] or x.max() > bounds[1]):
+        raise ValueError(
+            f"`x` should lie within `bounds` {bounds}. "
+            f"Found values from {float(x.min()):.6g} to {float(x.max()):.6g}."
+        )
+
+
+def check_label_form(labels: Any, size: int, name: str = "y") -> None:
+    """Refuse labels that are not one int64 per sample; how many classes there are need not be known."""
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64:
+        raise ValueError(f"`{name}` should be a tensor of int64, the numbers of classes. Found {_kind(labels)}.")
     if labels.shape != (size,):
         raise ValueError(f"`{name}` should have shape ({size},). Found {tuple(labels.shape)}.")
+
+
+def check_labels(labels: Int[Tensor, "..."], size: int, classes: int, name: str = "y") -> None:
+    """Refuse labels that are not one int64 per sample or lie outside [0, classes)."""
+    check_label_form(labels, size, name)
     if size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         raise ValueError(
             f"`{name}` should lie in [0, {classes}). Found values from {int(labels.min())} to {int(labels.max())}."
@@ -37,3 +81,17 @@ def check_choice(value: str | None, choices: tuple[str | None, ...], name: str) 
     """Refuse a word that is not among the choices."""
     if value not in choices:
         raise ValueError(f"`{name}` should be one of {', '.join(map(str, choices))}. Found {value!r}.")
+
+
+def check_counts(least: int, **counts: Any) -> None:
+    """Refuse counts, given by their names, that are no whole numbers or too small."""
+    for name, count in counts.items():
+        if not isinstance(count, Integral):
+            raise ValueError(f"`{name}` should be a whole number. Found {count!r}.")
+        if int(count) < least:
+            raise ValueError(f"`{name}` should be at least {least}. Found {count}.")
+
+
+def _kind(value: Any) -> str:
+    """Type of a value, or what a tensor holds."""
+    return str(value.dtype).removeprefix("torch.") if isinstance(value, Tensor) else type(value).__name__

@@ -8,6 +8,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_labels
+from alignment.logits import logits_of
+
+__all__ = [
+    "as_variable",
+    "differentiable",
+    "evaluating",
+    "gradient_of",
+    "input_gradient",
+    "logits_of",
+    "pick",
+]
 
 
 @contextmanager
@@ -34,22 +45,6 @@ def as_variable(x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B *shape"]:
     return (x.clone() if x.is_inference() else x).detach().requires_grad_()
 
 
-def logits_of(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B C"]:
-    """Answer of a classifier in at least float32.
-
-    Raises:
-        ValueError: if the answer is not `(B, C)` with C ≥ 2.
-    """
-    logits = classifier(x)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(
-            f"`classifier` should answer logits of shape ({len(x)}, C) with C ≥ 2. Found {found}. "
-            "A binary network with one output is adapted by training.networks.OneLogit."
-        )
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
 def gradient_of(
     scores: Float[Tensor, " B"],
     x: Float[Tensor, "B *shape"],
@@ -62,7 +57,7 @@ def gradient_of(
     Args:
         scores: one number per sample, computed from `x`.
         x: a variable (a tensor that asks for a gradient).
-        create_graph: whether the answer can be differentiated again.
+        create_graph: whether the gradient can be differentiated again.
         keep: whether the graph is needed for a further gradient.
 
     Raises:
@@ -106,8 +101,10 @@ def input_gradient(
         The gradients, `(B, *shape)`, without a graph.
 
     Raises:
-        ValueError: if the classifier is not differentiable or answers no logits, or a class is out of range.
+        ValueError: if the classifier is not differentiable or returns no logits, or a class is out of range.
     """
+    if not len(x):
+        return x.detach().clone()
     with evaluating(classifier), differentiable():
         variable = as_variable(x)
         logits = logits_of(classifier, variable)

@@ -9,7 +9,15 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from alignment.closest_class import closest_class
-from alignment.contracts import check_choice, check_finite, check_labels, check_same_shape
+from alignment.contracts import (
+    check_choice,
+    check_finite,
+    check_floating,
+    check_gradient,
+    check_label_form,
+    check_labels,
+    check_same_shape,
+)
 from alignment.gradients import evaluating, input_gradient, logits_of
 from alignment.similarity import Similarity, cosine_similarity
 
@@ -50,9 +58,9 @@ def alpha_dx(
         of its mean and counts them.
 
     Raises:
-        ValueError: if x, the logits or the residuals hold NaN, shapes differ, labels are out of range, or
-            residuals are given as a tensor for more than two classes without saying which class they
-            point to.
+        ValueError: if x is no floating-point tensor, x, the logits, their gradient or the residuals hold NaN, shapes
+            differ, labels are no int64 or out of range, or residuals are given as a tensor for more than two classes
+            without saying which class they point to.
     """
     return _alignment_with_residual(classifier, x, y, residual, target, of, candidates).value
 
@@ -78,7 +86,8 @@ def alpha_x(
         Cosines in [0, 1], `(B,)`; 0 where the gradient or the image is zero.
 
     Raises:
-        ValueError: if x or the logits hold NaN, or `y` is missing where it is needed.
+        ValueError: if x is no floating-point tensor, x, the logits or their gradient hold NaN, labels are no int64 or
+            out of range, or `y` is missing where it is needed.
     """
     return _alignment_with_image(classifier, x, y, of, candidates).value
 
@@ -90,6 +99,9 @@ def alpha_dx_other_classes(
 
     Args and errors are those of `alpha_dx`. Samples and classes without a direction count as 0.
     """
+    check_floating(x, "x")
+    if not len(x):
+        return alpha_dx(classifier, x, y, residual)
     classes = _checked_logits(classifier, x).shape[1]
     total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for step in range(1, classes):
@@ -187,6 +199,11 @@ def _alignment_with_residual(
     of: Differentiated,
     candidates: int | None,
 ) -> Similarity:
+    check_floating(x, "x")
+    check_choice(of, get_args(Differentiated), "of")
+    check_label_form(y, len(x))
+    if not len(x):
+        return _no_cosines(x)
     logits = _checked_logits(classifier, x)
     check_labels(y, len(x), logits.shape[1])
     if isinstance(residual, Tensor) and target is None and logits.shape[1] > 2:
@@ -210,6 +227,12 @@ def _alignment_with_residual(
 def _alignment_with_image(
     classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: int | None
 ) -> Similarity:
+    check_floating(x, "x")
+    check_choice(of, get_args(Differentiated), "of")
+    if y is not None:
+        check_label_form(y, len(x))
+    if not len(x):
+        return _no_cosines(x)
     logits = _checked_logits(classifier, x)
     if y is not None:
         check_labels(y, len(x), logits.shape[1])
@@ -227,7 +250,6 @@ def _gradient(
     target: Tensor | None = None,
 ) -> Tensor:
     """The gradient that one of the four forms compares with a direction."""
-    check_choice(of, get_args(Differentiated), "of")
     predicted = logits.argmax(dim=1)
     left = predicted if of in ("predicted", "closest_to_predicted") else y
     if left is None:
@@ -238,8 +260,13 @@ def _gradient(
         if of == "closest_to_predicted" or target is None:
             target = closest_class(classifier, x, left, candidates=candidates)
         gradient = input_gradient(classifier, x, target, left)
-    check_finite(gradient, "gradient of classifier(x)")
+    check_gradient(gradient)
     return gradient
+
+
+def _no_cosines(x: Tensor) -> Similarity:
+    """Of no samples, which the classifier is not shown."""
+    return Similarity(x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device))
 
 
 def _checked_logits(classifier: nn.Module, x: Tensor) -> Tensor:

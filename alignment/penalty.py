@@ -5,9 +5,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.closest_class import closest_class
-from alignment.contracts import check_labels, check_same_shape
+from alignment.contracts import check_floating, check_label_form, check_labels, check_same_shape
 from alignment.gradients import as_variable, gradient_of, logits_of, pick
 from alignment.metrics import Residual
+from alignment.second_order import check_second_derivative
 from alignment.similarity import cosine_similarity
 
 
@@ -32,16 +33,21 @@ def alignment_penalty(
         y: true classes, `(B,)` int64.
         residual: an estimator `(x, y, target) → Δ̂x`, or the residuals to c̃(x), `(B, *shape)`.
         candidates: see `closest_class`.
-        logits: the classifier's answer to `x`, where it is already known; `x` must then have asked for a
-            gradient before it was computed. Saves one forward pass.
+        logits: of `x`, where they are already known; `x` must then have asked for a gradient before they were
+            computed. Saves one forward pass.
 
     Returns:
-        A number in [-1, 1] with a graph.
+        A number in [-1, 1] with a graph; 0 without samples, which the classifier is not shown.
 
     Raises:
-        ValueError: if `logits` is given and `x` does not ask for a gradient, labels are out of range, or
-            residuals have another shape than x.
+        ValueError: if x is no floating-point tensor, `logits` is given and `x` does not ask for a gradient, labels
+            are no int64 or out of range, residuals have another shape than x, or the classifier has no second
+            derivatives, as fused attention and what torch.compile makes; the remedy is named.
     """
+    check_floating(x, "x")
+    check_label_form(y, len(x))
+    if not len(x):
+        return (as_variable(x) if logits is None else logits).sum()
     if logits is None:
         x = as_variable(x)
         logits = logits_of(classifier, x)
@@ -54,5 +60,6 @@ def alignment_penalty(
             residual = residual(x.detach(), y, target)
     check_same_shape(residual, x, "residual", "x")
     slope = gradient_of(pick(logits, target) - pick(logits, y), x, create_graph=True)
+    check_second_derivative(slope)
     value, valid = cosine_similarity(residual.detach(), slope)
     return -value.sum() / valid.sum().clamp(min=1)

@@ -4,16 +4,18 @@ Madry et al. 2018, https://arxiv.org/abs/1706.06083; paper 1, Eq. 17 and section
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import get_args
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_finite, check_labels
-from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
-from training.balls import BALLS, DUAL, ORDER, Ball, Norm, column, unit
+from alignment.contracts import check_choice, check_counts, check_inputs
+from alignment.gradients import as_variable, gradient_of
+from training.active import Active
+from training.attack_loss import Loss, attack_loss
+from training.balls import DUAL, ORDER, Ball, Norm, column, unit
+from training.proposals import CheckedLogits, Task, per_sample, settled
 
 __all__ = [
     "DUAL",
@@ -29,8 +31,6 @@ __all__ = [
     "per_sample",
     "pgd",
 ]
-
-Loss = Literal["auto", "cross_entropy", "margin", "dlr", "kl"]
 
 REACH: dict[Norm, float] = {"Linf": 2.5, "L2": 4.0, "L1": 2.5}
 """How many ε all steps together can go by default. In L2 each step shrinks the tangent of half the angle between a
@@ -78,55 +78,41 @@ def pgd(
             which the past decays by μ at every step.
         bounds: lowest and highest legal value of an input; infinite for unbounded data.
         random_start: start uniformly in the ball rather than at x.
-        restarts: how often to start. A sample that is misclassified at the end of one keeps that answer, the others
-            are attacked again; what never is keeps the last.
+        restarts: how often to start. A sample that is misclassified at the end of one stays there, the others are
+            attacked again; what never is ends where the last one did.
         generator: source of the random start; None for a fresh one. The global random state is not used.
-        leave_when_fooled: a sample leaves the batch at its first misclassified iterate, which is then its
-            answer, instead of taking all steps.
+        leave_when_fooled: a sample leaves the batch at its first misclassified iterate, and ends there instead of
+            taking all steps.
 
     Returns:
         Perturbed inputs within ball and bounds, `(B, *shape)`.
 
     Raises:
-        ValueError: for an epsilon, a step size or a momentum below 0, labels out of range, inputs that are NaN or
-            outside the bounds, logits that are not finite, a choice that does not exist, or the loss "kl" or
-            restarts without a random start: the gradient of "kl" is zero at x, and every restart would be the same.
+        ValueError: for an epsilon, a step size or a momentum below 0, an infinite epsilon, labels that are no int64
+            or out of range, inputs that are no floating-point tensor, NaN or outside the bounds, logits or gradients
+            that are not finite, a choice that does not exist, or the loss "kl" or restarts without a random start:
+            the gradient of "kl" is zero at x, and every restart would be the same.
     """
-    check_choice(norm, get_args(Norm), "norm")
-    check_choice(loss, get_args(Loss), "loss")
-    check_inputs(x, bounds)
-    if steps < 0:
-        raise ValueError(f"`steps` should be at least 0. Found {steps}.")
-    if not momentum >= 0:
-        raise ValueError(f"`momentum` should be at least 0. Found {momentum}.")
-    if restarts < 1:
-        raise ValueError(f"`restarts` should be at least 1. Found {restarts}.")
-    if not random_start and (restarts > 1 or loss == "kl"):
-        raise ValueError(
-            "`random_start` should be True with more than one restart or the loss 'kl'. "
-            f"Found False with restarts={restarts} and loss={loss!r}."
-        )
-    radius = per_sample(epsilon, x, "epsilon")
-    stride = REACH[norm] * radius / max(steps, 1) if step_size is None else per_sample(step_size, x, "step_size")
-    generator = generator or fresh_generator()
-    with evaluating(classifier), differentiable():
-        # Copies, because what was made in inference mode cannot take part in a gradient.
-        x, y, radius, stride = (value.detach().clone() for value in (x, y, radius, stride))
-        reference = _constant_logits(classifier, x) if loss == "kl" else None
-        task = _Task(BALLS[norm](x, radius, bounds), y, stride, reference)
+    _check_options(steps, loss, momentum, random_start, restarts)
+    source = generator or fresh_generator()
 
-        def attempt(task: _Task) -> Tensor:
-            start = task.ball.random_point(generator) if random_start else task.ball.x
-            end = _ascend(classifier, task, start, steps, loss, momentum, leave_when_fooled)
-            return task.ball.projected(end)
+    def propose(task: Task) -> Tensor:
+        samples = _Samples.of(task, norm, steps, step_size, loss)
+        ascent = _Ascent(task.logits, steps, loss, momentum, leave_when_fooled)
 
-        answer = attempt(task)
+        def attempt() -> Tensor:
+            return ascent(samples, samples.ball.random_point(source) if random_start else samples.ball.x)
+
+        active, points = Active(task.x), attempt()
         for _ in range(restarts - 1):
-            rest = _constant_logits(classifier, answer).argmax(dim=1) == y
-            if not rest.any():
+            stays = task.correct(task.settled(points))
+            points, task, samples = active.keep(stays, points, points, task, samples)
+            if not len(active):
                 break
-            answer[rest] = attempt(task.only(rest))
-    return answer
+            points = attempt()
+        return active.end(points)
+
+    return settled(propose, classifier, x, y, epsilon, norm=norm, norms=get_args(Norm), bounds=bounds, name="epsilon")
 
 
 def fgsm(
@@ -134,10 +120,28 @@ def fgsm(
     x: Float[Tensor, "B *shape"],
     y: Int[Tensor, " B"],
     epsilon: float | Float[Tensor, " B"],
-    **options: Any,
+    *,
+    norm: Norm = "Linf",
+    loss: Loss = "auto",
+    bounds: tuple[float, float] = (-1.0, 1.0),
+    generator: torch.Generator | None = None,
+    leave_when_fooled: bool = False,
 ) -> Float[Tensor, "B *shape"]:
     """One step of length ε from x (Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572); options as of `pgd`."""
-    return pgd(classifier, x, y, epsilon, steps=1, step_size=epsilon, random_start=False, **options)
+    return pgd(
+        classifier,
+        x,
+        y,
+        epsilon,
+        norm=norm,
+        steps=1,
+        step_size=epsilon,
+        loss=loss,
+        bounds=bounds,
+        random_start=False,
+        generator=generator,
+        leave_when_fooled=leave_when_fooled,
+    )
 
 
 def mi_fgsm(
@@ -146,19 +150,48 @@ def mi_fgsm(
     y: Int[Tensor, " B"],
     epsilon: float | Float[Tensor, " B"],
     *,
+    norm: Norm = "Linf",
     steps: int = 10,
     momentum: float = 1.0,
-    **options: Any,
+    loss: Loss = "auto",
+    bounds: tuple[float, float] = (-1.0, 1.0),
+    generator: torch.Generator | None = None,
+    leave_when_fooled: bool = False,
 ) -> Float[Tensor, "B *shape"]:
     """MI-FGSM (Dong et al. 2018, Algorithm 1): steps of ε / steps from x, with momentum; options as of `pgd`."""
-    stride = epsilon / max(steps, 1)
+    check_counts(0, steps=steps)
     return pgd(
-        classifier, x, y, epsilon, steps=steps, step_size=stride, momentum=momentum, random_start=False, **options
+        classifier,
+        x,
+        y,
+        epsilon,
+        norm=norm,
+        steps=steps,
+        step_size=epsilon / max(steps, 1),
+        loss=loss,
+        momentum=momentum,
+        bounds=bounds,
+        random_start=False,
+        generator=generator,
+        leave_when_fooled=leave_when_fooled,
     )
 
 
+def _check_options(steps: int, loss: Loss, momentum: float, random_start: bool, restarts: int) -> None:
+    check_choice(loss, get_args(Loss), "loss")
+    check_counts(0, steps=steps)
+    check_counts(1, restarts=restarts)
+    if not momentum >= 0:
+        raise ValueError(f"`momentum` should be at least 0. Found {momentum}.")
+    if not random_start and (restarts > 1 or loss == "kl"):
+        raise ValueError(
+            "`random_start` should be True with more than one restart or the loss 'kl'. "
+            f"Found False with restarts={restarts} and loss={loss!r}."
+        )
+
+
 @dataclass(frozen=True)
-class _Task:
+class _Samples:
     """What belongs to each sample and does not change while it is attacked."""
 
     ball: Ball
@@ -166,111 +199,54 @@ class _Task:
     stride: Tensor
     reference: Tensor | None
 
-    def only(self, chosen: Tensor) -> "_Task":
+    @classmethod
+    def of(cls, task: Task, norm: Norm, steps: int, step_size: float | Tensor | None, loss: Loss) -> "_Samples":
+        """Their strides, and for "kl" their clean logits, which cost a forward pass."""
+        assert task.ball is not None  # a norm and a strength were given
+        default = REACH[norm] * task.strength / max(steps, 1)
+        stride = default if step_size is None else per_sample(step_size, task.x, "step_size")
+        return cls(task.ball, task.y, stride, task.constant_logits(task.x) if loss == "kl" else None)
+
+    def __getitem__(self, chosen: Tensor) -> "_Samples":
         reference = None if self.reference is None else self.reference[chosen]
-        return _Task(self.ball.only(chosen), self.y[chosen], self.stride[chosen], reference)
+        return _Samples(self.ball[chosen], self.y[chosen], self.stride[chosen], reference)
 
 
-def _ascend(
-    classifier: nn.Module,
-    task: _Task,
-    point: Tensor,
-    steps: int,
-    loss: Loss,
-    momentum: float,
-    leave_when_fooled: bool,
-) -> Tensor:
-    """Where gradient ascent leads from a point."""
-    answer, direction = point.clone(), torch.zeros_like(point)
-    active = torch.arange(len(point), device=point.device)
-    for step in range(steps if len(point) else 0):
-        variable = as_variable(point)
-        logits = logits_of(classifier, variable)
-        if step == 0:
-            check_labels(task.y, len(point), logits.shape[1])
-            check_finite(logits.detach(), "classifier(x)")
-        gradient = gradient_of(attack_loss(logits, task.y, loss, task.reference), variable)
-        direction = direction.mul_(momentum).add_(unit(gradient, order=1.0)) if momentum else gradient
-        if leave_when_fooled:
-            stays = logits.argmax(dim=1) == task.y
-            if not stays.all():
-                answer[active] = point
-                active, task = active[stays], task.only(stays)
-                point, direction = point[stays], direction[stays]
-                if len(active) == 0:
+@dataclass(frozen=True)
+class _Ascent:
+    """Projected gradient ascent on a loss."""
+
+    logits: CheckedLogits
+    steps: int
+    loss: Loss
+    momentum: float
+    leave_when_fooled: bool
+
+    def __call__(self, samples: _Samples, start: Tensor) -> Tensor:
+        """Where it leads from a start."""
+        active, point, direction = Active(start), start, torch.zeros_like(start)
+        broken = torch.zeros((), dtype=torch.int64, device=start.device)
+        for _ in range(self.steps):
+            logits, gradient = self._gradient(point, samples)
+            direction = direction.mul_(self.momentum).add_(unit(gradient, order=1.0)) if self.momentum else gradient
+            if self.leave_when_fooled:
+                stays = logits.argmax(dim=1) == samples.y
+                point, direction, samples = active.keep(stays, point, point, direction, samples)
+                if not len(active):
                     break
-        point = task.ball.step(point, direction, task.stride)
-    answer[active] = point
-    return answer
+            broken += (~direction.isfinite()).sum()
+            point = samples.ball.step(point, direction, samples.stride)
+        # Only now, because to look at every step would make a GPU wait.
+        if broken:
+            raise ValueError(
+                f"`gradient of classifier(x)` should be finite. Found {int(broken)} NaN or infinite values."
+            )
+        return active.end(point)
 
-
-def _constant_logits(classifier: nn.Module, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        return logits_of(classifier, x)
-
-
-def attack_loss(
-    logits: Float[Tensor, "B C"],
-    y: Int[Tensor, " B"],
-    loss: Loss = "auto",
-    reference: Float[Tensor, "B C"] | None = None,
-) -> Float[Tensor, " B"]:
-    """The loss an attack raises, per sample; larger means closer to, or further into, a wrong class.
-
-    Args:
-        logits: of the perturbed inputs, `(B, C)`.
-        y: true classes, `(B,)`; "kl" does not look at them.
-        loss: see `pgd`.
-        reference: logits of the clean inputs, which "kl" needs, `(B, C)`.
-
-    Raises:
-        ValueError: for "dlr" with fewer than three classes, or "kl" without a reference.
-    """
-    if loss == "auto":
-        loss = "margin" if logits.shape[1] == 2 else "cross_entropy"
-    if loss == "cross_entropy":
-        return F.cross_entropy(logits, y, reduction="none")
-    if loss == "kl":
-        if reference is None:
-            raise ValueError("`loss` 'kl' needs the logits of the clean inputs as `reference`. Found None.")
-        clean, perturbed = reference.log_softmax(dim=1), logits.log_softmax(dim=1)
-        return F.kl_div(perturbed, clean, reduction="none", log_target=True).sum(dim=1)
-    margin = logits.scatter(1, y.unsqueeze(1), -torch.inf).amax(dim=1) - pick(logits, y)
-    if loss == "margin":
-        return margin
-    if logits.shape[1] < 3:
-        raise ValueError(f"`loss` 'dlr' needs at least three classes. Found {logits.shape[1]}.")
-    ranked = logits.sort(dim=1, descending=True).values
-    return margin / (ranked[:, 0] - ranked[:, 2]).clamp(min=1e-12)
-
-
-def check_inputs(x: Float[Tensor, "B *shape"], bounds: tuple[float, float]) -> None:
-    """Refuse inputs that are NaN or outside the bounds, and bounds that are not an interval."""
-    low, high = bounds
-    if not low < high:
-        raise ValueError(f"`bounds` should be (low, high) with low < high. Found {bounds}.")
-    check_finite(x, "x")
-    if x.numel() and (x.min() < low or x.max() > high):
-        raise ValueError(
-            f"`x` should lie within `bounds` {bounds}. "
-            f"Found values from {float(x.min()):.6g} to {float(x.max()):.6g}."
-        )
-
-
-def per_sample(strength: float | Tensor, x: Tensor, name: str) -> Float[Tensor, " B"]:
-    """A strength as one number per sample.
-
-    Raises:
-        ValueError: if it is negative, NaN, or not one number or one per sample.
-    """
-    values = torch.as_tensor(strength, dtype=x.dtype, device=x.device)
-    if values.ndim > 1 or (values.ndim == 1 and len(values) != len(x)):
-        raise ValueError(
-            f"`{name}` should be one number or one per sample ({len(x)}). Found shape {tuple(values.shape)}."
-        )
-    if values.numel() and not (values >= 0).all():
-        raise ValueError(f"`{name}` should be at least 0. Found {float(values.min())}.")
-    return values.expand(len(x))
+    def _gradient(self, point: Tensor, samples: _Samples) -> tuple[Tensor, Tensor]:
+        variable = as_variable(point)
+        logits = self.logits(variable)
+        return logits, gradient_of(attack_loss(logits, samples.y, self.loss, samples.reference), variable)
 
 
 def fresh_generator() -> torch.Generator:

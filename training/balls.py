@@ -31,7 +31,7 @@ class Ball(ABC):
     def __init__(self, x: Tensor, radius: Tensor, bounds: tuple[float, float]) -> None:
         self.x, self.radius, self.bounds = x, radius, bounds
 
-    def only(self, chosen: Tensor) -> "Ball":
+    def __getitem__(self, chosen: Tensor) -> "Ball":
         """The balls of some samples of the batch."""
         return type(self)(self.x[chosen], self.radius[chosen], self.bounds)
 
@@ -44,15 +44,18 @@ class Ball(ABC):
         """The point moved by a stride in the direction of steepest ascent, and kept in the ball."""
 
     def projected(self, point: Tensor) -> Tensor:
-        """Moved back by what rounding carried it outside, which shows where ε is tiny beside x."""
+        """The nearest point, as far as the precision goes, in the ball and the bounds.
+
+        Points in the ball stay as they are. What rounding alone carried outside shows where ε is tiny beside x.
+        """
         shift = point.double() - self.x.double()
         length = torch.linalg.vector_norm(shift.flatten(1), ord=self.order, dim=1)
         outside = column(length > self.radius.double(), point)
-        exact = self.x.double() + shift * column(self.radius.double() / length.clamp(min=1e-300), point)
-        near = exact.to(point.dtype)
-        further = (near.double() - self.x.double()).abs() > (exact - self.x.double()).abs()
+        inside = shift * column(self.radius.double() / length.clamp(min=1e-300), point)
+        near = (self.x.double() + inside).to(point.dtype)
+        further = (near.double() - self.x.double()).abs() > inside.abs()
         near = torch.where(further, torch.nextafter(near, self.x), near)
-        return torch.where(outside, near, point)
+        return torch.where(outside, near, point).clamp(*self.bounds)
 
 
 class LinfBall(Ball):
@@ -66,7 +69,7 @@ class LinfBall(Ball):
         self.low = _rounded(exact - reach, x.dtype, up=True).clamp(min=bounds[0])
         self.high = _rounded(exact + reach, x.dtype, up=False).clamp(max=bounds[1])
 
-    def only(self, chosen: Tensor) -> "LinfBall":
+    def __getitem__(self, chosen: Tensor) -> "LinfBall":
         """The balls of some samples of the batch."""
         ball = object.__new__(LinfBall)
         Ball.__init__(ball, self.x[chosen], self.radius[chosen], self.bounds)
@@ -84,8 +87,8 @@ class LinfBall(Ball):
         return gradient.sign().mul_(column(stride, point)).add_(point).clamp_(self.low, self.high)
 
     def projected(self, point: Tensor) -> Tensor:
-        """The point itself."""
-        return point
+        """The nearest point in the box."""
+        return point.clamp(self.low, self.high)
 
 
 class L2Ball(Ball):

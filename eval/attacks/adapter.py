@@ -1,13 +1,15 @@
 """What lets attacks of other libraries work here: inputs in [0, 1], and nothing left changed behind them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from alignment.contracts import check_gradient
 from alignment.gradients import differentiable, evaluating, logits_of
 
 
@@ -89,7 +91,7 @@ class Boxed(nn.Module):
         like: any batch of the data's own shape and precision.
     """
 
-    def __init__(self, classifier: nn.Module, box: UnitBox, like: Tensor) -> None:
+    def __init__(self, classifier: Callable[[Tensor], Any], box: UnitBox, like: Tensor) -> None:
         super().__init__()
         self.classify = lambda x: logits_of(classifier, x).float()
         self.box, self.like = box, like
@@ -99,9 +101,13 @@ class Boxed(nn.Module):
         """Logits in float32.
 
         Raises:
-            ValueError: if a gradient is asked for and the logits have no graph to the input.
+            ValueError: if a gradient is asked for and the logits have no graph to the input, or, once it is taken, if
+                it is not finite.
         """
-        logits = self.classify(self.box.leave(u, self.like))
+        x = self.box.leave(u, self.like)
+        if x.requires_grad:
+            x.register_hook(check_gradient)
+        logits = self.classify(x)
         if torch.is_grad_enabled() and u.requires_grad and not logits.requires_grad:
             raise ValueError(
                 "`classifier` should be differentiable with respect to its input. Found logits without a graph to it."

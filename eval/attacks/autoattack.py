@@ -14,12 +14,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_finite, check_labels
-from alignment.gradients import logits_of, pick
+from alignment.contracts import check_choice, check_counts
+from alignment.gradients import pick
 from eval.attacks.adapter import Boxed, UnitBox, isolated
 from eval.attacks.square import image_shape
-from eval.attacks.verdict import predictions
-from training.attacks import ORDER, Norm, attack_loss, check_inputs, column, per_sample
+from training.active import Active
+from training.attack_loss import attack_loss
+from training.balls import Norm, column
+from training.proposals import Task, settled
 
 Version = Literal["standard", "plus", "rand"]
 Part = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
@@ -82,60 +84,64 @@ def auto_attack(
         Perturbed inputs within ball and bounds where a sample was fooled, and x elsewhere, `(B, *shape)`.
 
     Raises:
-        ValueError: if pyautoattack is not installed, for a strength that is negative or not finite, labels out of
-            range, inputs that are NaN or outside the bounds, logits that are not finite or have no graph to the
-            input, a choice that does not exist, or if Square in L2 or L1 cannot tile an image of this size.
+        ValueError: if pyautoattack is not installed, for a strength that is negative or not finite, labels that are
+            no int64 or out of range, inputs that are no floating-point tensor, NaN or outside the bounds, logits or
+            gradients that are not finite, logits without a graph to the input, a choice that does not exist, or if
+            Square in L2 or L1 cannot tile an image of this size.
     """
     _check_installed()
-    check_choice(norm, get_args(Norm), "norm")
     check_choice(version, get_args(Version), "version")
     parts = VERSIONS[version] if attacks is None else attacks
     for part in parts:
         check_choice(part, get_args(Part), "attacks")
-    for value, name in ((steps, "steps"), (queries, "queries")):
-        if value < 1:
-            raise ValueError(f"`{name}` should be at least 1. Found {value}.")
-    check_inputs(x, bounds)
-    radius = per_sample(strength, x, "strength")
-    check_finite(radius, "strength")
-    if len(x) == 0:
-        return x.clone()
-    image = image_shape(x.shape[1:])
-    if "square" in parts and norm != "Linf":
-        _check_tiles(*image[1:], norm)
-    with isolated(classifier, generator, x.device):
-        x, y, radius = (value.detach().clone() for value in (x, y, radius))
-        answer = x.clone()
-        with torch.no_grad():
-            logits = logits_of(classifier, x)
-        check_labels(y, len(x), logits.shape[1])
-        check_finite(logits, "classifier(x)")
-        stands = (logits.argmax(dim=1) == y) & (radius > 0)
-        box = UnitBox.around(x, bounds, ROOM * float(radius.max()))
-        u, reach = box.enter(x).reshape(len(x), *image), (radius.double() / box.width).float()
-        battery = _Battery(
-            model=Boxed(classifier, box, x),
-            classes=logits.shape[1],
-            norm=norm,
-            steps=steps,
-            queries=queries,
-            restarts=5 if attacks is None and (version == "plus" or norm == "L1") else 1,
-            draws=20 if attacks is None and version == "rand" else 1,
-        )
-        for propose in battery.proposals(parts):
-            left = stands.nonzero().squeeze(1)
-            if len(left) == 0:
-                break
-            proposed = box.leave(propose(u[left], y[left], reach[left]).detach(), x)
-            point = _settled(proposed, x[left], radius[left], norm, bounds)
-            fooled = predictions(classifier, point) != y[left]
-            answer[left[fooled]] = point[fooled]
-            stands[left[fooled]] = False
-    return answer
+    check_counts(1, steps=steps, queries=queries)
+
+    def propose(task: Task) -> Tensor:
+        if "square" in parts and norm != "Linf":
+            _check_tiles(*image_shape(task.x.shape[1:])[1:], norm)
+        return _fooled_by(battery, parts, task)
+
+    battery = partial(
+        _Battery,
+        norm=norm,
+        steps=steps,
+        queries=queries,
+        restarts=5 if attacks is None and (version == "plus" or norm == "L1") else 1,
+        draws=20 if attacks is None and version == "rand" else 1,
+    )
+    return settled(
+        propose,
+        classifier,
+        x,
+        y,
+        strength,
+        norm=norm,
+        norms=get_args(Norm),
+        bounds=bounds,
+        setting=isolated(classifier, generator, getattr(x, "device", torch.device("cpu"))),
+    )
 
 
 Propose = Callable[..., Tensor]
 """`(u, y, reach) → u_adv`: inputs in [0, 1], classes, radii in units of the box."""
+
+
+def _fooled_by(battery: Callable[..., "_Battery"], parts: Sequence[Part], task: Task) -> Tensor:
+    """What the parts propose, one after the other, each for the samples that all before have not fooled."""
+    logits, x = task.constant_logits(task.x), task.x
+    stands = (logits.argmax(dim=1) == task.y) & (task.strength > 0)
+    box = UnitBox.around(x, task.bounds, ROOM * float(task.strength.max()))
+    u, reach = box.enter(x).reshape(-1, *image_shape(x.shape[1:])), (task.strength.double() / box.width).float()
+    active = Active(x)
+    task, u, reach = active.keep(stands, x, task, u, reach)
+    for propose in battery(model=Boxed(task.logits, box, x), classes=logits.shape[1]).proposals(parts):
+        if not len(active):
+            break
+        points = box.leave(propose(u, task.y, reach).detach(), task.x)
+        points = torch.where(points.isfinite(), points, task.x)
+        stands = task.correct(task.settled(points))
+        task, u, reach = active.keep(stands, points, task, u, reach)
+    return active.ends
 
 
 @dataclass(frozen=True)
@@ -221,24 +227,11 @@ class _Battery:
 
 def _each_strength(propose: Propose, u: Tensor, y: Tensor, reach: Tensor, **options: object) -> Tensor:
     """Samples of one strength at a time."""
-    answer = torch.empty_like(u)
+    proposed = torch.empty_like(u)
     for value in reach.unique():
         chosen = reach == value
-        answer[chosen] = propose(u[chosen], y[chosen], reach[chosen], **options).detach()
-    return answer
-
-
-def _settled(point: Tensor, x: Tensor, radius: Tensor, norm: Norm, bounds: tuple[float, float]) -> Tensor:
-    """The point, or where it lies outside the ball, one within that float32 can hold."""
-    point = torch.where(point.isfinite(), point, x)
-    exact, reach = x.double(), column(radius.double(), x)
-    shift = point.double() - exact
-    length = column(torch.linalg.vector_norm(shift.flatten(1), ord=ORDER[norm], dim=1), x)
-    inside = shift.clamp(-reach, reach) if norm == "Linf" else shift * (reach / length.clamp(min=1e-300))
-    near = (exact + inside).to(x.dtype)
-    too_far = (near.double() - exact).abs() > inside.abs()
-    near = torch.where(too_far, torch.nextafter(near, x), near)
-    return torch.where(length > reach, near, point).clamp(*bounds)
+        proposed[chosen] = propose(u[chosen], y[chosen], reach[chosen], **options).detach()
+    return proposed
 
 
 def _check_tiles(height: int, width: int, norm: Norm) -> None:

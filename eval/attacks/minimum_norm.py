@@ -1,12 +1,12 @@
 """Minimum-norm attacks from the package foolbox: Carlini–Wagner, DDN, FMN and DeepFool.
 
-None takes a budget: each looks for the closest misclassified point. Whatever they answer, what counts here is the
+None takes a budget: each looks for the closest misclassified point. Whatever they return, what counts here is the
 closest misclassified point that they ever showed to the classifier.
 """
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_finite, check_labels
-from alignment.gradients import logits_of
+from alignment.contracts import check_counts
 from eval.attacks.adapter import Boxed, UnitBox, isolated
 from eval.attacks.verdict import distance
-from training.attacks import Norm, attack_loss, check_inputs, column
+from training.active import Active
+from training.attack_loss import attack_loss
+from training.balls import Norm, column
+from training.proposals import Task, settled
 
 BEYOND = 1e-3
 """FMN aims beyond the boundary by this part of a sample's first margin."""
@@ -62,15 +64,16 @@ def carlini_wagner(
         Misclassified inputs within the bounds, and x itself where it is misclassified already or none was found.
 
     Raises:
-        ValueError: if foolbox is not installed, for labels out of range, inputs that are NaN or outside the bounds,
-            logits that are not finite, a norm that the attack does not know, or fewer than one step.
+        ValueError: if foolbox is not installed, for labels that are no int64 or out of range, inputs that are no
+            floating-point tensor, NaN or outside the bounds, logits or gradients that are not finite, a norm that the
+            attack does not know, fewer than one step, or a step size or first c that is not above 0.
     """
-    check_choice(norm, ("L2",), "norm")
-    _check_steps(steps=steps, search_steps=search_steps)
+    check_counts(1, steps=steps, search_steps=search_steps)
+    _check_positive(step_size=step_size, initial_const=initial_const)
     attack = _attacks().L2CarliniWagnerAttack(
         steps=steps, binary_search_steps=search_steps, stepsize=step_size, initial_const=initial_const
     )
-    return _closest(attack, classifier, x, y, norm, bounds, generator)
+    return _closest({"L2": attack}, classifier, x, y, norm, bounds, generator)
 
 
 def ddn(
@@ -103,9 +106,8 @@ def ddn(
     Raises:
         ValueError: see `carlini_wagner`.
     """
-    check_choice(norm, ("L2",), "norm")
-    _check_steps(steps=steps)
-    return _closest(_attacks().DDNAttack(steps=steps), classifier, x, y, norm, bounds, generator)
+    check_counts(1, steps=steps)
+    return _closest({"L2": _attacks().DDNAttack(steps=steps)}, classifier, x, y, norm, bounds, generator)
 
 
 def fmn(
@@ -151,10 +153,10 @@ def fmn(
             share = (epsilon / length.maximum(1e-12)).minimum(1)
             return x0 + shift * share.reshape((-1,) + (1,) * (x.ndim - 1))
 
-    kinds = {"Linf": attacks.LInfFMNAttack, "L2": L2, "L1": attacks.L1FMNAttack}
-    check_choice(norm, tuple(kinds), "norm")
-    _check_steps(steps=steps)
-    return _closest(kinds[norm](steps=steps), classifier, x, y, norm, bounds, generator, _ShownToFMN)
+    kinds: dict[Norm, Any] = {"Linf": attacks.LInfFMNAttack, "L2": L2, "L1": attacks.L1FMNAttack}
+    check_counts(1, steps=steps)
+    made = {known: kind(steps=steps) for known, kind in kinds.items()}
+    return _closest(made, classifier, x, y, norm, bounds, generator, _ShownToFMN)
 
 
 def deepfool(
@@ -191,18 +193,22 @@ def deepfool(
     Raises:
         ValueError: see `carlini_wagner`.
     """
-    check_choice(norm, ("L2", "Linf"), "norm")
-    _check_steps(steps=steps)
-    kind = _attacks().L2DeepFoolAttack if norm == "L2" else _attacks().LinfDeepFoolAttack
-    attack = kind(steps=steps, candidates=candidates, overshoot=overshoot)
+    check_counts(1, steps=steps)
+    check_counts(2, candidates=candidates)
+    if not overshoot >= 0:
+        raise ValueError(f"`overshoot` should be at least 0. Found {overshoot}.")
+    kinds: dict[Norm, Any] = {"L2": _attacks().L2DeepFoolAttack, "Linf": _attacks().LinfDeepFoolAttack}
+    options = {"steps": steps, "candidates": candidates, "overshoot": overshoot}
     with _root_logger_as_found():
-        return _closest(attack, classifier, x, y, norm, bounds, generator)
+        return _closest(
+            {known: kind(**options) for known, kind in kinds.items()}, classifier, x, y, norm, bounds, generator
+        )
 
 
 class _Shown(Boxed):
     """A classifier that remembers the closest misclassified point of every sample that it was shown."""
 
-    def __init__(self, classifier: nn.Module, box: UnitBox, x: Tensor, y: Tensor, norm: Norm) -> None:
+    def __init__(self, classifier: Callable[[Tensor], Any], box: UnitBox, x: Tensor, y: Tensor, norm: Norm) -> None:
         super().__init__(classifier, box, x)
         self.x, self.y, self.norm = x, y, norm
         self.closest = x.clone()
@@ -235,7 +241,7 @@ class _ShownToFMN(_Shown):
 
 
 def _closest(
-    attack: Any,
+    attacks: dict[Norm, Any],
     classifier: nn.Module,
     x: Tensor,
     y: Tensor,
@@ -244,27 +250,31 @@ def _closest(
     generator: torch.Generator | None,
     show: type[_Shown] = _Shown,
 ) -> Tensor:
-    """The closest misclassified points that an attack of foolbox shows to the classifier."""
+    """The closest misclassified points that an attack of foolbox, one of each norm, shows to the classifier."""
     import foolbox
 
-    check_inputs(x, bounds)
-    if len(x) == 0:
-        return x.clone()
-    with isolated(classifier, generator, x.device):
-        x, y = x.detach().clone(), y.detach().clone()
-        answer = x.clone()
-        with torch.no_grad():
-            logits = logits_of(classifier, x)
-        check_labels(y, len(x), logits.shape[1])
-        check_finite(logits, "classifier(x)")
-        correct = logits.argmax(dim=1) == y
-        if correct.any():
-            x, y = x[correct], y[correct]
-            box = UnitBox.around(x, bounds, room=max(float(x.max() - x.min()), 1e-3))
-            shown = show(classifier, box, x, y, norm)
-            attack.run(foolbox.PyTorchModel(shown, bounds=(0, 1), device=x.device), box.enter(x), y)
-            answer[correct] = shown.closest
-    return answer
+    def propose(task: Task) -> Tensor:
+        active = Active(task.x)
+        (task,) = active.keep(task.correct(task.x), task.x, task)
+        if not len(active):
+            return active.ends
+        x = task.x
+        box = UnitBox.around(x, bounds, room=max(float(x.max() - x.min()), 1e-3))
+        shown = show(task.logits, box, x, task.y, norm)
+        attacks[norm].run(foolbox.PyTorchModel(shown, bounds=(0, 1), device=x.device), box.enter(x), task.y)
+        return active.end(shown.closest)
+
+    return settled(
+        propose,
+        classifier,
+        x,
+        y,
+        None,
+        norm=norm,
+        norms=tuple(attacks),
+        bounds=bounds,
+        setting=isolated(classifier, generator, getattr(x, "device", torch.device("cpu"))),
+    )
 
 
 @contextmanager
@@ -289,7 +299,7 @@ def _attacks() -> ModuleType:
     return foolbox.attacks
 
 
-def _check_steps(**steps: int) -> None:
-    for name, value in steps.items():
-        if value < 1:
-            raise ValueError(f"`{name}` should be at least 1. Found {value}.")
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"`{name}` should be above 0. Found {value}.")

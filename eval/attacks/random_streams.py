@@ -34,7 +34,7 @@ def uniform(keys: Int[Tensor, " B"], numbers: range, count: int) -> Float[Tensor
 
 
 def _mixed(number: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
-    """The finaliser of SplitMix64 (Steele et al. 2014): a bijection of 64-bit numbers whose answers look random."""
+    """The finaliser of SplitMix64 (Steele et al. 2014): a bijection of 64-bit numbers whose results look random."""
     number = number + GOLDEN
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
         number = (number ^ _shifted(number, shift)) * factor

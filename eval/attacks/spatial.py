@@ -5,6 +5,7 @@ whole batch; here every image is a problem of its own and all of them are minimi
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,10 +13,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_finite, check_labels
-from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of
+from alignment.contracts import check_counts, check_gradient
+from alignment.gradients import as_variable, gradient_of, logits_of
 from generators.bounded_lbfgs import Evaluation, Matrix, Minima, minimise
-from training.attacks import attack_loss, check_inputs, per_sample
+from training.active import Active
+from training.attack_loss import attack_loss
+from training.proposals import Task, settled
 
 SMOOTH = 1e-10
 """Added under the two square roots of the roughness, as published."""
@@ -41,9 +44,9 @@ def spatial_attack(
         max(logit_y − max_{c≠y} logit_c, 0) + τ·(‖∂_w flow‖₂ + ‖∂_h flow‖₂),        τ = 1 / strength.
 
     Where the margin can be overcome, the minimum lies on the decision boundary itself, and on which side of it a
-    minimiser stops is chance. So an image's answer is the lowest misclassified iterate, if there is one, and else the
-    last; values fall from iterate to iterate, so that it is always lower than the unmoved image. The classifier is
-    used in evaluation mode and left as it was found.
+    minimiser stops is chance. So the result is the lowest misclassified iterate, if there is one, and else the last;
+    values fall from iterate to iterate, so that it is always lower than the unmoved image. The classifier is used in
+    evaluation mode and left as it was found.
 
     Args:
         classifier: from `(B, C, H, W)` to logits `(B, classes)`.
@@ -55,38 +58,36 @@ def spatial_attack(
         tolerance: an image is finished when a step lowers its objective by less than this part.
         bounds: lowest and highest legal value of an input.
         generator: not used: the attack draws nothing.
-        leave_when_fooled: an image leaves the batch at its first misclassified iterate, which is then its answer. The
+        leave_when_fooled: an image leaves the batch at its first misclassified iterate, and stays as it is there. The
             same images are fooled, much sooner, by rougher flows.
 
     Returns:
         The images with their pixels moved, `(B, C, H, W)`.
 
     Raises:
-        ValueError: for inputs that are no images, are not finite or outside the bounds, labels out of range, a
-            strength below 0, a norm, or a classifier that is not differentiable or whose logits are not finite.
+        ValueError: for inputs that are no images, no floating-point tensor, not finite or outside the bounds, labels
+            that are no int64 or out of range, a strength below 0, a norm, or a classifier that is not differentiable
+            or whose logits or gradients are not finite.
     """
     if norm is not None:
         raise ValueError(f"`norm` should be None: pixels that move stay in no ball. Found {norm!r}.")
-    if iterations < 1:
-        raise ValueError(f"`iterations` should be at least 1. Found {iterations}.")
-    check_images(x)
-    check_inputs(x, bounds)
-    tau = 1 / per_sample(strength, x, "strength")
-    with evaluating(classifier), differentiable():
-        # Copies, because what was made in inference mode cannot take part in a gradient.
-        x, y, tau = (value.detach().clone() for value in (x, y, tau))
-        if not len(x):
-            return x
-        objective = SpatialObjective(classifier, x, y, tau)
+    check_counts(1, iterations=iterations)
+    if not tolerance >= 0:
+        raise ValueError(f"`tolerance` should be at least 0. Found {tolerance}.")
+
+    def propose(task: Task) -> Tensor:
+        check_images(task.x)
+        tau, active = 1 / task.strength, Active(task.x)
+        objective = SpatialObjective(task.logits, task.x, task.y, tau)
         first = objective.at_rest()
         moves = tau.isfinite() & ~first.goal
-        objective, first = objective.only(moves), Evaluation(*(part[moves] for part in first))
+        objective, *parts = active.keep(moves, task.x, objective, *first)
         minima = objective.minimised(
-            first, iterations=iterations, tolerance=tolerance, stop_at_goal=leave_when_fooled
+            Evaluation(*parts), iterations=iterations, tolerance=tolerance, stop_at_goal=leave_when_fooled
         )
-        moved = objective.image(minima.point, torch.arange(len(minima.point), device=x.device))
-        x[moves] = moved.clamp(*bounds)
-    return x
+        return active.end(objective.image(minima.point, torch.arange(len(active), device=x.device)))
+
+    return settled(propose, classifier, x, y, strength, norm=norm, norms=(None,), bounds=bounds)
 
 
 def check_images(x: Tensor) -> None:
@@ -110,7 +111,7 @@ class SpatialObjective:
 
     def __init__(
         self,
-        classifier: nn.Module,
+        classifier: Callable[[Tensor], Any],
         x: Float[Tensor, "B C H W"],
         y: Int[Tensor, " B"],
         tau: Float[Tensor, " B"],
@@ -119,7 +120,7 @@ class SpatialObjective:
         rows, columns = (torch.linspace(-1, 1, size, dtype=x.dtype, device=x.device) for size in x.shape[2:])
         self.identity = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
 
-    def only(self, chosen: Bool[Tensor, " B"]) -> "SpatialObjective":
+    def __getitem__(self, chosen: Bool[Tensor, " B"]) -> "SpatialObjective":
         """The same for some of the images."""
         return SpatialObjective(self.classifier, self.x[chosen], self.y[chosen], self.tau[chosen])
 
@@ -148,6 +149,7 @@ class SpatialObjective:
         lead = -attack_loss(logits, self.y[problem], "margin")
         value = lead.clamp(min=0) + self.tau[problem] * roughness(flow.unflatten(1, self.identity.shape))
         gradient = gradient_of(value, flow)
+        check_gradient(gradient)
         return Evaluation(value.detach(), gradient, logits.argmax(dim=1) != self.y[problem])
 
     def at_rest(self) -> Evaluation:
@@ -156,14 +158,13 @@ class SpatialObjective:
         The gradient is the mean of those on both sides: central differences of the image. The roughness is level.
 
         Raises:
-            ValueError: if the classifier is not differentiable, logits are not finite, or labels are out of range.
+            ValueError: if the classifier is not differentiable or a gradient is not finite.
         """
         image = as_variable(self.x)
         logits = logits_of(self.classifier, image)
-        check_labels(self.y, len(self.x), logits.shape[1])
-        check_finite(logits.detach(), "classifier(x)")
         lead = -attack_loss(logits, self.y, "margin")
         slope = gradient_of(lead, image)
+        check_gradient(slope)
         down, right = torch.gradient(self.x, dim=(2, 3))
         height, width = self.x.shape[2:]
         along = [-(slope * right).sum(dim=1) * (width - 1) / 2, -(slope * down).sum(dim=1) * (height - 1) / 2]

@@ -1,19 +1,23 @@
 """SPSA, a black box: gradients are estimated from differences along random signs.
 
-Uesato et al. 2018, https://arxiv.org/abs/1802.05666, section 4.2 and appendix A. Only the classifier's answers are
+Uesato et al. 2018, https://arxiv.org/abs/1802.05666, section 4.2 and appendix A. Only the classifier's logits are
 used, never a gradient, so that what hides gradients does not hinder it.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_finite, check_labels
-from alignment.gradients import evaluating, logits_of
-from training.attacks import attack_loss, check_inputs, column, fresh_generator, per_sample
-from training.balls import LinfBall
+from alignment.contracts import check_counts, check_finite
+from alignment.gradients import logits_of
+from training.active import Active
+from training.attack_loss import attack_loss
+from training.attacks import fresh_generator
+from training.balls import column
+from training.proposals import Task, per_sample, settled
 
 DECAY = (0.9, 0.999)
 """How much of its two averages Adam keeps at every step."""
@@ -58,43 +62,48 @@ def spsa(
         Perturbed inputs within ball and bounds, `(B, *shape)`.
 
     Raises:
-        ValueError: for a strength or a step size below 0, no step or direction, a delta that is not above 0, labels
-            out of range, inputs that are NaN or outside the bounds, logits that are not finite, or another norm.
+        ValueError: for a strength or a step size below 0, an infinite strength, no step or direction, a delta that is
+            not above 0, labels that are no int64 or out of range, inputs that are no floating-point tensor, NaN or
+            outside the bounds, logits that are not finite, or another norm.
     """
-    check_choice(norm, ("Linf",), "norm")
-    check_inputs(x, bounds)
-    for name, count in (("steps", steps), ("samples", samples), ("batch_size", batch_size)):
-        if count < 1:
-            raise ValueError(f"`{name}` should be at least 1. Found {count}.")
+    check_counts(1, steps=steps, samples=samples, batch_size=batch_size)
     if not delta > 0:
         raise ValueError(f"`delta` should be above 0. Found {delta}.")
-    radius = per_sample(strength, x, "strength")
-    stride = 10 * radius / steps if step_size is None else per_sample(step_size, x, "step_size")
-    generator = generator or fresh_generator()
-    with evaluating(classifier), torch.no_grad():
-        ball, point, answer = LinfBall(x, radius, bounds), x, x.clone()
-        mean, square = torch.zeros_like(x), torch.zeros_like(x)
-        active = torch.arange(len(x), device=x.device)
-        for step in range(1, steps + 1 if len(x) else 1):
-            logits = logits_of(classifier, point)
-            if step == 1:
-                check_labels(y, len(x), logits.shape[1])
-                check_finite(logits, "classifier(x)")
-            stays = logits.argmax(dim=1) == y
-            if not stays.all():
-                answer[active] = point
-                active, y, stride, ball = active[stays], y[stays], stride[stays], ball.only(stays)
-                point, mean, square = point[stays], mean[stays], square[stays]
-                if len(active) == 0:
-                    break
-            slope = estimated_gradient(classifier, point, y, samples, delta, batch_size, bounds, generator)
-            mean = mean.lerp(slope, 1 - DECAY[0])
-            square = square.lerp(slope.square(), 1 - DECAY[1])
-            spread = (square / (1 - DECAY[1] ** step)).sqrt().clamp(min=torch.finfo(x.dtype).tiny)
-            shift = column(stride, point) * (mean / (1 - DECAY[0] ** step)) / spread
-            point = (point + shift).clamp(ball.low, ball.high)
-        answer[active] = point
-    return answer
+    source = generator or fresh_generator()
+
+    def propose(task: Task) -> Tensor:
+        default = 10 * task.strength / steps
+        stride = default if step_size is None else per_sample(step_size, task.x, "step_size")
+
+        def slope(point: Tensor, y: Tensor) -> Tensor:
+            return estimated_gradient(classifier, point, y, samples, delta, batch_size, bounds, source)
+
+        return _climbed(task, stride, steps, slope)
+
+    return settled(
+        propose, classifier, x, y, strength, norm=norm, norms=("Linf",), bounds=bounds, setting=torch.no_grad()
+    )
+
+
+def _climbed(task: Task, stride: Tensor, steps: int, slope: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Where Adam leads from x."""
+    active, point = Active(task.x), task.x
+    mean, square = torch.zeros_like(point), torch.zeros_like(point)
+    for step in range(1, steps + 1):
+        stays = task.correct(point)
+        point, mean, square, stride, task = active.keep(stays, point, point, mean, square, stride, task)
+        if not len(active):
+            break
+        gradient = slope(point, task.y)
+        mean = mean.lerp(gradient, 1 - DECAY[0])
+        square = square.lerp(gradient.square(), 1 - DECAY[1])
+        spread = (square / (1 - DECAY[1] ** step)).sqrt().clamp(min=torch.finfo(point.dtype).tiny)
+        shift = column(stride, point) * (mean / (1 - DECAY[0] ** step)) / spread
+        point = task.settled(point + shift)
+    ends = active.end(point)
+    # NaN among the logits stays in a point once a step has followed it.
+    check_finite(ends, "classifier(x)")
+    return ends
 
 
 @torch.no_grad()

@@ -1,14 +1,14 @@
 """Square Attack, a black box: random squares are tried, and kept where they raise the margin.
 
-Andriushchenko et al. 2020, https://arxiv.org/abs/1912.00049; paper 1, section 3.3. Only the classifier's answers are
+Andriushchenko et al. 2020, https://arxiv.org/abs/1912.00049; paper 1, section 3.3. Only the classifier's logits are
 used, never a gradient. Where a square lies and what it holds is a function of the sample, the seed and the number of
-the query alone, so that the answer for a sample does not depend on which others share its batch.
+the query alone, so that the result for a sample does not depend on which others share its batch.
 """
 
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Literal, NamedTuple
 
@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_finite, check_labels
-from alignment.gradients import evaluating, logits_of
+from alignment.contracts import check_counts
 from eval.attacks.random_streams import sample_keys, uniform
-from training.attacks import attack_loss, check_inputs, per_sample
-from training.balls import INSIDE, Ball, L2Ball, LinfBall, column
+from training.active import Active
+from training.attack_loss import attack_loss
+from training.balls import INSIDE, Ball, LinfBall, column
+from training.proposals import Task, settled
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of 10,000, after which the share of changed features is halved (section 5 of the paper)."""
@@ -61,8 +62,8 @@ def square_attack(
         y: true classes, `(B,)` int64 in [0, C).
         strength: radius of the ball in the data's own units, one number or one per sample.
         norm: of the ball.
-        queries: per sample, at least 2. Fooled samples leave at the end of a round, which takes at most an eighth of
-            the queries made before.
+        queries: per sample, at least 2, for x and for the start. Fooled samples leave at the end of a round, which
+            takes at most an eighth of the queries made before.
         p: share of the features in the first squares, halved on the paper's schedule, which is rescaled to `queries`.
         bounds: lowest and highest legal value of an input; infinite for unbounded data.
         generator: gives the seed; None for a fresh one.
@@ -71,8 +72,9 @@ def square_attack(
         Perturbed inputs within ball and bounds, `(B, *shape)`; x itself where nothing has a larger margin.
 
     Raises:
-        ValueError: for a strength below 0, fewer than 2 queries, p outside (0, 1], labels out of range, inputs that
-            are NaN or outside the bounds, logits that are not finite, or another norm.
+        ValueError: for a strength below 0 or infinite, fewer than 2 queries, p outside (0, 1], labels that are no
+            int64 or out of range, inputs that are no floating-point tensor, NaN or outside the bounds, logits that
+            are not finite, or another norm.
     """
     return square_search(
         classifier, x, y, strength, norm=norm, queries=queries, p=p, bounds=bounds, generator=generator
@@ -95,47 +97,64 @@ def square_search(
 
     A sample that never was fooled took all of them, one that is misclassified as it stands took 1.
     """
-    check_choice(norm, ("Linf", "L2"), "norm")
-    check_inputs(x, bounds)
-    if queries < 2:
-        raise ValueError(f"`queries` should be at least 2, for x and for the start. Found {queries}.")
+    check_counts(2, queries=queries)
     if not 0 < p <= 1:
         raise ValueError(f"`p` should lie in (0, 1]. Found {p}.")
-    x, shape = x.detach(), x.shape[1:]
-    images = x.reshape(len(x), *image_shape(shape))
-    radius = per_sample(strength, x, "strength")
-    if not len(x):
-        return SquareResult(x, torch.zeros_like(y))
+    search = _Search(queries, p, generator)
+    adversarial = settled(
+        search.propose,
+        classifier,
+        x,
+        y,
+        strength,
+        norm=norm,
+        norms=("Linf", "L2"),
+        bounds=bounds,
+        setting=torch.no_grad(),
+    )
+    return SquareResult(adversarial, torch.zeros_like(y) if search.asked is None else search.asked)
 
-    def margin(point: Tensor, y: Tensor) -> Tensor:
-        return attack_loss(logits_of(classifier, point.reshape(-1, *shape)), y, "margin")
 
-    with evaluating(classifier), torch.no_grad():
-        logits = logits_of(classifier, x)
-        check_labels(y, len(x), logits.shape[1])
-        check_finite(logits, "classifier(x)")
-        clean = attack_loss(logits, y, "margin")
-        squares = (
-            _LinfSquares(LinfBall(images, radius, bounds))
-            if norm == "Linf"
-            else _L2Squares(L2Ball(images, radius, bounds))
-        )
-        keys = sample_keys(images, generator)
-        best = margin(squares.start(keys), y).nan_to_num(nan=-torch.inf)
-        asked = torch.where(clean > 0, 1, 2)
-        for numbers, share in _rounds(queries, p):
-            left = (torch.maximum(clean, best) <= 0).nonzero().squeeze(1)
-            if not len(left):
+class _Search:
+    """Random search, and how many queries each sample took."""
+
+    def __init__(self, queries: int, p: float, generator: torch.Generator | None) -> None:
+        self.queries, self.p, self.generator = queries, p, generator
+        self.asked: Tensor | None = None
+
+    def propose(self, task: Task) -> Tensor:
+        """The points of the largest margin."""
+        squares, margin = _squares(task), _margin_of(task)
+        clean, keys = margin(task.x, task.y), sample_keys(squares.ball.x, self.generator)
+        best = margin(squares.start(keys), task.y).nan_to_num(nan=-torch.inf)
+        self.asked = torch.where(clean > 0, 1, 2)
+        active, y, asked = Active(squares.ball.x), task.y, self.asked.clone()
+        for numbers, share in _rounds(self.queries, self.p):
+            stays = torch.maximum(clean, best) <= 0
+            state = squares, keys, y, clean, best, asked
+            squares, keys, y, clean, best, asked = active.keep(stays, squares.better(best > clean), *state)
+            if not len(active):
                 break
-            part, labels, loss, spent = squares.only(left), y[left], best[left], asked[left]
-            for move in part.moves(keys[left], numbers, share):
-                spent += loss <= 0
-                found = margin(part.moved(*move), labels)
-                part.keep(found > loss)
-                loss = torch.fmax(loss, found)
-            squares.state[left], best[left], asked[left] = part.state, loss, spent
-        answer = torch.where(column(best > clean, images), squares.points(), images)
-    return SquareResult(squares.ball.projected(answer).reshape(x.shape), asked)
+            for move in squares.moves(keys, numbers, share):
+                asked += best <= 0
+                found = margin(squares.moved(*move), y)
+                squares.keep(found > best)
+                best = torch.fmax(best, found)
+            self.asked[active.indices] = asked
+        return active.end(squares.better(best > clean)).reshape(task.x.shape)
+
+
+def _margin_of(task: Task) -> Callable[[Tensor, Tensor], Tensor]:
+    """The margin of points of any layout."""
+    return lambda point, y: attack_loss(task.logits(point.reshape(-1, *task.x.shape[1:])), y, "margin")
+
+
+def _squares(task: Task) -> "_Squares":
+    """The states of a task's samples, laid out as images."""
+    assert task.ball is not None  # a norm and a strength were given
+    images = task.x.reshape(len(task.x), *image_shape(task.x.shape[1:]))
+    ball = type(task.ball)(images, task.strength, task.bounds)
+    return _LinfSquares(ball) if isinstance(ball, LinfBall) else _L2Squares(ball)
 
 
 def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
@@ -185,15 +204,15 @@ class _Squares(ABC):
         self.ball = ball
         self.channels, self.height, self.width = ball.x.shape[1:]
 
-    def only(self, chosen: Tensor) -> "_Squares":
+    def __getitem__(self, chosen: Tensor) -> "_Squares":
         """The same for some samples of the batch."""
-        part = type(self)(self.ball.only(chosen))
+        part = type(self)(self.ball[chosen])
         part.state = self.state[chosen]
         return part
 
     @abstractmethod
     def start(self, keys: Tensor) -> Tensor:
-        """Set out, and answer the points to ask about."""
+        """Set out, and return the points to ask about."""
 
     @abstractmethod
     def moves(self, keys: Tensor, numbers: range, share: float) -> Iterator[tuple]:
@@ -201,7 +220,7 @@ class _Squares(ABC):
 
     @abstractmethod
     def moved(self, *move: Any) -> Tensor:
-        """Move, and answer the points to ask about."""
+        """Move, and return the points to ask about."""
 
     @abstractmethod
     def keep(self, better: Tensor) -> None:
@@ -210,6 +229,10 @@ class _Squares(ABC):
     @abstractmethod
     def points(self) -> Tensor:
         """The points that the states stand for, `(B, channels, height, width)`."""
+
+    def better(self, which: Tensor) -> Tensor:
+        """The points of some samples, and x of the others."""
+        return torch.where(column(which, self.ball.x), self.points(), self.ball.x)
 
     def first_features(self, share: Float[Tensor, "K B 2"], window: tuple[int, int]) -> Int[Tensor, "K B 1 1"]:
         """Where windows begin that may lie anywhere in the image, as numbers of features in a channel."""
@@ -225,6 +248,8 @@ class _Squares(ABC):
 
 class _LinfSquares(_Squares):
     """L∞ (Algorithm 2): every feature takes its lowest or its highest value; the states are the points."""
+
+    ball: LinfBall
 
     def __init__(self, ball: LinfBall) -> None:
         super().__init__(ball)

@@ -1,13 +1,17 @@
 """Every attack by the name that stands in configurations and records."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+import torch
 
+from alignment.contracts import check_choice
 from eval.attacks.autoattack import auto_attack
 from eval.attacks.minimum_norm import carlini_wagner, ddn, deepfool, fmn
+from eval.attacks.options import check_names, rehearse
+from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.spatial import spatial_attack
 from eval.attacks.spsa import spsa
 from eval.attacks.square import square_attack
@@ -22,7 +26,7 @@ class SuiteAttack:
 
     Attributes:
         title: as it stands in tables.
-        attack: with a budget, `(classifier, x, y, strength, *, norm, bounds, generator)`, or without.
+        attack: with a budget or without, perhaps with options bound to it.
         norms: in which it can be measured; none where its strength is no distance, but 1/τ.
         minimal: whether it looks for the nearest adversarial example itself and takes no strength.
         first_guess: a cheaper and hardly stronger attack, whose ε50% says where to begin; None where failures are
@@ -32,11 +36,40 @@ class SuiteAttack:
     """
 
     title: str
-    attack: Callable[..., Tensor]
+    attack: Attack | MinimumNormAttack
     norms: tuple[Norm, ...] = EVERY_NORM
     minimal: bool = False
-    first_guess: Callable[..., Tensor] | None = None
+    first_guess: Attack | None = None
     mixed_strengths: bool = True
+
+    def check(
+        self,
+        options: Mapping[str, Any],
+        norm: Norm | None,
+        shape: Sequence[int],
+        num_classes: int,
+        bounds: tuple[float, float],
+    ) -> None:
+        """Refuse, before any real work, what the attack would refuse later.
+
+        Args:
+            options: that are to be bound to the attack.
+            norm: in which it is to be measured; None for STA.
+            shape: of one input.
+            num_classes: number of classes.
+            bounds: lowest and highest legal value of an input.
+
+        Raises:
+            ValueError: for options that are misspelt, that the attack refuses, that are part of what its name means
+                or that a search passes itself, a norm or data that it does not know, or a missing extra.
+        """
+        check_choice(norm, self.norms or (None,), f"norm of {self.title}")
+        check_names(self.title, self.attack, options)
+        strength = () if self.minimal else (torch.full((1,), 0.1),)
+        try:
+            rehearse(self.attack, options, *strength, norm=norm, shape=shape, num_classes=num_classes, bounds=bounds)
+        except ValueError as error:
+            raise ValueError(f"{self.title} cannot run: {error}") from error
 
 
 SHORT = partial(pgd, steps=10, leave_when_fooled=True)
@@ -63,3 +96,7 @@ ATTACKS = {
     "sta": SuiteAttack("STA", partial(spatial_attack, leave_when_fooled=True), ()),
 }
 """In the order in which they stand in tables."""
+
+if TYPE_CHECKING:  # a partial hides from mypy whether the function below it fits
+    _budgeted: tuple[Attack, ...] = (pgd, fgsm, mi_fgsm, auto_attack, square_attack, spsa, spatial_attack)
+    _minimal: tuple[MinimumNormAttack, ...] = (carlini_wagner, ddn, fmn, deepfool)

@@ -1,6 +1,6 @@
-"""No attack is believed: its answer is checked for misclassification, for its norm and for the bounds."""
+"""No attack is believed: what it returns is checked for misclassification, for its norm and for the bounds."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,6 +26,8 @@ def predictions(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Int[Tens
     Raises:
         ValueError: if a logit is NaN.
     """
+    if not len(x):
+        return torch.zeros(0, dtype=torch.int64, device=x.device)
     with evaluating(classifier), torch.no_grad():
         logits = logits_of(classifier, x)
     if logits.isnan().any():
@@ -43,32 +45,45 @@ def verdict(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
     y: Int[Tensor, " B"],
-    adversarial: Float[Tensor, "B *shape"],
+    adversarial: Any,
     strength: Float[Tensor, " B"],
     *,
     norm: Norm | None,
     bounds: tuple[float, float],
 ) -> Verdict:
-    """Judge the answer of an attack.
+    """Judge what an attack returned, as the classifier sees it: in the precision and on the device of the inputs.
 
-    An answer that leaves the ball of radius `strength` by more than one part in a million, or leaves the
-    bounds, or is not finite, does not count as fooled, and is rejected.
+    What leaves the ball of radius `strength` by more than one part in a million, or leaves the bounds, or is not
+    finite, does not count as fooled, and is rejected.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`.
-        x: the clean inputs, `(B, *shape)`.
-        y: true classes, `(B,)`.
-        adversarial: the attack's answer, of the shape of x.
+        x: the clean inputs, `(B, *shape)`; a copy that the attack never had in its hands.
+        y: true classes, `(B,)`; the same.
+        adversarial: what the attack returned; should be a floating-point tensor of the shape of x.
         strength: radius of the ball, `(B,)`; infinite where any distance is allowed.
         norm: of the ball; None where there is no ball and strength stands for the size.
         bounds: lowest and highest legal value of an input.
+
+    Raises:
+        ValueError: if the attack returned no floating-point tensor of the shape of x.
     """
-    if adversarial.shape != x.shape:
-        raise ValueError(f"The attack should answer shape {tuple(x.shape)}. Found {tuple(adversarial.shape)}.")
+    adversarial = _as_seen(adversarial, x)
     size = strength.double() if norm is None else distance(adversarial, x, norm)
     flat = adversarial.flatten(1)
     legal = (flat >= bounds[0]).all(dim=1) & (flat <= bounds[1]).all(dim=1) & flat.isfinite().all(dim=1)
     legal &= size <= strength.double() * (1 + TOLERANCE)
-    # What is illegal is never shown to the classifier, which might answer NaN.
+    # What is illegal is never shown to the classifier, whose logits might be NaN.
     wrong = predictions(classifier, torch.where(column(legal, x), adversarial, x)) != y
     return Verdict(wrong & legal, size, ~legal)
+
+
+def _as_seen(adversarial: Any, x: Tensor) -> Tensor:
+    """What an attack returned, as an input of the classifier."""
+    if not isinstance(adversarial, Tensor):
+        raise ValueError(f"The attack should return a tensor. Found {type(adversarial).__name__}.")
+    if not adversarial.is_floating_point():
+        raise ValueError(f"The attack should return floating-point numbers. Found {adversarial.dtype}.")
+    if adversarial.shape != x.shape:
+        raise ValueError(f"The attack should return shape {tuple(x.shape)}. Found {tuple(adversarial.shape)}.")
+    return adversarial.detach().to(x)

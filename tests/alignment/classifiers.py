@@ -71,7 +71,7 @@ def perfect_on_spheres() -> nn.Module:
 
 
 class Detached(nn.Module):
-    """Answers logits without a graph to the input; with one to the weights where they are trainable."""
+    """Returns logits without a graph to the input; with one to the weights where they are trainable."""
 
     def __init__(self, network: nn.Module, *, trainable: bool) -> None:
         super().__init__()

@@ -85,8 +85,8 @@ def test_radii_match_the_full_jacobian(batch: int, shape: tuple[int, ...]) -> No
 
 def test_two_classes_need_no_gradient() -> None:
     classifier, y = Counted(smooth(6, 2)), torch.tensor([0, 1, 1])
-    answer = closest_class(classifier, torch.randn(3, 6, dtype=torch.float64), y)
-    assert answer.tolist() == [1, 0, 0]
+    result = closest_class(classifier, torch.randn(3, 6, dtype=torch.float64), y)
+    assert result.tolist() == [1, 0, 0]
     assert classifier.backwards == 0
 
 
@@ -148,7 +148,7 @@ def test_of_equally_close_classes_the_smallest_number_wins() -> None:
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("candidates", [None, 1])
-def test_classifier_without_slope_never_answers_the_class_itself(signed: bool, candidates: int | None) -> None:
+def test_classifier_without_slope_never_returns_the_class_itself(signed: bool, candidates: int | None) -> None:
     classifier = Answer(lambda x: 0 * x + torch.tensor([1.0, 1.0, 3.0]))
     y = torch.arange(3)
     radii = linearised_radii(classifier, torch.zeros(3, 3), y, signed=signed, candidates=candidates)
@@ -179,9 +179,9 @@ def test_radii_of_half_precision_are_single(dtype: torch.dtype) -> None:
 def test_search_leaves_no_trace(measure: Callable[..., Tensor], ambient: Callable) -> None:
     classifier, x, y = restless(6, 3), torch.randn(8, 6), torch.arange(8) % 3
     with unchanged(classifier), ambient():
-        answer = measure(classifier, x, y)
-    assert not answer.requires_grad
-    assert torch.equal(answer, measure(classifier.eval(), x, y))
+        result = measure(classifier, x, y)
+    assert not result.requires_grad
+    assert torch.equal(result, measure(classifier.eval(), x, y))
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -194,8 +194,8 @@ def test_tensors_made_in_inference_mode_are_searched_like_others(
     with torch.inference_mode():
         made_inside = x.clone(), y.clone()
     with ambient():
-        answer = measure(classifier, *made_inside)
-    assert torch.equal(answer, measure(classifier, x, y))
+        result = measure(classifier, *made_inside)
+    assert torch.equal(result, measure(classifier, x, y))
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -242,3 +242,38 @@ def test_classifier_without_a_graph_is_refused(measure: Callable[..., Tensor], t
 def test_classifier_with_one_output_is_refused(measure: Callable[..., Tensor]) -> None:
     with pytest.raises(ValueError, match=r"Found \([12], 1\)\. A binary network with one output is adapted"):
         measure(smooth(6, 1, torch.float32), torch.randn(2, 6), torch.tensor([0, 1]))
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize("measure", [closest_class, linearised_radii])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"x": torch.zeros(2, 6, dtype=torch.uint8)},
+            "`x` should be a tensor of floating-point numbers. Found uint8",
+        ),
+        ({"y": torch.zeros(2)}, "`y` should be a tensor of int64, .* Found float32"),
+        ({"y": torch.zeros(2, dtype=torch.int32)}, "`y` should be a tensor of int64, .* Found int32"),
+    ],
+)
+def test_what_is_of_another_type_is_refused(measure: Callable[..., Tensor], changed: dict, message: str) -> None:
+    arguments = {"x": torch.randn(2, 6), "y": torch.tensor([0, 1])} | changed
+    with pytest.raises(ValueError, match=message):
+        measure(smooth(6, 3, torch.float32), **arguments)
+
+
+@pytest.mark.parametrize("root", [lambda x: x.abs().sum(1).sqrt(), lambda x: x[:, 0].sqrt()], ids=["NaN", "infinite"])
+def test_gradients_that_are_not_finite_are_refused(root: Callable[[Tensor], Tensor]) -> None:
+    steep = Answer(lambda x: torch.stack([root(x), x.sum(1), 2 * x.sum(1)], 1))
+    with pytest.raises(ValueError, match=r"`gradient of classifier\(x\)` should be finite"):
+        closest_class(steep, torch.zeros(2, 6), torch.tensor([0, 1]))
+
+
+def test_no_samples_are_never_shown_to_the_classifier() -> None:
+    def never(x: Tensor) -> Tensor:
+        raise AssertionError
+
+    x, y = torch.zeros(0, 6), torch.zeros(0, dtype=torch.int64)
+    assert closest_class(Answer(never), x, y).shape == (0,)
+    assert linearised_radii(Answer(never), x, y).shape == (0, 0)

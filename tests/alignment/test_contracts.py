@@ -1,7 +1,36 @@
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
-from alignment.contracts import check_choice, check_finite, check_labels, check_same_shape
+from alignment.contracts import (
+    check_choice,
+    check_counts,
+    check_finite,
+    check_floating,
+    check_gradient,
+    check_inputs,
+    check_label_form,
+    check_labels,
+    check_same_shape,
+)
+
+NO_FLOATS = [
+    (torch.zeros(2, 3, dtype=torch.int64), "int64"),
+    (torch.zeros(2, 3, dtype=torch.uint8), "uint8"),
+    (torch.zeros(2, 3, dtype=torch.bool), "bool"),
+    (np.zeros((2, 3), dtype=np.float32), "ndarray"),
+    ([[0.0, 1.0]], "list"),
+    (None, "NoneType"),
+]
+NO_LABELS = [
+    (torch.zeros(2), "float32"),
+    (torch.zeros(2, dtype=torch.bool), "bool"),
+    (torch.zeros(2, dtype=torch.int32), "int32"),
+    (np.zeros(2, dtype=np.int64), "ndarray"),
+    ([0, 1], "list"),
+]
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
@@ -23,6 +52,54 @@ def test_labels_that_are_not_one_per_sample_are_refused(shape: tuple[int, ...]) 
         check_labels(torch.zeros(shape, dtype=torch.int64), 2, 3)
 
 
+@pytest.mark.parametrize(("labels", "found"), NO_LABELS)
+def test_labels_of_another_type_are_refused(as_in_production: None, labels: Any, found: str) -> None:
+    for check in (lambda: check_labels(labels, 2, 3), lambda: check_label_form(labels, 2)):
+        with pytest.raises(ValueError, match=rf"^`y` should be a tensor of int64, .*\. Found {found}\.$"):
+            check()
+
+
+@pytest.mark.parametrize(("value", "found"), NO_FLOATS)
+def test_what_is_no_floating_point_tensor_is_refused(as_in_production: None, value: Any, found: str) -> None:
+    for check in (lambda: check_floating(value, "x"), lambda: check_inputs(value, (-1.0, 1.0))):
+        with pytest.raises(ValueError, match=rf"^`x` should be a tensor of floating-point numbers. Found {found}\.$"):
+            check()
+
+
+@pytest.mark.parametrize(
+    ("x", "bounds", "message"),
+    [
+        (torch.tensor([[0.0, 1.5]]), (-1.0, 1.0), r"`x` should lie within `bounds` \(-1.0, 1.0\). Found .* 0 to 1.5"),
+        (torch.tensor([[0.0, -0.5]]), (0.0, 1.0), r"`x` should lie within `bounds` .* from -0.5 to 0\."),
+        (torch.tensor([[0.0, torch.nan]]), (0.0, 1.0), "`x` should be finite. Found 1 NaN or infinite of 2 values"),
+        (torch.zeros(1, 2), (1.0, 1.0), r"`bounds` should be \(low, high\) with low < high. Found \(1.0, 1.0\)"),
+        (torch.zeros(1, 2), (torch.nan, 1.0), r"`bounds` should be \(low, high\)"),
+    ],
+)
+def test_inputs_that_cannot_be_used_are_refused(x: Any, bounds: tuple[float, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_inputs(x, bounds)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (0, "`steps` should be at least 1. Found 0"),
+        (-3, "Found -3"),
+        (2.5, "`steps` should be a whole number. Found 2.5"),
+    ],
+)
+def test_counts_that_are_too_small_or_no_counts_are_refused(count: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_counts(1, queries=1, steps=count)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_gradients_that_are_not_finite_are_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"^`gradient of classifier\(x\)` should be finite. Found 1 NaN or"):
+        check_gradient(torch.tensor([[0.0, bad]]))
+
+
 def test_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^`u` should have the shape of `v`, \(2, 3\). Found \(3, 2\)\.$"):
         check_same_shape(torch.zeros(3, 2), torch.zeros(2, 3), "u", "v")
@@ -34,6 +111,11 @@ def test_an_unknown_word_is_refused() -> None:
 
 
 def test_what_is_right_passes() -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        check_inputs(torch.zeros(2, 3, dtype=dtype), (0.0, 1.0))
+    check_inputs(torch.full((1, 2), 1e30), (-torch.inf, torch.inf))
+    check_inputs(torch.zeros(0, 3), (0.0, 1.0))
+    check_counts(1, steps=1, queries=np.int64(7))
     check_finite(torch.tensor([torch.finfo(torch.float32).max]), "x")
     check_labels(torch.tensor([0, 2]), 2, 3)
     check_labels(torch.zeros(0, dtype=torch.int64), 0, 3)

@@ -55,18 +55,18 @@ def test_logits_have_at_least_single_precision(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "found"),
+    ("output", "found"),
     [
         (lambda x: x[:, :1], r"\(2, 1\)"),
         (lambda x: x[:, 0], r"\(2,\)"),
         (lambda x: x[:1], r"\(1, 4\)"),
         (lambda x: x.reshape(2, 2, 2), r"\(2, 2, 2\)"),
-        (lambda x: (x, x), "tuple"),
+        (lambda x: (x, x), r"tuple of \(2, 4\), \(2, 4\)"),
     ],
 )
-def test_what_is_no_logits_is_refused(answer: Callable[[Tensor], object], found: str) -> None:
+def test_what_is_no_logits_is_refused(output: Callable[[Tensor], object], found: str) -> None:
     with pytest.raises(ValueError, match=rf"logits of shape \(2, C\) with C ≥ 2\. Found {found}\. .*OneLogit"):
-        logits_of(Answer(answer), torch.zeros(2, 4))
+        logits_of(Answer(output), torch.zeros(2, 4))
 
 
 def test_score_without_a_graph_is_refused() -> None:

@@ -2,7 +2,9 @@ import pickle
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,8 +127,8 @@ def test_alpha_dx_matches_one_sample_at_a_time(batch: int, shape: tuple[int, ...
         slope = torch.func.grad(lambda v, w=unit[other] - unit[own]: (classifier(v[None]) @ w).squeeze())(image)
         residual = reversed_image(image[None], own[None], other[None])
         expected.append(cosine_similarity(residual.flatten(), slope.flatten(), dim=0))
-    answer = alpha_dx(classifier, x, y, reversed_image, target=target)
-    torch.testing.assert_close(answer, torch.stack(expected).detach(), rtol=0, atol=1e-14)
+    result = alpha_dx(classifier, x, y, reversed_image, target=target)
+    torch.testing.assert_close(result, torch.stack(expected).detach(), rtol=0, atol=1e-14)
 
 
 def test_estimator_is_asked_for_the_closest_class() -> None:
@@ -166,8 +168,8 @@ def test_other_classes_are_the_mean_over_all_but_the_true_one(linear: Linear) ->
         others = [c for c in range(4) if c != y[i]]
         residuals = [reversed_image(x[i : i + 1], y[i : i + 1], torch.tensor([c]))[0] for c in others]
         expected.append(cosine_similarity(torch.stack(residuals), weight[others] - weight[y[i]]).mean())
-    answer = alpha_dx_other_classes(classifier, x, y, reversed_image)
-    torch.testing.assert_close(answer, torch.stack(expected), rtol=0, atol=1e-14)
+    result = alpha_dx_other_classes(classifier, x, y, reversed_image)
+    torch.testing.assert_close(result, torch.stack(expected), rtol=0, atol=1e-14)
 
 
 def test_other_classes_of_two_are_the_closest_one() -> None:
@@ -192,9 +194,9 @@ def test_half_precision_is_measured_in_single(dtype: torch.dtype, linear: Linear
 def test_measuring_leaves_no_trace(measure: Callable[..., Tensor], classes: int, ambient: Callable) -> None:
     classifier, x, y = restless(6, classes), torch.randn(8, 6), torch.arange(8) % classes
     with unchanged(classifier), ambient():
-        answer = measure(classifier, x, y)
-    assert not answer.requires_grad
-    assert torch.equal(answer, measure(classifier.eval(), x, y))
+        result = measure(classifier, x, y)
+    assert not result.requires_grad
+    assert torch.equal(result, measure(classifier.eval(), x, y))
 
 
 @every_measure
@@ -207,8 +209,8 @@ def test_tensors_made_in_inference_mode_are_measured_like_others(
     with torch.inference_mode():
         made_inside = x.clone(), y.clone()
     with ambient():
-        answer = measure(classifier, *made_inside)
-    assert torch.equal(answer, measure(classifier, x, y))
+        result = measure(classifier, *made_inside)
+    assert torch.equal(result, measure(classifier, x, y))
 
 
 @every_measure
@@ -340,7 +342,7 @@ def test_metric_without_valid_samples_is_nan() -> None:
     assert metric.invalid == 4
 
 
-def test_calling_a_metric_answers_for_the_batch_and_adds_it() -> None:
+def test_calling_a_metric_returns_the_mean_of_the_batch_and_adds_it() -> None:
     classifier, metric, parts = smooth(6, 3), AlphaX(), batches(5, 2)
     for x, _ in parts:
         torch.testing.assert_close(metric(classifier, x), alpha_x(classifier, x).mean(), rtol=0, atol=1e-15)
@@ -409,11 +411,11 @@ def sums_of_both(rank: int, folder: Path, metric: AlphaDx) -> tuple[Tensor, Tens
 
 
 def be_the_other_process(index: int, folder: Path, metric: AlphaDx) -> None:
-    torch.save(sums_of_both(1 + index, folder, metric), folder / "answer.pt")
+    torch.save(sums_of_both(1 + index, folder, metric), folder / "result.pt")
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_two_processes_with_uneven_shares_answer_what_one_does(tmp_path: Path) -> None:
+def test_two_processes_with_uneven_shares_return_what_one_does(tmp_path: Path) -> None:
     classifier, (first, second, third) = smooth(6, 3), batches(5, 3, 8)
     shares = [[first, third], [second], [first, second, third]]
     ours, theirs, alone = metrics = [AlphaDx(reversed_image) for _ in shares]
@@ -427,6 +429,49 @@ def test_two_processes_with_uneven_shares_answer_what_one_does(tmp_path: Path) -
     )
     here = sums_of_both(0, tmp_path, ours)
     other.join()
-    for mean, valid, invalid in (here, torch.load(tmp_path / "answer.pt")):
+    for mean, valid, invalid in (here, torch.load(tmp_path / "result.pt")):
         torch.testing.assert_close(mean, alone.compute(), rtol=0, atol=1e-15)
         assert (valid, invalid) == (alone.valid, alone.invalid)
+
+
+class Never(torch.nn.Module):
+    """A classifier that should not be asked."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise AssertionError
+
+
+def test_no_samples_are_never_shown_to_the_classifier() -> None:
+    x, y, never = torch.zeros(0, 6), torch.zeros(0, dtype=torch.int64), Never()
+    metric = AlphaDx(reversed_image)
+    metric.update(never, x, y)
+    assert (int(metric.valid), int(metric.invalid)) == (0, 0)
+    assert alpha_dx(never, x, y, reversed_image).shape == (0,)
+    assert alpha_dx_other_classes(never, x, y, reversed_image).shape == (0,)
+    assert alpha_x(never, x, y, of="closest_to_true").shape == (0,)
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"x": torch.zeros(2, 6, dtype=torch.int64)},
+            "`x` should be a tensor of floating-point numbers. Found int64",
+        ),
+        ({"x": torch.zeros(2, 6).numpy()}, "`x` should be a tensor of floating-point numbers. Found ndarray"),
+        ({"y": torch.zeros(2)}, "`y` should be a tensor of int64, the numbers of classes. Found float32"),
+        ({"y": torch.zeros(2, dtype=torch.int32)}, "`y` should be a tensor of int64, .* Found int32"),
+        ({"y": torch.zeros(2, dtype=torch.bool)}, "`y` should be a tensor of int64, .* Found bool"),
+        ({"y": torch.zeros(2).numpy()}, "`y` should be a tensor of int64, .* Found ndarray"),
+        ({"y": torch.zeros(3, dtype=torch.int64)}, r"`y` should have shape \(2,\)"),
+        ({"y": torch.tensor([0, 3])}, r"`y` should lie in \[0, 3\)"),
+        ({"of": "predikted"}, "`of` should be one of"),
+    ],
+)
+def test_arguments_are_refused_in_the_words_of_the_attacks(changed: dict[str, Any], message: str) -> None:
+    arguments = {"x": torch.randn(2, 6), "y": torch.tensor([0, 1]), "of": "closest_to_true"} | changed
+    classifier = smooth(6, 3, torch.float32)
+    for measure in (alpha_x, partial(alpha_dx, residual=lambda x, y, target: torch.ones_like(x))):
+        with pytest.raises(ValueError, match=message):
+            measure(classifier, **arguments)

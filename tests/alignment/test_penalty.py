@@ -143,14 +143,14 @@ def test_residual_is_a_constant() -> None:
 
 def test_estimator_is_a_constant_too() -> None:
     classifier, (x, y, _) = smooth(6, 2), batch_of(3, 2)
-    generator, answers = nn.Linear(6, 6, dtype=torch.float64), []
+    generator, results = nn.Linear(6, 6, dtype=torch.float64), []
 
     def estimator(*arguments: Tensor) -> Tensor:
-        answers.append(generator(arguments[0]))
-        return answers[0]
+        results.append(generator(arguments[0]))
+        return results[0]
 
     alignment_penalty(classifier, x, y, estimator).backward()
-    assert not answers[0].requires_grad
+    assert not results[0].requires_grad
     assert classifier[1].weight.grad is not None
 
 
@@ -195,3 +195,23 @@ def test_residuals_of_another_shape_are_refused() -> None:
     x, y, _ = batch_of(2, 2)
     with pytest.raises(ValueError, match=r"`residual` should have the shape of `x`, \(2, 6\). Found \(2, 5\)"):
         alignment_penalty(smooth(6, 2), x, y, torch.ones(2, 5))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_no_samples_cost_nothing_and_are_never_shown_to_the_classifier(shared: bool) -> None:
+    classifier = smooth(6, 3)
+    x, y = torch.zeros(0, 6, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
+    counted = Counted(classifier)
+    penalty = alignment_penalty(counted, x, y, x, logits=classifier(x) if shared else None)
+    penalty.backward()
+    assert float(penalty.detach()) == 0
+    assert counted.forwards == 0
+
+
+@pytest.mark.usefixtures("as_in_production")
+def test_labels_and_inputs_of_another_type_are_refused() -> None:
+    x, y, residual = batch_of(2, 2)
+    with pytest.raises(ValueError, match=r"`y` should be a tensor of int64, .* Found float64"):
+        alignment_penalty(smooth(6, 2), x, y.double(), residual)
+    with pytest.raises(ValueError, match=r"`x` should be a tensor of floating-point numbers. Found int64"):
+        alignment_penalty(smooth(6, 2), x.long(), y, residual)

@@ -81,9 +81,9 @@ def lead_and_slope(classifier: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor,
 def test_closed_form_is_reached_on_a_linear_model(linear, norm, options, loss):
     classifier, epsilon = linear(20, 2, torch.float64), 0.25
     x, y = torch.randn(16, 20, dtype=torch.float64), torch.randint(2, (16,))
-    answer = pgd(classifier, x, y, epsilon, norm=norm, loss=loss, bounds=UNBOUNDED, **options)
+    result = pgd(classifier, x, y, epsilon, norm=norm, loss=loss, bounds=UNBOUNDED, **options)
     before, slope = lead_and_slope(classifier, x, y)
-    after, _ = lead_and_slope(classifier, answer, y)
+    after, _ = lead_and_slope(classifier, result, y)
     loss_of_lead = epsilon * torch.linalg.vector_norm(slope, ord=DUAL[norm], dim=1)
     torch.testing.assert_close((before - after) / loss_of_lead, torch.ones(16).double(), rtol=0, atol=2e-6)
 
@@ -92,9 +92,9 @@ def test_closed_form_is_reached_on_a_linear_model(linear, norm, options, loss):
 def test_random_start_in_l2_is_forgotten_by_default(linear, loss):
     classifier, epsilon = linear(500, 2, torch.float64), 0.25
     x, y = torch.randn(16, 500, dtype=torch.float64), torch.randint(2, (16,))
-    answer = pgd(classifier, x, y, epsilon, norm="L2", loss=loss, bounds=UNBOUNDED)
+    result = pgd(classifier, x, y, epsilon, norm="L2", loss=loss, bounds=UNBOUNDED)
     before, slope = lead_and_slope(classifier, x, y)
-    after, _ = lead_and_slope(classifier, answer, y)
+    after, _ = lead_and_slope(classifier, result, y)
     optimum = epsilon * slope.norm(dim=1)
     torch.testing.assert_close((before - after) / optimum, torch.ones(16).double(), rtol=0, atol=2e-3)
 
@@ -130,8 +130,8 @@ def test_success_in_l1_begins_where_a_linear_program_says_so(linear, features, r
     x, y, slope, lead = x[can], y[can], slope[can], lead[can]
     assert len(x) > 3
     radius = nearest_in_l1(x, slope, lead)
-    answer = pgd(classifier, x, y, factor * radius, norm="L1", random_start=random_start)
-    assert ((classifier(answer).argmax(dim=1) != y) == succeeds).all()
+    result = pgd(classifier, x, y, factor * radius, norm="L1", random_start=random_start)
+    assert ((classifier(result).argmax(dim=1) != y) == succeeds).all()
 
 
 @every_norm
@@ -142,20 +142,20 @@ def test_success_begins_at_the_critical_radius(linear, norm, factor, succeeds):
     y = classifier(x).argmax(dim=1)
     lead, slope = lead_and_slope(classifier, x, y)
     radius = lead / torch.linalg.vector_norm(slope, ord=DUAL[norm], dim=1)
-    answer = pgd(classifier, x, y, factor * radius, norm=norm, random_start=False, bounds=UNBOUNDED)
-    assert ((classifier(answer).argmax(dim=1) != y) == succeeds).all()
+    result = pgd(classifier, x, y, factor * radius, norm=norm, random_start=False, bounds=UNBOUNDED)
+    assert ((classifier(result).argmax(dim=1) != y) == succeeds).all()
 
 
 @every_norm
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
-def test_answer_does_not_depend_on_the_scale_of_the_logits(linear, norm, scale):
+def test_result_does_not_depend_on_the_scale_of_the_logits(linear, norm, scale):
     classifier = linear(20, 2)
     x, y = torch.rand(8, 20), torch.randint(2, (8,))
-    expected, answer = (
+    expected, result = (
         pgd(model, x, y, 0.1, norm=norm, loss="margin", steps=5, random_start=False, bounds=(0.0, 1.0))
         for model in (classifier, Scaled(classifier, scale))
     )
-    torch.testing.assert_close(answer, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -167,31 +167,31 @@ def test_answer_does_not_depend_on_the_scale_of_the_logits(linear, norm, scale):
     + [("L1", torch.float64, epsilon) for epsilon in (1e-8, 1e-4, 1e-2)],
 )
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), UNBOUNDED])
-def test_answer_lies_within_ball_and_bounds(norm, dtype, epsilon, bounds):
+def test_result_lies_within_ball_and_bounds(norm, dtype, epsilon, bounds):
     x, y = torch.rand(9, 2, 5, dtype=dtype) * 2 - 1, torch.randint(3, (9,))
     radius = epsilon * torch.linspace(0.2, 2, 9, dtype=dtype)
-    answer = pgd(curved(10, dtype=dtype), x, y, radius, norm=norm, steps=5, bounds=bounds)
-    assert_within(answer, x, radius, ORDER[norm], bounds)
+    result = pgd(curved(10, dtype=dtype), x, y, radius, norm=norm, steps=5, bounds=bounds)
+    assert_within(result, x, radius, ORDER[norm], bounds)
 
 
 @pytest.mark.parametrize("norm", ["L2", "L1"])
 @pytest.mark.parametrize("epsilon", [1e-6, 1e-5, 1e-4, 1e-3])
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), UNBOUNDED])
 @pytest.mark.parametrize("leave_when_fooled", [False, True])
-def test_answer_lies_within_a_ball_that_is_tiny_beside_the_input(linear, norm, epsilon, bounds, leave_when_fooled):
+def test_result_lies_within_a_ball_that_is_tiny_beside_the_input(linear, norm, epsilon, bounds, leave_when_fooled):
     x, y = F.normalize(torch.randn(16, 500)), torch.randint(3, (16,))
     options = {"norm": norm, "steps": 5, "bounds": bounds, "leave_when_fooled": leave_when_fooled}
-    answer = pgd(linear(500, 3), x, y, epsilon, **options)
-    assert_within(answer, x, torch.full((16,), epsilon, dtype=torch.float64), ORDER[norm], bounds)
+    result = pgd(linear(500, 3), x, y, epsilon, **options)
+    assert_within(result, x, torch.full((16,), epsilon, dtype=torch.float64), ORDER[norm], bounds)
 
 
 @pytest.mark.parametrize(("epsilon", "share"), [(1e-6, 0.8), (1e-5, 0.98), (1e-4, 0.995), (1e-3, 0.995)])
 def test_tiny_l2_ball_is_still_used(linear, epsilon, share):
     classifier, x, y = linear(500, 2), F.normalize(torch.randn(16, 500)), torch.randint(2, (16,))
-    answer = pgd(classifier, x, y, epsilon, norm="L2")
+    result = pgd(classifier, x, y, epsilon, norm="L2")
     _, slope = lead_and_slope(classifier, x, y)
     # Computed from the shift, because the logits themselves round away so small a change.
-    gained = ((x.double() - answer.double()) * slope.double()).sum(dim=1)
+    gained = ((x.double() - result.double()) * slope.double()).sum(dim=1)
     assert (gained > share * epsilon * slope.double().norm(dim=1)).all()
 
 
@@ -201,19 +201,19 @@ def test_tiny_l2_ball_is_still_used(linear, epsilon, share):
 def test_every_sample_is_attacked_for_itself(norm, shape, size):
     classifier, x, y = curved(6), torch.rand(size, *shape), torch.randint(3, (size,))
     radius = torch.linspace(0.01, 0.2, size)
-    answer = pgd(classifier, x, y, radius, norm=norm, steps=3, random_start=False)
+    result = pgd(classifier, x, y, radius, norm=norm, steps=3, random_start=False)
     alone = [
         pgd(classifier, x[i : i + 1], y[i : i + 1], float(radius[i]), norm=norm, steps=3, random_start=False)
         for i in range(size)
     ]
-    torch.testing.assert_close(answer, torch.cat([x[:0], *alone]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(result, torch.cat([x[:0], *alone]), rtol=0, atol=1e-6)
 
 
 @every_norm
-def test_epsilon_zero_answers_the_input(norm):
+def test_epsilon_zero_returns_the_input(norm):
     x = torch.rand(5, 6)
-    answer = pgd(curved(6), x, torch.randint(3, (5,)), 0.0, norm=norm, steps=3)
-    assert torch.equal(answer, x)
+    result = pgd(curved(6), x, torch.randint(3, (5,)), 0.0, norm=norm, steps=3)
+    assert torch.equal(result, x)
 
 
 @every_norm
@@ -226,10 +226,10 @@ def test_input_is_not_written_to(norm):
 
 @every_norm
 @pytest.mark.parametrize("steps", [0, 2])
-def test_answer_carries_no_graph(norm, steps):
+def test_result_carries_no_graph(norm, steps):
     x = torch.rand(5, 6).requires_grad_()
-    answer = pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=steps)
-    assert not answer.requires_grad
+    result = pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=steps)
+    assert not result.requires_grad
 
 
 def random_starts(norm: str, count: int, features: int) -> Tensor:
@@ -272,7 +272,7 @@ def test_random_start_in_linf_is_uniform_in_the_box():
 
 
 @every_norm
-def test_seeded_generator_makes_the_answer_reproducible(norm):
+def test_seeded_generator_makes_the_result_reproducible(norm):
     classifier, x, y = curved(6), torch.rand(5, 6), torch.randint(3, (5,))
     once, again, other = (
         pgd(classifier, x, y, 0.1, norm=norm, steps=2, step_size=0.01, generator=torch.Generator().manual_seed(seed))
@@ -325,8 +325,8 @@ def test_gradients_of_others_do_not_hinder(norm, ambient, leave_when_fooled):
     options = {"norm": norm, "steps": 3, "random_start": False, "leave_when_fooled": leave_when_fooled}
     expected = pgd(classifier, x, y, radius, **options)
     with ambient():  # the inputs are made inside, too
-        answer = pgd(classifier, x.clone(), y.clone(), radius.clone(), **options)
-    assert torch.equal(answer, expected)
+        result = pgd(classifier, x.clone(), y.clone(), radius.clone(), **options)
+    assert torch.equal(result, expected)
 
 
 @every_norm
@@ -351,8 +351,8 @@ def test_sample_that_is_already_wrong_leaves_at_its_start(linear, norm):
     classifier, x = linear(6, 2), torch.rand(5, 6)
     wrong = 1 - classifier(x).argmax(dim=1)
     counted = Counted(classifier)
-    answer = pgd(counted, x, wrong, 0.1, norm=norm, random_start=False, leave_when_fooled=True)
-    assert torch.equal(answer, x)
+    result = pgd(counted, x, wrong, 0.1, norm=norm, random_start=False, leave_when_fooled=True)
+    assert torch.equal(result, x)
     assert counted.forwards == 1
 
 
@@ -367,8 +367,8 @@ def test_every_step_is_one_forward_and_one_backward_pass(norm, steps):
 @every_norm
 def test_step_size_limits_how_far_a_step_goes(linear, norm):
     x, y = torch.rand(5, 6), torch.randint(2, (5,))
-    answer = pgd(linear(6, 2), x, y, 1.0, norm=norm, steps=3, step_size=0.01, random_start=False, bounds=UNBOUNDED)
-    moved = torch.linalg.vector_norm(answer - x, ord=ORDER[norm], dim=1)
+    result = pgd(linear(6, 2), x, y, 1.0, norm=norm, steps=3, step_size=0.01, random_start=False, bounds=UNBOUNDED)
+    moved = torch.linalg.vector_norm(result - x, ord=ORDER[norm], dim=1)
     torch.testing.assert_close(moved, torch.full((5,), 0.03), rtol=1e-4, atol=0)
 
 
@@ -376,8 +376,8 @@ def test_step_size_limits_how_far_a_step_goes(linear, norm):
 def test_step_size_may_differ_from_sample_to_sample(linear, norm):
     x, y, stride = torch.rand(5, 6), torch.randint(2, (5,)), torch.linspace(0.01, 0.03, 5)
     options = {"norm": norm, "steps": 3, "random_start": False, "bounds": UNBOUNDED}
-    answer = pgd(linear(6, 2), x, y, 1.0, step_size=stride, **options)
-    moved = torch.linalg.vector_norm(answer - x, ord=ORDER[norm], dim=1)
+    result = pgd(linear(6, 2), x, y, 1.0, step_size=stride, **options)
+    moved = torch.linalg.vector_norm(result - x, ord=ORDER[norm], dim=1)
     torch.testing.assert_close(moved, 3 * stride, rtol=1e-4, atol=0)
 
 
@@ -402,8 +402,8 @@ def test_momentum_agrees_with_its_algorithm(decay):
     classifier = wavy(12)
     x, y, epsilon = torch.rand(8, 12, dtype=torch.float64) * 2 - 1, torch.randint(3, (8,)), 0.3
     expected = [naive_momentum(classifier, x[i : i + 1], y[i : i + 1], epsilon, decay, 10) for i in range(8)]
-    answer = mi_fgsm(classifier, x, y, epsilon, momentum=decay)
-    torch.testing.assert_close(answer, torch.cat(expected), rtol=0, atol=1e-12)
+    result = mi_fgsm(classifier, x, y, epsilon, momentum=decay)
+    torch.testing.assert_close(result, torch.cat(expected), rtol=0, atol=1e-12)
 
 
 def wavy(features: int) -> nn.Module:
@@ -457,8 +457,8 @@ def test_fgsm_in_l2_goes_along_the_gradient():
 def test_mi_fgsm_takes_ten_steps_that_together_cross_the_ball(linear):
     x, y, epsilon = torch.rand(5, 6), torch.randint(2, (5,)), torch.linspace(0.1, 0.5, 5)
     counted = Counted(linear(6, 2))
-    answer = mi_fgsm(counted, x, y, epsilon, bounds=UNBOUNDED)
-    torch.testing.assert_close((answer - x).abs(), epsilon.unsqueeze(1).expand(5, 6))
+    result = mi_fgsm(counted, x, y, epsilon, bounds=UNBOUNDED)
+    torch.testing.assert_close((result - x).abs(), epsilon.unsqueeze(1).expand(5, 6))
     assert counted.forwards == 10
     short = mi_fgsm(linear(6, 2), x, y, 0.3, steps=1, momentum=0.0, bounds=UNBOUNDED)
     torch.testing.assert_close((short - x).abs(), torch.full((5, 6), 0.3))
@@ -476,8 +476,8 @@ def on_two_hills(restarts: int, leave_when_fooled: bool = True, seed: int = 0) -
     counted = Counted(TwoHills())
     x, y, generator = torch.zeros(200, 1), torch.zeros(200, dtype=torch.int64), torch.Generator().manual_seed(seed)
     options = {"steps": 5, "restarts": restarts, "leave_when_fooled": leave_when_fooled, "generator": generator}
-    answer = pgd(counted, x, y, 1.0, **options)
-    return answer, TwoHills()(answer).argmax(dim=1) == 1, counted
+    result = pgd(counted, x, y, 1.0, **options)
+    return result, TwoHills()(result).argmax(dim=1) == 1, counted
 
 
 @pytest.mark.parametrize("leave_when_fooled", [False, True])
@@ -488,7 +488,7 @@ def test_every_restart_fools_its_share(leave_when_fooled):
     assert shares == sorted(shares)
 
 
-def test_fooled_sample_keeps_its_answer_and_later_restarts_attack_the_rest():
+def test_fooled_sample_stays_there_and_later_restarts_attack_the_rest():
     (once, fooled, one), (again, _, two) = on_two_hills(1, False), on_two_hills(2, False)
     assert torch.equal(again[fooled], once[fooled])
     assert not torch.equal(again[~fooled], once[~fooled])
@@ -539,8 +539,8 @@ def test_loss_agrees_with_its_formula(loss, classes, naive):
 def test_every_loss_is_raised_by_the_attack(loss):
     classifier, x = curved(6, classes=4), torch.rand(16, 6)
     y = classifier(x).argmax(dim=1)
-    answer = pgd(classifier, x, y, 0.1, loss=loss, steps=10, random_start=False)
-    assert (attack_loss(classifier(answer), y, loss) > attack_loss(classifier(x), y, loss)).all()
+    result = pgd(classifier, x, y, 0.1, loss=loss, steps=10, random_start=False)
+    assert (attack_loss(classifier(result), y, loss) > attack_loss(classifier(x), y, loss)).all()
 
 
 def naive_kl(p: Tensor, q: Tensor) -> Tensor:
@@ -576,8 +576,8 @@ def test_kl_is_the_inner_maximisation_of_trades(ambient):
         point = (point.detach() + stride * point.grad.sign()).clamp(x - epsilon, x + epsilon).clamp(0, 1)
     counted = Counted(classifier)
     with ambient():
-        answer = pgd(counted, x, y, epsilon, steps=7, generator=torch.Generator().manual_seed(3), **options)
-    torch.testing.assert_close(answer, point, rtol=0, atol=1e-12)
+        result = pgd(counted, x, y, epsilon, steps=7, generator=torch.Generator().manual_seed(3), **options)
+    torch.testing.assert_close(result, point, rtol=0, atol=1e-12)
     assert (counted.forwards, counted.graphs, counted.backwards) == (8, 7, 7)
 
 
@@ -593,14 +593,14 @@ def overconfident(linear) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
 
 def test_overconfident_binary_model_is_still_attacked(linear):
     classifier, x, y, radius = overconfident(linear)
-    answer = pgd(classifier, x, y, 1.01 * radius, bounds=UNBOUNDED)
-    assert (classifier(answer).argmax(dim=1) != y).all()
+    result = pgd(classifier, x, y, 1.01 * radius, bounds=UNBOUNDED)
+    assert (classifier(result).argmax(dim=1) != y).all()
 
 
 def test_cross_entropy_stalls_on_an_overconfident_model(linear):
     classifier, x, y, radius = overconfident(linear)
-    answer = pgd(classifier, x, y, 2 * radius, loss="cross_entropy", random_start=False, bounds=UNBOUNDED)
-    assert torch.equal(answer, x)
+    result = pgd(classifier, x, y, 2 * radius, loss="cross_entropy", random_start=False, bounds=UNBOUNDED)
+    assert torch.equal(result, x)
 
 
 @pytest.mark.usefixtures("as_in_production")

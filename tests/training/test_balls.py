@@ -60,15 +60,15 @@ def test_step_agrees_with_a_naive_one(features: int, share: float, bounds: tuple
             strict=True,
         )
     ]
-    answer = ball.step(point.clone(), gradient.clone(), stride)
-    torch.testing.assert_close(answer, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+    result = ball.step(point.clone(), gradient.clone(), stride)
+    torch.testing.assert_close(result, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 @each_bounds
 def test_one_long_step_from_the_centre_is_optimal(bounds: tuple[float, float]) -> None:
     ball, _, gradient = problem(20, 10, bounds)
-    answer = ball.step(ball.x.clone(), gradient, ball.radius)
-    gained = ((answer - ball.x) * gradient).sum(dim=1)
+    result = ball.step(ball.x.clone(), gradient, ball.radius)
+    gained = ((result - ball.x) * gradient).sum(dim=1)
     for i in range(20):
         up_and_down = torch.cat([gradient[i], -gradient[i]]).numpy()
         room = torch.cat([bounds[1] - ball.x[i], ball.x[i] - bounds[0]])
@@ -115,7 +115,7 @@ def test_unit_vectors_have_length_one(scale: float, order: float) -> None:
 @pytest.mark.parametrize("bounds", [(-2.117904, 2.64), (0.1, 0.9)])
 def test_step_to_bounds_that_float32_rounds_stays_within_them(bounds: tuple[float, float]) -> None:
     x = (bounds[0] + (bounds[1] - bounds[0]) * torch.rand(20, 300)).clamp(*bounds)
-    answer = L1Ball(x, torch.full((20,), 1e4), bounds).step(x, torch.randn(20, 300), torch.full((20,), 1e4))
-    assert torch.equal(answer, answer.clamp(*bounds))
-    assert torch.equal(answer.amin(), x.new_tensor(bounds[0]))
-    assert torch.equal(answer.amax(), x.new_tensor(bounds[1]))
+    result = L1Ball(x, torch.full((20,), 1e4), bounds).step(x, torch.randn(20, 300), torch.full((20,), 1e4))
+    assert torch.equal(result, result.clamp(*bounds))
+    assert torch.equal(result.amin(), x.new_tensor(bounds[0]))
+    assert torch.equal(result.amax(), x.new_tensor(bounds[1]))

@@ -77,6 +77,7 @@ def vit_adapters(
         raise ValueError(f"`model` should be a transformer whose blocks have an `mlp`. Found {model!r}.")
     for block in blocks:
         block.mlp = nn.Sequential(block.mlp, Bottleneck(block.mlp.fc1.in_features, reduction))
+    _unfuse(network)
     return Prepared(ToImageNetInput(bounds), network)
 
 
@@ -95,6 +96,13 @@ def swin_adapters(
     `swin_small_patch4_window7_224`, `swin_base_…` and `swin_large_…`, to be named with `model`.
     """
     return vit_adapters(shape, outputs, bounds, model, weights, reduction, **options)
+
+
+def _unfuse(network: nn.Module) -> None:
+    """Attention as plain products: fused, it has no second derivative, which the alignment penalty needs."""
+    layers: list[Any] = [part for part in network.modules() if hasattr(part, "fused_attn")]
+    for layer in layers:
+        layer.fused_attn = False
 
 
 def _made(model: str, weights: str | None, outputs: int, **options: Any) -> Any:

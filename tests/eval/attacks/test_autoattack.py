@@ -68,7 +68,7 @@ def test_fools_just_above_the_radius_of_a_linear_classifier(
 def test_every_part_fools_by_itself(part: str, norm: Norm, classes: int) -> None:
     classifier, x, y, radii = linear_problem(classes, norm)
     strength = (8 if part == "square" else 3) * float(radii.max())
-    answer = auto_attack(
+    result = auto_attack(
         classifier,
         x,
         y,
@@ -80,13 +80,13 @@ def test_every_part_fools_by_itself(part: str, norm: Norm, classes: int) -> None
         bounds=UNBOUNDED,
         generator=seeded(),
     )
-    assert (classifier(answer).argmax(dim=1) != y).all()
-    assert_within(answer, x, torch.full((len(x),), strength), ORDER[norm], UNBOUNDED)
+    assert (classifier(result).argmax(dim=1) != y).all()
+    assert_within(result, x, torch.full((len(x),), strength), ORDER[norm], UNBOUNDED)
 
 
 @pytest.mark.parametrize("part", ["apgd-ce", "apgd-dlr", "apgd-t", "fab-t", "square"])
 @pytest.mark.parametrize(("norm", "strength"), [("Linf", 0.04), ("L2", 0.25), ("L1", 1.5)])
-def test_answers_are_those_of_the_library(part: str, norm: Norm, strength: float) -> None:
+def test_results_are_those_of_the_library(part: str, norm: Norm, strength: float) -> None:
     from pyautoattack import AutoAttack
 
     classifier, x, y = tanh_problem(8)
@@ -106,7 +106,7 @@ def test_answers_are_those_of_the_library(part: str, norm: Norm, strength: float
     fooled = found != y
     assert 0 < fooled.sum() < len(y)
     assert torch.allclose(ours[fooled], reference[fooled], rtol=0, atol=1e-6)
-    if part != "fab-t":  # whose answers beyond ε they drop, and we bring back to ε
+    if part != "fab-t":  # whose points beyond ε they drop, and we bring back to ε
         assert torch.equal(ours[~fooled], x[~fooled])
 
 
@@ -115,8 +115,8 @@ def test_strengths_per_sample_are_each_their_own() -> None:
     factor = torch.where(torch.arange(10) % 2 == 0, 1.05, 0.95)
     options: dict[str, Any] = {"steps": 20, "bounds": (0.0, 1.0), "generator": seeded()}
     for parts in (["apgd-t"], ["fab-t"], ["fab"]):
-        answer = auto_attack(classifier, x, y, factor * radii, attacks=parts, **options)
-        assert torch.equal(classifier(answer).argmax(dim=1) != y, factor > 1)
+        result = auto_attack(classifier, x, y, factor * radii, attacks=parts, **options)
+        assert torch.equal(classifier(result).argmax(dim=1) != y, factor > 1)
 
 
 def test_two_classes_do_not_saturate() -> None:
@@ -126,8 +126,8 @@ def test_two_classes_do_not_saturate() -> None:
     options: dict[str, Any] = {"steps": 20, "bounds": UNBOUNDED, "generator": seeded()}
     assert torch.equal(auto_attack(steep, x, y, 1.05 * radii, attacks=["apgd-ce"], **options), x)
     for part in ("apgd-dlr", "apgd-t"):
-        answer = auto_attack(steep, x, y, 1.05 * radii, attacks=[part], **options)
-        assert (steep(answer).argmax(dim=1) != y).all()
+        result = auto_attack(steep, x, y, 1.05 * radii, attacks=[part], **options)
+        assert (steep(result).argmax(dim=1) != y).all()
 
 
 def test_spheres_are_vectors_without_bounds() -> None:
@@ -142,16 +142,16 @@ def test_spheres_are_vectors_without_bounds() -> None:
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("strength", [1e-4, 0.03, 5.0])
-def test_answers_keep_to_ball_and_bounds(norm: Norm, strength: float) -> None:
+def test_results_keep_to_ball_and_bounds(norm: Norm, strength: float) -> None:
     classifier, x, y = tanh_problem(count=6)
     fragile = nn.Sequential(classifier, nn.Linear(10, 3, bias=False))
     fragile[1].weight.data *= 1e-3
     x = 2 * x - 1
     y = fragile(x).topk(2, dim=1).indices[:, 0]
     scale = strength * {"Linf": 1.0, "L2": 5.0, "L1": 30.0}[norm]
-    answer = auto_attack(fragile, x, y, scale, norm=norm, steps=8, queries=8, generator=seeded())
-    assert_within(answer, x, torch.full((6,), scale), ORDER[norm], (-1.0, 1.0))
-    assert not torch.equal(answer, x) or strength < 1
+    result = auto_attack(fragile, x, y, scale, norm=norm, steps=8, queries=8, generator=seeded())
+    assert_within(result, x, torch.full((6,), scale), ORDER[norm], (-1.0, 1.0))
+    assert not torch.equal(result, x) or strength < 1
 
 
 def test_versions_take_the_passes_they_promise() -> None:
@@ -196,7 +196,7 @@ def test_leaves_no_trace(
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_same_generator_same_answer(norm: Norm) -> None:
+def test_same_generator_same_result(norm: Norm) -> None:
     classifier, x, y = tanh_problem(count=6)
     strength = {"Linf": 0.5, "L2": 4.0, "L1": 20.0}[norm]
     first, again, other = (
@@ -214,8 +214,8 @@ def test_random_classifier_is_attacked_on_average() -> None:
 
     classifier, x = Noisy(torch.randn(25)), 0.4 + 0.2 * torch.rand(6, 25)
     y = (x @ classifier.slope > 0).long()
-    answer = auto_attack(classifier, x, y, 0.3, version="rand", steps=5, bounds=(0.0, 1.0), generator=seeded())
-    assert (classifier(answer).argmax(dim=1) != y).all()
+    result = auto_attack(classifier, x, y, 0.3, version="rand", steps=5, bounds=(0.0, 1.0), generator=seeded())
+    assert (classifier(result).argmax(dim=1) != y).all()
 
 
 def test_what_is_wrong_already_or_has_no_strength_is_returned() -> None:
@@ -223,8 +223,8 @@ def test_what_is_wrong_already_or_has_no_strength_is_returned() -> None:
     y[:2] = (y[:2] + 1) % 3
     strength = 2 * radii
     strength[2] = 0
-    answer = auto_attack(classifier, x, y, strength, steps=10, queries=5, bounds=(0.0, 1.0))
-    assert torch.equal((answer != x).any(dim=1), torch.tensor([False] * 3 + [True] * 3))
+    result = auto_attack(classifier, x, y, strength, steps=10, queries=5, bounds=(0.0, 1.0))
+    assert torch.equal((result != x).any(dim=1), torch.tensor([False] * 3 + [True] * 3))
 
 
 def test_no_samples_are_no_work() -> None:
@@ -233,12 +233,12 @@ def test_no_samples_are_no_work() -> None:
 
 def test_double_precision_is_kept() -> None:
     classifier, x, y, radii = linear_problem(3, "L2")
-    answer = auto_attack(
+    result = auto_attack(
         classifier.double(), x.double(), y, 1.05 * radii.double(), norm="L2", attacks=["apgd-t"], bounds=(0.0, 1.0)
     )
-    assert answer.dtype == torch.float64
-    assert (classifier(answer).argmax(dim=1) != y).all()
-    assert_within(answer, x.double(), 1.05 * radii.double(), 2, (0.0, 1.0))
+    assert result.dtype == torch.float64
+    assert (classifier(result).argmax(dim=1) != y).all()
+    assert_within(result, x.double(), 1.05 * radii.double(), 2, (0.0, 1.0))
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def numpy_state() -> list[int]:
     return np.random.get_state()[1].tolist()  # noqa: NPY002
 
 
-def sizes(answer: Tensor, x: Tensor, norm: Norm) -> Tensor:
-    return torch.linalg.vector_norm((answer.double() - x.double()).flatten(1), ord=ORDER[norm], dim=1)
+def sizes(result: Tensor, x: Tensor, norm: Norm) -> Tensor:
+    return torch.linalg.vector_norm((result.double() - x.double()).flatten(1), ord=ORDER[norm], dim=1)
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), UNBOUNDED])
@@ -56,11 +56,11 @@ def test_reaches_the_radius_of_a_linear_classifier(
         classifier = nn.Sequential(_Shift(0.5), classifier)
         y = (score > 0).long()
     radii = score.abs().double() / torch.linalg.vector_norm(slope.double(), ord=DUAL[norm])
-    answer = attack(classifier, x, y, norm=norm, bounds=bounds, generator=torch.Generator().manual_seed(0))
-    assert (classifier(answer).argmax(dim=1) != y).all()
-    assert answer.min() >= bounds[0]
-    assert answer.max() <= bounds[1]
-    share = sizes(answer, x, norm) / radii
+    result = attack(classifier, x, y, norm=norm, bounds=bounds, generator=torch.Generator().manual_seed(0))
+    assert (classifier(result).argmax(dim=1) != y).all()
+    assert result.min() >= bounds[0]
+    assert result.max() <= bounds[1]
+    share = sizes(result, x, norm) / radii
     assert (share > 1 - 1e-5).all()
     assert share.median() < excess
 
@@ -80,28 +80,28 @@ def test_ten_classes_and_images(attack: Any, norm: Norm, excess: float) -> None:
     x = torch.rand(5, 1, 8, 8) * 2 - 1
     x[:, :, 0] = -1
     y = classifier(x).argmax(dim=1)
-    answer = attack(classifier, x, y, norm=norm)
-    assert (classifier(answer).argmax(dim=1) != y).all()
-    assert (sizes(answer, x, norm) > 0).all()
-    assert answer.abs().max() <= 1
+    result = attack(classifier, x, y, norm=norm)
+    assert (classifier(result).argmax(dim=1) != y).all()
+    assert (sizes(result, x, norm) > 0).all()
+    assert result.abs().max() <= 1
 
 
 def test_spheres_are_vectors_without_bounds() -> None:
     x = nn.functional.normalize(torch.randn(4, 500)) * torch.tensor([[1.0], [1.3], [1.0], [1.3]])
     y = torch.tensor([0, 1, 0, 1])
     for attack in (ddn, fmn):
-        answer = attack(Radial(), x, y, norm="L2", bounds=UNBOUNDED)
-        assert (Radial()(answer).argmax(dim=1) != y).all()
-        assert torch.allclose(sizes(answer, x, "L2"), torch.tensor(0.15, dtype=torch.float64), rtol=0.01)
+        result = attack(Radial(), x, y, norm="L2", bounds=UNBOUNDED)
+        assert (Radial()(result).argmax(dim=1) != y).all()
+        assert torch.allclose(sizes(result, x, "L2"), torch.tensor(0.15, dtype=torch.float64), rtol=0.01)
 
 
 @pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
 def test_fmn_goes_where_the_bounds_leave_room(norm: Norm) -> None:
     classifier = nn.Sequential(_Shift(torch.tensor([0.0, 0.85, 0.0])), Half(torch.tensor([4.0, -2.0, 1.0])))
     x = torch.tensor([[0.0, 1.0, 0.6]])  # the score is 0.3, and only the third coordinate can lower it
-    answer = fmn(classifier, x, torch.tensor([1]), norm=norm, bounds=(0.0, 1.0))
-    assert classifier(answer).argmax(dim=1) == 0
-    assert float(sizes(answer, x, norm)) == pytest.approx(0.3, rel=0.01)
+    result = fmn(classifier, x, torch.tensor([1]), norm=norm, bounds=(0.0, 1.0))
+    assert classifier(result).argmax(dim=1) == 0
+    assert float(sizes(result, x, norm)) == pytest.approx(0.3, rel=0.01)
 
 
 def test_what_cannot_be_fooled_is_returned() -> None:
@@ -120,8 +120,8 @@ def test_what_is_wrong_already_is_returned(attack: Any, norm: Norm, excess: floa
     classifier, x = Half(torch.randn(6)), 0.2 * torch.rand(6, 6) - 0.1
     y = classifier(x).argmax(dim=1)
     y[::2] = 1 - y[::2]
-    answer = attack(classifier, x, y, norm=norm)
-    assert torch.equal((answer == x).all(dim=1), torch.arange(6) % 2 == 0)
+    result = attack(classifier, x, y, norm=norm)
+    assert torch.equal((result == x).all(dim=1), torch.arange(6) % 2 == 0)
     assert torch.equal(attack(classifier, x[::2], y[::2], norm=norm), x[::2])
 
 
@@ -174,9 +174,9 @@ def test_double_precision_is_kept() -> None:
     y = classifier(x).argmax(dim=1)
     for case in KINDS:
         attack, norm, _ = case.values
-        answer = attack(classifier, x, y, norm=norm)
-        assert answer.dtype == torch.float64
-        assert (classifier(answer).argmax(dim=1) != y).all()
+        result = attack(classifier, x, y, norm=norm)
+        assert result.dtype == torch.float64
+        assert (classifier(result).argmax(dim=1) != y).all()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,6 @@ def test_key_depends_on_every_feature_and_its_place():
 
 
 def test_mixing_is_that_of_splitmix64():
-    """The generator's first answers from state 0, published with its reference program."""
+    """The generator's first numbers from state 0, published with its reference program."""
     states = torch.tensor([0, random_streams.GOLDEN])
     assert [int(v) & (2**64 - 1) for v in random_streams._mixed(states)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]

@@ -51,9 +51,9 @@ def digits() -> Problem:
     return classifier, x[known][:12], y[known][:12]
 
 
-def wrong(problem: Problem, answer: Tensor) -> Tensor:
+def wrong(problem: Problem, result: Tensor) -> Tensor:
     classifier, _, y = problem
-    return classifier(answer).argmax(dim=1) != y
+    return classifier(result).argmax(dim=1) != y
 
 
 def small_problem(count: int = 4, channels: int = 1) -> Problem:
@@ -190,8 +190,8 @@ def test_fools_and_minimises_at_least_as_well_as_scipy(digits, tau):
     values, fooled = scipy_alone((classifier, x, y), tau)
     objective = SpatialObjective(classifier, x, y, torch.full((6,), tau, dtype=DOUBLE))
     minima = objective.minimised(objective.at_rest(), iterations=40, tolerance=1e-6)
-    answer = spatial_attack(classifier, x, y, 1 / tau)
-    assert (classifier(answer).argmax(dim=1) != y).sum() >= fooled.sum()
+    result = spatial_attack(classifier, x, y, 1 / tau)
+    assert (classifier(result).argmax(dim=1) != y).sum() >= fooled.sum()
     assert (minima.goal | ~fooled).double().mean() >= 0.9
     assert minima.value.median() <= 1.02 * values.median()
 
@@ -208,7 +208,7 @@ def test_stronger_fools_more_and_zero_nothing(digits):
     assert shares[-1] == 1
 
 
-def test_answer_is_smoother_where_the_attack_is_weaker(digits):
+def test_result_is_smoother_where_the_attack_is_weaker(digits):
     classifier, x, y = digits
     rough = []
     for tau in (0.1, 1.0, 10.0):
@@ -218,7 +218,7 @@ def test_answer_is_smoother_where_the_attack_is_weaker(digits):
     assert rough[0] > rough[1] > rough[2]
 
 
-def test_no_answer_is_worse_than_not_moving(digits):
+def test_no_result_is_worse_than_not_moving(digits):
     classifier, x, y = digits
     objective = SpatialObjective(classifier, x, y, torch.linspace(0.5, 60, 12, dtype=DOUBLE))
     rest = objective.at_rest()
@@ -254,13 +254,13 @@ def test_misclassified_image_and_strength_zero_cost_one_pass(digits):
 
 
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), (0.0, 1.0), (0.25, 0.75)])
-def test_answer_lies_within_bounds(bounds):
+def test_result_lies_within_bounds(bounds):
     classifier = network().float()
     x = bounds[0] + (bounds[1] - bounds[0]) * torch.rand(6, 1, 8, 8).round()
-    answer = spatial_attack(classifier, x, classifier(x).argmax(dim=1), 100.0, bounds=bounds, iterations=10)
-    assert not torch.equal(answer, x)
-    assert answer.min() >= bounds[0]
-    assert answer.max() <= bounds[1]
+    result = spatial_attack(classifier, x, classifier(x).argmax(dim=1), 100.0, bounds=bounds, iterations=10)
+    assert not torch.equal(result, x)
+    assert result.min() >= bounds[0]
+    assert result.max() <= bounds[1]
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (2, 5, 9), (1, 2, 2)])
@@ -268,8 +268,8 @@ def test_answer_lies_within_bounds(bounds):
 def test_images_of_every_shape_are_taken(shape, count):
     classifier = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 3))
     x = 2 * torch.rand(count, *shape) - 1
-    answer = spatial_attack(classifier, x, torch.randint(3, (count,)), 2.0, iterations=3)
-    assert answer.shape == x.shape
+    result = spatial_attack(classifier, x, torch.randint(3, (count,)), 2.0, iterations=3)
+    assert result.shape == x.shape
 
 
 def test_constant_image_cannot_be_moved():
@@ -298,10 +298,10 @@ def test_no_trace_is_left_and_gradients_of_others_do_not_hinder(ambient):
     before = x.clone()
     expected = spatial_attack(classifier, x, y, 1.0, iterations=3)
     with unchanged(classifier), ambient():
-        answer = spatial_attack(classifier, x.clone(), y.clone(), 1.0, iterations=3)
-    assert torch.equal(answer, expected)
+        result = spatial_attack(classifier, x.clone(), y.clone(), 1.0, iterations=3)
+    assert torch.equal(result, expected)
     assert torch.equal(x, before)
-    assert not answer.requires_grad
+    assert not result.requires_grad
 
 
 @pytest.mark.usefixtures("as_in_production")
@@ -331,10 +331,10 @@ def test_wrong_argument_is_named(changed, message):
         spatial_attack(classifier, **arguments)
 
 
-def refused(answer: Callable[[Tensor], Tensor]) -> None:
+def refused(logits: Callable[[Tensor], Tensor]) -> None:
     class Broken(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return answer(x.flatten(1)[:, :3])
+            return logits(x.flatten(1)[:, :3])
 
     spatial_attack(Broken(), torch.rand(3, 1, 8, 8), torch.tensor([0, 1, 2]), 1.0)
 

@@ -1,4 +1,4 @@
-"""SPSA: its estimate is the gradient, it needs answers only, and it reaches the closed form on linear models."""
+"""SPSA: its estimate is the gradient, it needs logits only, and it reaches the closed form on linear models."""
 
 import math
 
@@ -16,7 +16,7 @@ UNBOUNDED = (-math.inf, math.inf)
 
 
 class Blackbox(nn.Module):
-    """Shows answers only, and remembers how many inputs it was shown at once, and how far they went."""
+    """Shows logits only, and remembers how many inputs it was shown at once, and how far they went."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
@@ -92,9 +92,9 @@ def test_success_begins_at_the_closed_form_radius(factor, succeeds):
     radius = known_radii(classifier, x, y, "Linf")
     right = radius > 0
     x, y, strength = x[right], y[right], (factor * radius[right]).float()
-    answer = spsa(Blackbox(classifier), x, y, strength, bounds=UNBOUNDED)
-    assert ((classifier(answer).argmax(dim=1) != y) == succeeds).all()
-    assert_within(answer, x, strength, math.inf, UNBOUNDED)
+    result = spsa(Blackbox(classifier), x, y, strength, bounds=UNBOUNDED)
+    assert ((classifier(result).argmax(dim=1) != y) == succeeds).all()
+    assert_within(result, x, strength, math.inf, UNBOUNDED)
 
 
 def curved(features: int, classes: int = 3) -> nn.Module:
@@ -114,12 +114,12 @@ def test_curved_classifier_is_fooled_nearly_as_often_as_by_its_gradient():
 @pytest.mark.parametrize("shape", [(6,), (2, 3), (1, 2, 3)])
 @pytest.mark.parametrize("size", [0, 1, 3, 8])
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), UNBOUNDED])
-def test_answer_lies_within_ball_and_bounds(shape, size, bounds):
+def test_result_lies_within_ball_and_bounds(shape, size, bounds):
     x, y, strength = torch.rand(size, *shape), torch.randint(3, (size,)), torch.linspace(0.01, 0.5, size)
-    answer = spsa(curved(6), x, y, strength, steps=5, samples=4, bounds=bounds)
-    assert answer.shape == x.shape
+    result = spsa(curved(6), x, y, strength, steps=5, samples=4, bounds=bounds)
+    assert result.shape == x.shape
     if size:
-        assert_within(answer, x, strength, math.inf, bounds)
+        assert_within(result, x, strength, math.inf, bounds)
 
 
 def test_fooled_samples_leave(linear):
@@ -127,8 +127,8 @@ def test_fooled_samples_leave(linear):
     y = classifier(x).argmax(dim=1)
     y[:3] = 1 - y[:3]
     box = Blackbox(classifier)
-    answer = spsa(box, x, y, 1e-6, steps=4, samples=2, batch_size=1000)
-    assert torch.equal(answer[:3], x[:3])
+    result = spsa(box, x, y, 1e-6, steps=4, samples=2, batch_size=1000)
+    assert torch.equal(result[:3], x[:3])
     assert box.shown == [8, 20, 5, 20, 5, 20, 5, 20]
 
 
@@ -138,9 +138,9 @@ def test_those_that_stay_keep_their_own_averages_when_others_leave():
         torch.tensor([[0.01] * 4, [-1.0] * 4]),
         torch.tensor([1, 0]),
     )  # the first goes down and leaves, the other up
-    answer = spsa(classifier, x, y, 0.5, steps=5, samples=256, step_size=0.01, bounds=UNBOUNDED)
-    assert classifier(answer).argmax(dim=1).tolist() == [0, 0]
-    torch.testing.assert_close(answer[1], torch.full((4,), -0.95), rtol=0, atol=0.002)
+    result = spsa(classifier, x, y, 0.5, steps=5, samples=256, step_size=0.01, bounds=UNBOUNDED)
+    assert classifier(result).argmax(dim=1).tolist() == [0, 0]
+    torch.testing.assert_close(result[1], torch.full((4,), -0.95), rtol=0, atol=0.002)
 
 
 def test_step_size_is_how_far_the_first_step_goes(linear):
@@ -168,8 +168,8 @@ def test_steps_are_those_of_adam(linear):
     y, generator = classifier(x).argmax(dim=1), torch.Generator().manual_seed(0)
     gradients = [estimated_gradient(classifier, x, y, 3, 0.01, 1000, UNBOUNDED, generator) for _ in range(5)]
     options = {"steps": 5, "samples": 3, "step_size": 1e-6, "bounds": UNBOUNDED}
-    answer = spsa(classifier, x, y, 1.0, generator=torch.Generator().manual_seed(0), **options)
-    torch.testing.assert_close(answer - x, naive_adam(gradients, 1e-6), rtol=1e-3, atol=1e-12)
+    result = spsa(classifier, x, y, 1.0, generator=torch.Generator().manual_seed(0), **options)
+    torch.testing.assert_close(result - x, naive_adam(gradients, 1e-6), rtol=1e-3, atol=1e-12)
 
 
 def test_classifier_and_global_random_state_are_left_as_found():
@@ -179,7 +179,7 @@ def test_classifier_and_global_random_state_are_left_as_found():
         spsa(classifier, x, y, 0.1, steps=2, samples=4)
 
 
-def test_seeded_generator_makes_the_answer_reproducible(linear):
+def test_seeded_generator_makes_the_result_reproducible(linear):
     classifier, x = linear(6, 2), torch.rand(5, 6)
     y = classifier(x).argmax(dim=1)
     options = {"steps": 2, "samples": 1, "step_size": 0.001}
@@ -220,3 +220,13 @@ def test_logits_that_are_not_finite_are_refused():
 
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
         spsa(Broken(), torch.zeros(3, 6), torch.tensor([0, 1, 2]), 0.1)
+
+
+def test_logits_that_turn_nan_on_the_way_are_refused():
+    class Cliff(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            score = x.sum(dim=1)
+            return torch.stack([torch.where(score == 0, 1.0, torch.nan), 0 * score], dim=1)
+
+    with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
+        spsa(Cliff(), torch.zeros(3, 5), torch.zeros(3, dtype=torch.int64), 0.1, steps=2, samples=2)

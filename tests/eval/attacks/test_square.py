@@ -14,6 +14,7 @@ from eval.robustness.radii import critical_radii
 from tests.properties import assert_within, unchanged
 from training import build_network
 from training.attacks import attack_loss
+from training.balls import L2Ball, LinfBall
 from training.data import Digits
 
 UNBOUNDED = (-math.inf, math.inf)
@@ -75,8 +76,8 @@ def test_corner_of_the_box_is_reached_on_a_linear_model(shape):
     y, slope = torch.ones(2, dtype=torch.int64), classifier.slope.detach().double()
     lowest = x.double().flatten(1) @ slope.flatten() - 0.1 * slope.abs().sum()
     assert (lowest > 0).all()
-    answer = square_attack(classifier, x, y, 0.1, queries=2500, generator=seeded())
-    torch.testing.assert_close(classifier(answer)[:, 1].detach(), lowest, rtol=1e-6, atol=0)
+    result = square_attack(classifier, x, y, 0.1, queries=2500, generator=seeded())
+    torch.testing.assert_close(classifier(result)[:, 1].detach(), lowest, rtol=1e-6, atol=0)
 
 
 def test_critical_radii_of_a_linear_model_are_approached_from_above():
@@ -94,9 +95,9 @@ def test_l2_shift_turns_towards_the_gradient_of_a_linear_model():
     classifier, x, y = Exact(torch.randn(1, 10, 10)), torch.rand(4, 1, 10, 10), torch.ones(4, dtype=torch.int64)
     classifier.slope.data *= 50
     x += 1e3 * classifier.slope.detach().sign()
-    answer = square_attack(classifier, x, y, 1.0, norm="L2", queries=800, bounds=UNBOUNDED, generator=seeded())
+    result = square_attack(classifier, x, y, 1.0, norm="L2", queries=800, bounds=UNBOUNDED, generator=seeded())
     slope = classifier.slope.detach().double()
-    gained = ((x.double() - answer.double()) * slope).sum(dim=(1, 2, 3)) / slope.norm()
+    gained = ((x.double() - result.double()) * slope).sum(dim=(1, 2, 3)) / slope.norm()
     assert (gained > 0.6).all()
     assert (gained <= 1).all()
 
@@ -109,10 +110,10 @@ def test_everything_is_fooled_far_above_the_largest_radius(norm):
         classifier.slope.detach().double(), ord=1 if norm == "Linf" else 2
     )
     strength = float(5 * known.max())
-    answer, queries = square_search(
+    result, queries = square_search(
         classifier, x, y, strength, norm=norm, queries=1000, bounds=UNBOUNDED, generator=seeded()
     )
-    assert correct(classifier, answer, y) == 0
+    assert correct(classifier, result, y) == 0
     assert (queries < 1000).all()
 
 
@@ -148,14 +149,14 @@ def test_seed_decides(norm):
 @both_norms
 @pytest.mark.parametrize("epsilon", [1e-12, 1e-6, 1e-3, 0.5, 1e3, 1e12])
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), UNBOUNDED])
-def test_answer_lies_within_ball_and_bounds(norm, epsilon, bounds):
+def test_result_lies_within_ball_and_bounds(norm, epsilon, bounds):
     x = torch.rand(9, 2, 5, 4) * 2 - 1
     x[0, 0] = 1
     radius = epsilon * torch.linspace(0.2, 2, 9)
     for y in torch.arange(3):
-        answer = square_attack(curved(40), x, y.expand(9), radius, norm=norm, queries=20, bounds=bounds)
-        assert answer.isfinite().all()
-        assert_within(answer, x, radius, ORDER[norm], bounds)
+        result = square_attack(curved(40), x, y.expand(9), radius, norm=norm, queries=20, bounds=bounds)
+        assert result.isfinite().all()
+        assert_within(result, x, radius, ORDER[norm], bounds)
 
 
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), UNBOUNDED])
@@ -221,14 +222,14 @@ def test_squares_have_as_many_features_as_the_share_says():
 def test_margin_never_falls_and_more_queries_never_harm(norm):
     classifier, x = curved(36), torch.rand(10, 1, 6, 6)
     y = classifier(x).argmax(dim=1)
-    clean, answers = margins(classifier, x, y), {}
+    clean, results = margins(classifier, x, y), {}
     for queries in (2, 20, 200):
-        answers[queries] = margins(
+        results[queries] = margins(
             classifier, square_attack(classifier, x, y, 0.05, norm=norm, queries=queries, generator=seeded()), y
         )
-        assert (answers[queries] >= clean).all()
-    assert (answers[200] > answers[20]).float().mean() > 0.8
-    assert (answers[20] > answers[2]).float().mean() > 0.8
+        assert (results[queries] >= clean).all()
+    assert (results[200] > results[20]).float().mean() > 0.8
+    assert (results[20] > results[2]).float().mean() > 0.8
 
 
 @both_norms
@@ -255,16 +256,16 @@ def test_fooled_samples_leave():
     assert queries.sum() <= counted.forward_passes <= 1.2 * queries.sum() + 2 * 64
 
 
-def test_misclassified_input_is_answered_as_it_is():
+def test_misclassified_input_is_returned_as_it_is():
     classifier, x = curved(6), torch.rand(5, 6)
     y = (classifier(x).argmax(dim=1) + 1) % 3
-    answer, queries = square_search(classifier, x, y, 0.0, queries=50)
-    assert torch.equal(answer, x)
+    result, queries = square_search(classifier, x, y, 0.0, queries=50)
+    assert torch.equal(result, x)
     assert (queries == 1).all()
 
 
 @both_norms
-def test_epsilon_zero_answers_the_input(norm):
+def test_epsilon_zero_returns_the_input(norm):
     x = torch.rand(5, 1, 4, 4)
     y = torch.randint(3, (5,))
     assert torch.equal(square_attack(curved(16), x, y, 0.0, norm=norm, queries=20), x)
@@ -275,18 +276,18 @@ def test_epsilon_zero_answers_the_input(norm):
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_inputs_of_any_shape_are_attacked(norm, shape, size):
     x, y = torch.rand(size, *shape), torch.randint(3, (size,))
-    answer, queries = square_search(curved(math.prod(shape)), x, y, 0.1, norm=norm, queries=30)
-    assert answer.shape == x.shape
+    result, queries = square_search(curved(math.prod(shape)), x, y, 0.1, norm=norm, queries=30)
+    assert result.shape == x.shape
     assert queries.shape == (size,)
     if size:
-        assert_within(answer, x, torch.full((size,), 0.1), ORDER[norm], (-1, 1))
+        assert_within(result, x, torch.full((size,), 0.1), ORDER[norm], (-1, 1))
 
 
 @both_norms
 def test_whole_image_is_within_reach(norm):
     """Windows begin in every row and column, the last ones included, with every size."""
     for window in ((1, 1), (3, 3), (4, 6)):
-        squares = square._LinfSquares(square.LinfBall(torch.zeros(1, 1, 5, 7), torch.ones(1), (-1.0, 1.0)))
+        squares = square._LinfSquares(LinfBall(torch.zeros(1, 1, 5, 7), torch.ones(1), (-1.0, 1.0)))
         share = torch.stack(
             torch.meshgrid(torch.linspace(0, 1 - 2**-53, 50), torch.linspace(0, 1 - 2**-53, 50), indexing="ij"), -1
         )
@@ -346,7 +347,7 @@ def test_bump_follows_equation_2():
 def test_l2_mass_moves_as_in_algorithm_3():
     """One move against the paper's algorithm written out for one channel of one sample after the other."""
     x, radius = torch.rand(3, 2, 9, 9, dtype=torch.float64), torch.full((3,), 2.0, dtype=torch.float64)
-    heaps = square._L2Squares(square.L2Ball(x, radius, UNBOUNDED))
+    heaps = square._L2Squares(L2Ball(x, radius, UNBOUNDED))
     keys = torch.arange(3)
     heaps.start(keys)
     heaps.state *= torch.tensor([0.5, 0.9, 1.0])[:, None, None]
@@ -391,8 +392,8 @@ def test_as_strong_as_the_authors_program(norm, quiet_trainer):
             lambda z: classifier(2 * z - 1), norm=norm, n_queries=199, eps=epsilon / 2, seed=0
         )
         with torch.random.fork_rng():
-            answer = theirs.perturb((x + 1) / 2, y) * 2 - 1
-        found, expected = correct(classifier, ours, y), correct(classifier, answer, y)
+            result = theirs.perturb((x + 1) / 2, y) * 2 - 1
+        found, expected = correct(classifier, ours, y), correct(classifier, result, y)
         assert 0.02 < expected < correct(classifier, x, y) - 0.05
         assert found <= expected + 0.04
         assert found >= expected - 0.15
@@ -406,9 +407,9 @@ def test_attack_leaves_no_trace_and_asks_for_no_gradient(norm, inference):
     x, y = torch.rand(5, 1, 3, 4).requires_grad_(), torch.arange(5) % 3
     before = x.detach().clone()
     with unchanged(classifier), torch.inference_mode(inference):
-        answer = square_attack(classifier, x, y, 0.1, norm=norm, queries=20)
+        result = square_attack(classifier, x, y, 0.1, norm=norm, queries=20)
     assert torch.equal(x, before)
-    assert not answer.requires_grad
+    assert not result.requires_grad
 
 
 def test_radii_of_unbounded_vectors():
@@ -426,7 +427,7 @@ def test_radii_of_unbounded_vectors():
     ("options", "message"),
     [
         ({"norm": "L1"}, "`norm` should be one of Linf, L2. Found 'L1'"),
-        ({"queries": 1}, "`queries` should be at least 2, for x and for the start. Found 1"),
+        ({"queries": 1}, "`queries` should be at least 2. Found 1"),
         ({"p": 0.0}, r"`p` should lie in \(0, 1\]. Found 0.0"),
         ({"p": 1.5}, r"`p` should lie in \(0, 1\]. Found 1.5"),
         ({"strength": -0.1}, "`strength` should be at least 0. Found -0.1"),
@@ -447,17 +448,17 @@ def test_bad_logits_are_refused():
     x, y = torch.rand(4, 6), torch.zeros(4, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
         square_attack(lambda_of(lambda x: torch.full((len(x), 2), torch.nan)), x, y, 0.1)
-    with pytest.raises(ValueError, match="`classifier` should answer logits"):
+    with pytest.raises(ValueError, match="`classifier` should return logits"):
         square_attack(lambda_of(lambda x: x[:, :1]), x, y, 0.1)
 
 
 def test_nan_on_the_way_counts_as_no_success():
-    def answer(x: Tensor) -> Tensor:
+    def logits(x: Tensor) -> Tensor:
         broken = (x - 0.5).abs().amax(dim=1, keepdim=True) > 0
         return torch.where(broken, torch.nan, torch.tensor([[1.0, 0.0]]))
 
     x = torch.full((3, 6), 0.5)
-    result = square_search(lambda_of(answer), x, torch.zeros(3, dtype=torch.int64), 0.1, queries=30)
+    result = square_search(lambda_of(logits), x, torch.zeros(3, dtype=torch.int64), 0.1, queries=30)
     assert torch.equal(result.adversarial, x)
     assert (result.queries == 30).all()
 
