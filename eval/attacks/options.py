@@ -28,6 +28,8 @@ def check_bound(attack: Callable[..., Tensor], **passed: Any) -> None:
         >>> from training import pgd
         >>> check_bound(partial(pgd, steps=5, norm="L2"), norm="L2", bounds=(0, 1))
     """
+    if positional := getattr(attack, "args", ()):
+        raise ValueError(f"`attack` should be bound to options by name only. Found {len(positional)} without a name.")
     for name, value in bound_to(attack).items():
         if name in PASSED and (name not in passed or value != passed[name]):
             beside = f" beside {passed[name]!r}" if name in passed else ""

@@ -1,24 +1,19 @@
 """Attacks propose, and a judge decides: on copies that no attack saw, with a classifier that none has changed."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from alignment.contracts import check_counts
+from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.passes import CountPasses
 from eval.robustness.samples import gathered
 from eval.robustness.tampering import Watch, states
 from training.attacks import Norm
-
-Attack = Callable[..., Tensor]
-"""`(classifier, x, y, strength, *, norm, bounds, generator) → x_adv`; strength is one number per sample."""
-
-MinimumNormAttack = Callable[..., Tensor]
-"""`(classifier, x, y, *, norm, bounds, generator) → x_adv`: as near to x as the attack can come."""
 
 
 class Judged(NamedTuple):
@@ -51,7 +46,7 @@ class Judge:
         bounds: tuple[float, float],
         batch_size: int,
     ) -> None:
-        check_count(batch_size, "batch_size")
+        check_counts(1, batch_size=batch_size)
         self.norm, self.bounds, self.batch_size, self.rejected = norm, bounds, batch_size, 0
         self.classifier = CountPasses(classifier)
         found = states(self.classifier)
@@ -71,7 +66,11 @@ class Judge:
         return self.samples.x[part].to(self.device), self.samples.y[part].to(self.device)
 
     def judged(
-        self, attack: Attack, part: Int[Tensor, " K"], strength: Tensor | None, generator: torch.Generator
+        self,
+        attack: Attack | MinimumNormAttack,
+        part: Int[Tensor, " K"],
+        strength: Tensor | None,
+        generator: torch.Generator,
     ) -> Judged:
         """What an attack makes of a batch of samples, at a strength per sample, or without one."""
         given = () if strength is None else (strength.to(self.device, self.samples.x.dtype, copy=True),)
@@ -90,36 +89,3 @@ class Judge:
         )
         self.rejected += int(rejected.sum())
         return Judged(fooled.cpu(), size.cpu(), adversarial)
-
-
-def check_count(value: int, name: str) -> None:
-    """Refuse what is no number of things."""
-    if not isinstance(value, int):
-        raise ValueError(f"`{name}` should be a whole number. Found {value!r}.")
-    if value < 1:
-        raise ValueError(f"`{name}` should be at least 1. Found {value}.")
-
-
-def check_unbound(attack: Attack, **given: Any) -> None:
-    """Refuse an attack to which `functools.partial` has bound what the search passes on to it.
-
-    Args:
-        attack: perhaps a partial.
-        given: what the search was told; an attack may be bound to the same.
-
-    Raises:
-        ValueError: if the attack is bound to something else, to a strength, a generator, or arguments without a name.
-    """
-    if not isinstance(attack, partial):
-        return
-    if attack.args:
-        raise ValueError(
-            f"`attack` should be bound to options by name only. Found {len(attack.args)} without a name."
-        )
-    for name in ("strength", "epsilon", "generator", "norm", "bounds"):
-        if name in attack.keywords and (name not in given or attack.keywords[name] != given[name]):
-            beside = f" beside {name}={given[name]!r}" if name in given else ""
-            raise ValueError(
-                f"`attack` should not be bound to `{name}`, which the search passes on. "
-                f"Found {name}={attack.keywords[name]!r}{beside}."
-            )

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice
+from alignment.contracts import check_choice, check_counts
+from eval.attacks.options import check_bound
+from eval.attacks.protocols import Attack
 from eval.attacks.square import square_attack
 from eval.robustness.first_order import has_gradient
 from eval.robustness.guided import guided_pgd
-from eval.robustness.judge import Attack, Judge, check_count, check_unbound
+from eval.robustness.judge import Judge
 from eval.robustness.radii import Radii, critical_radii
 from eval.robustness.signs import (
     Sign,
@@ -95,8 +97,8 @@ def masking_signs(
             correctly, labels are out of range, inputs are NaN or outside the bounds, or logits are not finite.
     """
     check_choice(norm, get_args(Norm), "norm")
-    check_count(steps, "steps")
-    check_unbound(black_box, norm=norm, bounds=bounds)
+    check_counts(1, steps=steps)
+    check_bound(black_box, norm=norm, bounds=bounds)
     if not 0 < epsilon < math.inf:
         raise ValueError(f"`epsilon` should be above 0 and finite. Found {epsilon}.")
     with torch.inference_mode(False):
@@ -167,9 +169,8 @@ def masking_verdict(
         ValueError: as `critical_radii` and `masking_signs`, but not where no sample is classified correctly.
     """
     check_choice(norm, get_args(Norm), "norm")
-    check_count(steps, "steps")
-    check_count(batch_size, "batch_size")
-    check_unbound(black_box, norm=norm, bounds=bounds)
+    check_counts(1, steps=steps, batch_size=batch_size)
+    check_bound(black_box, norm=norm, bounds=bounds)
     few = list(_first(batches, limit))
     options: dict[str, Any] = {"bounds": bounds, "norm": norm, "batch_size": batch_size, "seed": seed}
     radii = _radii(classifier, few, steps, black_box, options)

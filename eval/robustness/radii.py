@@ -15,8 +15,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice
-from eval.robustness.judge import Attack, Judge, MinimumNormAttack, check_count, check_unbound
+from alignment.contracts import check_choice, check_counts
+from eval.attacks.options import check_bound
+from eval.attacks.protocols import Attack, MinimumNormAttack
+from eval.robustness.judge import Judge
 from eval.robustness.median import median, median_interval
 from eval.robustness.samples import largest_strength
 from eval.robustness.search import Search
@@ -143,9 +145,9 @@ def critical_radii(
     """
     check_choice(norm, (*get_args(Norm), None), "norm")
     check_choice(only, ("all", "median"), "only")
-    check_count(pilot, "pilot")
+    check_counts(1, pilot=pilot)
     _check_resolutions(resolution, curve_resolution, guess)
-    check_unbound(attack, norm=norm, bounds=bounds)
+    check_bound(attack, norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)
@@ -191,7 +193,7 @@ def minimal_radii(
             norm, options bound to the attack contradict the search, or the attack wrote to the classifier's weights.
     """
     check_choice(norm, get_args(Norm), "norm")
-    check_unbound(attack, norm=norm, bounds=bounds)
+    check_bound(attack, norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)

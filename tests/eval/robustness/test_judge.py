@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import alignment.contracts
 from eval.robustness.masking import masking_signs, masking_verdict
 from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, minimal_radii
@@ -51,7 +50,6 @@ def refusal(call: Callable[[], object]) -> str:
 
 SEARCHES = pytest.mark.parametrize("search", [of_radii, of_minimal_radii, of_signs, of_verdict])
 X, Y = torch.zeros(4, 3), torch.tensor([0, 1, 0, 1])
-LATER = pytest.mark.skipif(not hasattr(alignment.contracts, "check_floating"), reason="waits for the contracts")
 BAD = {
     "class that is not there": ({"y": Y + 1}, "`y` should lie in [0, 2). Found values from 1 to 2."),
     "negative class": ({"y": Y - 1}, "`y` should lie in [0, 2). Found values from -1 to 0."),
@@ -70,7 +68,7 @@ TYPES = {
 
 
 @pytest.mark.usefixtures("as_in_production")
-@pytest.mark.parametrize("bad", [*BAD, *(pytest.param(bad, marks=LATER) for bad in TYPES)])
+@pytest.mark.parametrize("bad", [*BAD, *TYPES])
 @SEARCHES
 def test_searches_refuse_in_the_words_of_pgd(search: Search, bad: str) -> None:
     arguments, message = (BAD | TYPES)[bad]
