@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -16,13 +17,14 @@ from alignment import alignment_penalty
 from alignment.contracts import check_choice
 from alignment.gradients import as_variable
 from generators import ResidualEstimator
-from generators.store import for_samples
+from generators.store import SelfFillingResidual, for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
 from training.combiners import Combiner
 from training.combining import check_combination, separate_gradients, with_gradient
 from training.conflict import Conflict, conflict
 from training.data import Batch, DataSet
-from training.estimator import check_residual, estimator_for, named_residual
+from training.data.dataset import named_residual
+from training.estimator import check_residual, estimator_for
 from training.networks import build_network
 from training.objectives import Losses, Objective, Plain, not_negative
 from training.seeds import derived_seed, generator_for
@@ -136,7 +138,9 @@ class Classifier(LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, DataSet):
             if self.alignment_weight > 0:
-                self.estimator = estimator_for(data, self.residual)
+                self.estimator = estimator_for(data, self.residual, self._residuals_file())
+                if isinstance(self.estimator, SelfFillingResidual):
+                    rank_zero_info(self.estimator.cost)
             else:
                 check_residual(data, self.residual)
         elif self.alignment_weight > 0:
@@ -144,6 +148,11 @@ class Classifier(LightningModule):
                 "`alignment_weight` above 0 needs residuals, and so a DataSet of training.data as the trainer's "
                 f"datamodule. Found {type(data).__name__}."
             )
+
+    def _residuals_file(self) -> Path | None:
+        """Where residuals that are searched for are kept: beside the checkpoints, for a run that is resumed."""
+        folder = getattr(self.trainer.checkpoint_callback, "dirpath", None)
+        return None if folder is None else Path(folder) / f"residuals-{self.global_rank}"
 
     def _check_combination(self, losses: Collection[str]) -> None:
         """Refuse a combiner that cannot work with losses of these names."""

@@ -388,6 +388,7 @@ def defaults(attack: Callable[..., Any]) -> dict[str, Any]:
     """The options of an attack that has them, with their values where nobody names others.
 
     Example:
+        >>> from training import pgd
         >>> defaults(partial(pgd, steps=20))["steps"], "generator" in defaults(pgd)
         (20, False)
     """

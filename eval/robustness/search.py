@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.robustness.first_order import first_order_radii
 from eval.robustness.guess import Guess
-from eval.robustness.judge import Attack, Judge
+from eval.robustness.judge import Judge
 from training.seeds import generator_for
 
 SMALLEST = 1e-6
@@ -25,7 +26,7 @@ class Search:
         seed: of the pilot and of the attack's randomness.
     """
 
-    def __init__(self, judge: Judge, attack: Attack, epsilon_max: float, seed: int) -> None:
+    def __init__(self, judge: Judge, attack: Attack | MinimumNormAttack, epsilon_max: float, seed: int) -> None:
         self.judge, self.attack, self.epsilon_max, self.seed = judge, attack, epsilon_max, seed
         self.generator = generator_for(seed, "attack", device=judge.device)
         self.lower = torch.zeros(len(judge.samples), dtype=torch.float64)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from eval.robustness.judge import Attack
+from eval.attacks.protocols import Attack
 from eval.robustness.samples import clean_logits
 from eval.robustness.suspect import LOSSES, Suspect
 

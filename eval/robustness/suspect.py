@@ -9,10 +9,11 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from alignment.gradients import as_variable, differentiable, evaluating, logits_of
+from eval.attacks.protocols import Attack
 from eval.attacks.verdict import predictions
 from eval.robustness.first_order import gradient_if_any
 from eval.robustness.guided import aimed_pgd, guided_pgd
-from eval.robustness.judge import Attack, Judge, Judged
+from eval.robustness.judge import Judge, Judged
 from eval.robustness.samples import largest_strength
 from training.attacks import Loss, Norm, attack_loss
 from training.seeds import generator_for

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from eval.records.results import Model
 from torch import nn
 
-from eval.records.measurements import Alignment, take
+from eval.records import Model, Sitting
+from eval.records.measurements import Alignment
 from generators import NearestExample, ResidualStore, StoredResidual
 from training import Classifier
 from training.data import DataSet, Digits, Squares
@@ -48,7 +48,7 @@ def test_training_with_a_store_equals_training_with_its_estimator(quiet_trainer,
 def test_measuring_with_a_store_equals_measuring_with_its_estimator(tmp_path: Path) -> None:
     data, network = Digits(), classifier("auto").network
     records = [
-        take(Alignment(residual), network, data, Model("digits", "any"), limit=50)[0]
+        Sitting.of(network, data, Model("digits", "any"), limit=50).take(Alignment(residual))[0]
         for residual in ("nearest-even", filled(tmp_path, data, "test"))
     ]
     assert records[1].value == pytest.approx(records[0].value, abs=1e-5)
@@ -57,7 +57,7 @@ def test_measuring_with_a_store_equals_measuring_with_its_estimator(tmp_path: Pa
 def test_store_of_another_split_is_refused(tmp_path: Path) -> None:
     data, network = Digits(), classifier("auto").network
     with pytest.raises(ValueError, match="train split"):
-        take(Alignment(filled(tmp_path, data, "train")), network, data, Model("digits", "any"), limit=50)
+        Sitting.of(network, data, Model("digits", "any"), limit=50).take(Alignment(filled(tmp_path, data, "train")))
 
 
 @no_worker_hint

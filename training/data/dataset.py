@@ -177,7 +177,7 @@ class DataSet(LightningDataModule):
             ValueError: for an unknown name, "exact" where Δx is not known, a file that belongs to other data, or
                 options that the estimator does not take.
         """
-        name, options = _named(name, options)
+        name, options = named_residual(name, options)
         if name.endswith((".ckpt", ".h5")):
             return load_estimator(name, data=self.name, shape=self.shape, num_classes=self.num_classes, **options)
         if name not in ("auto", "exact", *HALVES):
@@ -185,8 +185,6 @@ class DataSet(LightningDataModule):
                 f"`residual` should be one of auto, exact, {', '.join(HALVES)}, or the path of a .ckpt or .h5 file. "
                 f"Found {name!r}."
             )
-        if options:
-            raise ValueError(f"`options` should be left out for {name!r}. Found {', '.join(sorted(options))}.")
         if name == "auto":
             name = "nearest" if self.exact_residual is None else "exact"
         return self._exact() if name == "exact" else self._nearest(name)
@@ -250,16 +248,31 @@ class DataSet(LightningDataModule):
         )
 
 
-def _named(name: Any, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name and options of a residual estimator, whichever way they are written."""
+def named_residual(name: Any, options: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+    """Name and options of a residual estimator, whichever way they are written.
+
+    Args:
+        name: a name or path, or `{"residual": …, "options": {…}}`.
+        options: further ones.
+
+    Raises:
+        ValueError: for another form, or options of an estimator that is not read from a file and so takes none.
+
+    Example:
+        >>> named_residual({"residual": "cgan.ckpt", "options": {"method": "ours"}})
+        ('cgan.ckpt', {'method': 'ours'})
+    """
+    given = dict(options or {})
     if isinstance(name, Mapping):
-        unknown = sorted({*map(str, name)} - {"residual", "options"})
-        if unknown or "residual" not in name:
+        inner = name.get("options") or {}
+        if {*map(str, name)} - {"residual", "options"} or "residual" not in name or not isinstance(inner, Mapping):
             raise ValueError(f"`residual` should be a name, or hold `residual` and `options`. Found {dict(name)}.")
-        name, options = name["residual"], {**(name.get("options") or {}), **options}
+        name, given = name["residual"], {**inner, **given}
     if not isinstance(name, str):
         raise ValueError(f"`residual` should be a name or a path. Found {name!r}.")
-    return name, options
+    if given and name in ("auto", "exact", *HALVES):
+        raise ValueError(f"`options` should be left out for {name!r}. Found {', '.join(sorted(given))}.")
+    return name, given
 
 
 def _as_it_is(batch: Any) -> Any:

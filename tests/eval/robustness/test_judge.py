@@ -131,11 +131,11 @@ def test_batches_of_different_shapes_are_refused() -> None:
 @pytest.mark.parametrize(
     ("bound", "message"),
     [
-        ({"norm": "L2"}, "bound to `norm`, which the search passes on. Found norm='L2' beside norm='Linf'"),
-        ({"bounds": (0.0, 1.0)}, r"Found bounds=\(0.0, 1.0\) beside bounds=\(-1.0, 1.0\)"),
-        ({"strength": 0.1}, "Found strength=0.1"),
-        ({"epsilon": 0.1}, "Found epsilon=0.1"),
-        ({"generator": None}, "Found generator=None"),
+        ({"norm": "L2"}, "have `norm` bound to it, which the search passes itself. Found 'L2' beside 'Linf'"),
+        ({"bounds": (0.0, 1.0)}, r"Found \(0.0, 1.0\) beside \(-1.0, 1.0\)"),
+        ({"strength": 0.1}, "`strength` bound to it.* Found 0.1"),
+        ({"epsilon": 0.1}, "`epsilon` bound to it.* Found 0.1"),
+        ({"generator": None}, "`generator` bound to it.* Found None"),
     ],
 )
 @pytest.mark.parametrize("search", [of_signs, of_verdict])
