@@ -177,8 +177,11 @@ class AttackRadii:
         """Refuse what the attack cannot do on a data set, before it is asked to.
 
         Raises:
-            ValueError: for strengths above the largest that can be tried.
+            ValueError: for options, a norm, or data that the attack does not know, and strengths above the largest
+                that can be tried.
         """
+        options = {name: value for name, value in self.options.items() if value is not None}
+        self.entry.check(options, self.norm, data.shape, data.num_classes, data.bounds)
         if self.norm and all(map(math.isfinite, data.bounds)):
             largest = (data.bounds[1] - data.bounds[0]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
             for epsilon in self.epsilons:

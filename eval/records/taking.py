@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from eval.records.measurements import Measurement
+from eval.records.measurements import Measurement, logits_at
 from eval.records.provenance import provenance
 from eval.records.record import Record
 from eval.records.store import ModelFolder
@@ -81,6 +81,12 @@ class Sitting:
         described = network or {"network": type(classifier).__name__}
         subject = Subject(samples, described, digest(classifier), training or {})
         on_device = [Batch(*(part.to(device) for part in batch)) for batch in batches]
+        found = logits_at(classifier, on_device[0].x[:1]).shape[1]
+        if found != data.num_classes:
+            raise ValueError(
+                f"`classifier` should return one logit for each of the {data.num_classes} classes of {data.name}. "
+                f"Found {found}."
+            )
         return cls(classifier, data, on_device, model, subject)
 
     def take(self, measurement: Measurement) -> tuple[Record, pd.DataFrame]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from eval.fit import FitCLI, fit_from
 from eval.records.identity import digest
-from eval.records.measurements import Measurement, standard_measurements
+from eval.records.measurements import Measurement, check_wanted, standard_measurements
 from eval.records.provenance import revision
 from eval.records.quality import EstimatorQuality
 from eval.records.store import ModelFolder, Results, read_json, write_json
@@ -157,6 +157,8 @@ def run_cell(cell: ModelCell | EstimatorCell, folder: Path) -> Done:
 def _train_and_measure(cell: ModelCell, home: ModelFolder, folder: Path) -> list[str]:
     fit = _resolved(cell.fit, folder)
     cli = FitCLI(_configuration(fit, home.path))
+    for _, wanted in _wanted(cell, folder):
+        check_wanted(wanted, cli.datamodule)
     checkpoint = trained(cli, home.path)
     model = cell.fit.get("model", {})
     network = {"network": model.get("network", "small_cnn"), "options": model.get("network_options") or {}}

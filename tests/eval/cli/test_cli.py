@@ -227,6 +227,12 @@ def test_two_checkpoints_called_best_are_two_rows_and_nothing_is_measured_twice(
         (["--limit=0"], "`limit` should be at least 1. Found 0"),
         (["--epsilons=[3]"], r"`epsilons` should lie in \[0, 2\]"),
         (["--residual=nowhere"], "`residual` should be one of auto, exact"),
+        (["--attacks=[pgd,square]", "--attack-options", '{"square": {"querys": 9}}'], "Square .*queries"),
+        (
+            ["--attack-options", '{"pgd": {"restarts": 0}}'],
+            "PGD cannot run: `restarts` should be at least 1. Found 0",
+        ),
+        (["--attacks=[sqare]"], "`attacks` should be one of"),
     ],
 )
 def test_what_can_be_refused_is_refused_before_anything_is_measured(

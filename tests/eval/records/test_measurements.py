@@ -303,3 +303,13 @@ def test_one_measurement_that_fails_leaves_the_others(tmp_path: Path) -> None:
 def test_a_limit_below_one_is_refused(limit: int) -> None:
     with pytest.raises(ValueError, match=f"`limit` should be at least 1. Found {limit}"):
         Sitting.of(Radial(), Spheres(dimensions=3), MODEL, limit=limit)
+
+
+def test_a_classifier_of_another_number_of_classes_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"one logit for each of the 10 classes of digits\. Found 2"):
+        Sitting.of(Radial(), Digits(), MODEL)
+
+
+def test_an_attack_that_does_not_know_the_data_is_refused_before_anything_is_measured() -> None:
+    with pytest.raises(ValueError, match=r"STA cannot run: .*should be images"):
+        check_wanted(standard_measurements(["pgd", "sta"]), Spheres(dimensions=20))
