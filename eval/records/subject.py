@@ -137,10 +137,12 @@ def distinguished(names: Sequence[str]) -> list[str]:
     Example:
         >>> distinguished(["a/x/best.ckpt", "b/x/best.ckpt", "c/last.ckpt"])
         ['a/x/best', 'b/x/best', 'last']
+        >>> distinguished(["a/x.ckpt", "a/x.pt"])
+        ['x.ckpt', 'x.pt']
     """
-    parts = [
-        name.rpartition(".")[0].split("/") if "." in name.rpartition("/")[2] else name.split("/") for name in names
-    ]
+    bare = [name.rpartition(".")[0] if "." in name.rpartition("/")[2] else name for name in names]
+    whole = names if len(set(bare)) < len(set(names)) else bare
+    parts = [name.split("/") for name in whole]
     depths = [1] * len(parts)
     for _ in range(max((len(part) for part in parts), default=0)):
         shown = ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]

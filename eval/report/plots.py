@@ -43,9 +43,9 @@ def all_figures(records: Records) -> dict[str, Figure]:
         pictures = {name: arrays for name, arrays in drawn.items() if arrays is not None and arrays["x"].ndim == 4}
         if pictures:
             figures[f"residuals-{slug(data)}"] = residuals(data, pictures)
-    frame, quantities = sweep(records)
-    for data, part in frame.groupby("data", sort=False):
-        figure = correlation(str(data), part, quantities)
+    swept = sweep(records)
+    for data, part in swept.frame.groupby("data", sort=False):
+        figure = correlation(str(data), part, swept.quantities)
         if figure is not None:
             figures[f"correlation-{slug(str(data))}"] = figure
     return figures
