@@ -6,19 +6,23 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from inspect import signature
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from jsonargparse import auto_cli
+from jsonargparse import ArgumentParser, auto_cli
 from torch import nn
 from tqdm import tqdm
 
 from eval.cli.fill import residuals
 from eval.fit import fit_from
 from eval.records import EstimatorQuality, Model, Record, Results, Sitting, Taken, standard_measurements
+from eval.records.identity import plain
 from eval.records.measurements import check_wanted
+from eval.records.quality import load_judge
 from eval.report import Table, all_tables, write_report
 from eval.studies import load_study, run_study
 from generators import holds_estimator
@@ -103,17 +107,22 @@ def measure(
     with TemporaryDirectory() as nowhere:
         results = Results(out or nowhere)
         if holds_estimator(checkpoint):
+            _check_unused("a residual estimator", network=network, network_options=network_options, key=key)
+            _check_unused("a residual estimator", **_not_default(measurements))
             taken = Taken()
             estimators = {
                 recipe or checkpoint.stem: data.residual(str(checkpoint), **(residual_options or {})),
                 "nearest example": data.residual("nearest"),
             }
-            judging = None if judge is None else load_classifier(checkpoint=judge)
+            judging = None if judge is None else load_judge(judge, data)
             for name, estimator in estimators.items():
-                model = Model(data.name, name, seed=seed, groups=("estimators",))
+                rival = name == "nearest example"
+                file = {} if rival else {"checkpoint": str(checkpoint), "named": bool(recipe)}
+                model = Model(data.name, name, seed=seed, groups=("estimators",), **file)
                 quality = EstimatorQuality(estimator, data, model, judging, split, limit, device, seed)
                 taken.records += quality.measured(results.home(model, estimator.digest))
         else:
+            _check_unused("a classifier", judge=judge, residual_options=residual_options)
             wanted = standard_measurements(seed=seed, **measurements)
             classifier, described = _classifier(checkpoint, data, network, key, network_options or {})
             check_wanted(wanted, data)
@@ -142,6 +151,23 @@ def _classifier(
     same = network is None or found.get("network") == network
     described = found.get("options", {}) if same else {}
     return classifier, {"network": network or found["network"], "options": described | options}
+
+
+def _check_unused(what: str, **options: Any) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    for name, value in options.items():
+        if value:
+            raise ValueError(f"`--{name.replace('_', '-')}` should be left out where {what} is measured. Found {value}.")
+
+
+def _not_default(measurements: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody chose among the arguments of `standard_measurements`."""
+    usual = {name: p.default for name, p in signature(standard_measurements).parameters.items()}
+    return {name: value for name, value in measurements.items() if plain(value) != plain(usual[name])}
 
 
 def check_device(device: str) -> None:
@@ -217,6 +243,9 @@ def show(tables: Mapping[str, Table], folder: Path | None) -> None:
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `alphadx` command."""
     args = _spelled(sys.argv[1:] if args is None else args)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that has no ε must not end a measurement
+            stream.reconfigure(errors="replace")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
@@ -232,9 +261,26 @@ def main(args: list[str] | None = None) -> None:
                 "study": study,
                 "report": report,
             }
-            auto_cli(components, args=args, prog="alphadx", as_positional=True)
-    except (ValueError, OSError) as error:
-        sys.exit(f"alphadx: {error}")
+            auto_cli(components, args=args, prog="alphadx", as_positional=True, parser_class=OneSentence)
+    except KeyboardInterrupt:
+        sys.exit("alphadx: interrupted; the same command goes on where it stopped.")
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"alphadx: {_sentence(error)}")
+
+
+class OneSentence(ArgumentParser):
+    """A parser that refuses in one sentence, where jsonargparse prints its usage and a tree of types."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Refuse."""
+        lines = [line.strip(" -") for line in message.splitlines()]
+        told = " ".join(line for line in lines if line and not line.startswith(("usage:", "tip:")))
+        raise ValueError(f"{told.rstrip('.')}. See `{self.prog} --help`.") from ex
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, and what it is where torch or the system raised it."""
+    return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
 
 
 def _spelled(args: list[str]) -> list[str]:

@@ -63,8 +63,9 @@ def key_of(quantity: Quantity, subject: Subject) -> str:
 
 
 def written(record: Record) -> str:
-    """The record as JSON."""
-    return json.dumps({"key": record.key} | plain(asdict(record)), indent=1, ensure_ascii=False) + "\n"
+    """The record as JSON, with its key and a digest of everything in it."""
+    content = {"key": record.key} | plain(asdict(record))
+    return json.dumps(content | {"content": digest(content)}, indent=1, ensure_ascii=False) + "\n"
 
 
 def read(text: str, home: str) -> Record:
@@ -88,13 +89,32 @@ def read(text: str, home: str) -> Record:
         record = Record(**from_schema_1(content, home)) if schema == 1 else _from_json(content)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise ValueError(f"is damaged or no record ({error})") from error
-    if schema == SCHEMA and content.get("key") != record.key:
-        raise ValueError("does not belong to its own key: it was edited, or mixed with another")
+    if schema == SCHEMA:
+        _check_whole(content, record)
+    _check_types(record)
     return record
 
 
+def _check_whole(content: Mapping[str, Any], record: Record) -> None:
+    """Refuse a record in which anything was changed since it was written; the earliest have a digest of the key alone."""
+    rest = {key: value for key, value in content.items() if key != "content"}
+    if content.get("key") != record.key or content.get("content", digest(rest)) != digest(rest):
+        raise ValueError("does not belong to its own key: it was edited, or mixed with another")
+
+
+def _check_types(record: Record) -> None:
+    """Refuse what has the fields of a record, but not their types."""
+    counts = (record.samples, record.invalid, record.forward_passes, record.backward_passes)
+    mappings = (record.details, record.provenance, record.subject.training, record.subject.network)
+    texts = (record.model.data, record.model.recipe, record.quantity.kind, record.subject.samples.data)
+    for values, kind in ((counts, int), (mappings, Mapping), (texts, str), ((record.seconds,), int | float)):
+        wrong = [value for value in values if not isinstance(value, kind)]
+        if wrong:
+            raise ValueError(f"is damaged or no record (found {wrong[0]!r} where another type belongs)")
+
+
 def _from_json(content: dict[str, Any]) -> Record:
-    rest = {key: value for key, value in content.items() if key != "key"}
+    rest = {key: value for key, value in content.items() if key not in ("key", "content")}
     model, subject = dict(rest["model"]), dict(rest["subject"])
     samples = dict(subject["samples"])
     if samples["bounds"] is not None:
