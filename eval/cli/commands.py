@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from inspect import signature
 from io import TextIOWrapper
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NoReturn
 
 import torch
@@ -25,6 +25,7 @@ from eval.records.measurements import check_wanted
 from eval.records.quality import load_judge
 from eval.report import Table, all_tables, write_report
 from eval.studies import load_study, run_study
+from eval.studies.parsing import one_sentence
 from generators import holds_estimator
 from generators.checkpoints import read_checkpoint
 from training import load_classifier
@@ -104,6 +105,7 @@ def measure(
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint file.")
     check_device(device)
+    check_folder(out)
     with TemporaryDirectory() as nowhere:
         results = Results(out or nowhere)
         if holds_estimator(checkpoint):
@@ -146,6 +148,8 @@ def _classifier(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """A checkpoint's classifier, made for the data, and what its weights were loaded into."""
     fits: dict[str, Any] = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
+    if said := sorted(fits.keys() & options.keys()):
+        raise ValueError(f"`--network-options` should leave out {', '.join(said)}: the data set says it.")
     classifier = load_classifier(network, checkpoint=checkpoint, key=key, **fits, **options)
     found = description_of(read_checkpoint(checkpoint), checkpoint) or {}
     same = network is None or found.get("network") == network
@@ -183,6 +187,22 @@ def check_device(device: str) -> None:
         raise ValueError(f"`device` should be one that is there, such as cpu. Found {device!r} ({told}).") from error
 
 
+def check_folder(out: Path | None) -> None:
+    """Refuse a folder for results that cannot be written to, before anything is measured.
+
+    Raises:
+        ValueError: if it is a file.
+        OSError: if it cannot be made or written to.
+    """
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"`--out` should be a folder. Found the file {out}.")
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=out):
+        pass
+
+
 def _fail(failures: Sequence[str]) -> None:
     """Say what failed, and let the command end with it.
 
@@ -215,6 +235,7 @@ def study(
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(f"{name}_fast" if fast else name)
     folder = out or Path("runs") / plan.name
+    check_folder(folder)
     done = run_study(plan, folder, jobs=jobs)
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -273,14 +294,15 @@ class OneSentence(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Refuse."""
-        lines = [line.strip(" -") for line in message.splitlines()]
-        told = " ".join(line for line in lines if line and not line.startswith(("usage:", "tip:")))
-        raise ValueError(f"{told.rstrip('.')}. See `{self.prog} --help`.") from ex
+        raise ValueError(f"{one_sentence(message).rstrip('.')}. See `{self.prog} --help`.") from ex
 
 
 def _sentence(error: Exception) -> str:
-    """What an error says, and what it is where torch or the system raised it."""
-    return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
+    """What an error says, and what it is where torch raised it."""
+    told = str(error)
+    if "Does not validate against" in told:  # jsonargparse wraps what a data set says of its arguments
+        told = one_sentence(told)
+    return told if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {told}"
 
 
 def _spelled(args: list[str]) -> list[str]:

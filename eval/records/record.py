@@ -84,7 +84,7 @@ def read(text: str, home: str) -> Record:
     except (json.JSONDecodeError, TypeError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"is damaged or no record ({type(error).__name__})") from error
     if not isinstance(schema, int) or schema > SCHEMA:
-        raise ValueError(f"has schema {schema}, where this version of alphadx reads up to {SCHEMA}")
+        raise ValueError(f"has schema {schema!r}, where this version of alphadx reads up to {SCHEMA}")
     try:
         record = Record(**from_schema_1(content, home)) if schema == 1 else _from_json(content)
     except (TypeError, KeyError, ValueError, AttributeError) as error:

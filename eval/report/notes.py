@@ -113,11 +113,12 @@ def doubts(rows: Iterable[Row]) -> list[str]:
 def _incomplete(row: Row) -> list[str]:
     """What only some of a row's models have a number of."""
     counts = Counter(record.quantity for record in row.records)
-    return [
+    told = [
         f"{quantity.title} is of {count} of the {row.models} models."
         for quantity, count in counts.items()
         if count < row.models
     ]
+    return [*dict.fromkeys(told)]
 
 
 def _doubts(records: list[Record]) -> list[str]:

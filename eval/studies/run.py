@@ -30,8 +30,10 @@ from eval.records.store import ModelFolder, Results, read_json, write_json
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
 from eval.studies.logs import training_records
+from eval.studies.parsing import one_sentence
 from eval.studies.plan import FIRST, EstimatorCell, ModelCell, Study, laid_over, with_first
 from eval.studies.trained import best_checkpoint, is_trained, trained
+from generators.checkpoints import read_checkpoint
 from training import load_classifier
 from training.data import DataSet
 
@@ -143,8 +145,8 @@ def _configured(make: Callable[[dict], FitCLI], configuration: dict) -> FitCLI:
         try:
             return make(configuration)
         except SystemExit as error:
-            told = printed.getvalue().rpartition("error: ")[2]
-            raise ValueError(" ".join(told.split()) or f"ended with {error.code}") from error
+            told = one_sentence(printed.getvalue().rpartition("error: ")[2])
+            raise ValueError(told or f"ended with {error.code}") from error
 
 
 def train_first(name: str, folder: Path, fit: dict[str, Any]) -> Done:
@@ -261,14 +263,13 @@ def _first_best(folder: Path, name: str) -> Path:
 def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
     """A training with everything it writes kept under its home."""
     folder = (home / "training").resolve()
-    last = folder / "last.ckpt"
     logs = {"save_dir": str(folder), "name": "logs"}
     logger = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": logs}
     return laid_over(
         fit,
         {
             "checkpoint": {"dirpath": str(folder)},
-            "resume": str(last) if last.exists() else None,
+            "resume": _last(folder),
             "trainer": {
                 "default_root_dir": str(folder),
                 "logger": logger,
@@ -278,6 +279,22 @@ def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
             },
         },
     )
+
+
+def _last(folder: Path) -> str | None:
+    """The checkpoint from which a training goes on, or None.
+
+    Raises:
+        ValueError: if it is damaged, with the remedy.
+    """
+    last = folder / "last.ckpt"
+    if not last.exists():
+        return None
+    try:
+        read_checkpoint(last, mmap=True)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{last} is damaged. Remove {folder}, and the same command trains again.") from error
+    return str(last)
 
 
 def _claim(folder: Path, study: Study) -> list[str]:
