@@ -118,9 +118,9 @@ def measure(
             }
             judging = None if judge is None else load_judge(judge, data)
             for name, estimator in estimators.items():
-                rival = name == "nearest example"
-                file = {} if rival else {"checkpoint": str(checkpoint), "named": bool(recipe)}
-                model = Model(data.name, name, seed=seed, groups=("estimators",), **file)
+                rival = name == "nearest example"  # lies in no file, and is called so everywhere
+                file, named = ("", True) if rival else (str(checkpoint), bool(recipe))
+                model = Model(data.name, name, seed=seed, groups=("estimators",), checkpoint=file, named=named)
                 quality = EstimatorQuality(estimator, data, model, judging, split, limit, device, seed)
                 taken.records += quality.measured(results.home(model, estimator.digest))
         else:
@@ -128,12 +128,12 @@ def measure(
             wanted = standard_measurements(seed=seed, **measurements)
             classifier, described = _classifier(checkpoint, data, network, key, network_options or {})
             check_wanted(wanted, data)
-            named = Model(
+            model = Model(
                 data.name, recipe or checkpoint.stem, seed=seed, checkpoint=str(checkpoint), named=bool(recipe)
             )
             classifier.to(device)
-            sitting = Sitting.of(classifier, data, named, split=split, limit=limit, network=described)
-            folder = results.home(named, sitting.subject.key)
+            sitting = Sitting.of(classifier, data, model, split=split, limit=limit, network=described)
+            folder = results.home(model, sitting.subject.key)
             bar = tqdm(total=len(wanted), unit="measurement", leave=False)
             taken = sitting.take_all(wanted, folder, lambda m: bar.set_description(m.quantity(data).title))
             bar.close()
@@ -165,7 +165,9 @@ def _check_unused(what: str, **options: Any) -> None:
     """
     for name, value in options.items():
         if value:
-            raise ValueError(f"`--{name.replace('_', '-')}` should be left out where {what} is measured. Found {value}.")
+            raise ValueError(
+                f"`--{name.replace('_', '-')}` should be left out where {what} is measured. Found {value}."
+            )
 
 
 def _not_default(measurements: Mapping[str, Any]) -> dict[str, Any]:

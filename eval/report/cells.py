@@ -16,7 +16,7 @@ def cell(records: Sequence[Record]) -> str:
     mean, quantity = sum(values) / len(values), records[0].quantity
     ceilings = [float(r.details["epsilon_max"]) for r in records if "epsilon_max" in r.details]
     if math.isinf(mean) and ceilings and quantity.kind == "epsilon50":
-        # Those that were never reached lie above the ceiling, and the mean above that of all with the ceiling for them.
+        # A radius that was never reached lies above the ceiling, and the mean above what the ceiling makes of it.
         return f"> {sum(min(value, max(ceilings)) for value in values) / len(values):.4g}"
     if not mean and ceilings and quantity.kind == "tau50":
         return f"< {1 / max(ceilings):.2g}"

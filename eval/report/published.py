@@ -53,7 +53,7 @@ def estimator_beside(row: Row) -> Published | None:
 
 
 def correlation_beside(rows: Sequence[Row], kind: str) -> str:
-    """The paper's Pearson correlation with ε50% PGD L∞, as text, and what its models had that those of a sweep have not.
+    """The paper's Pearson correlation with ε50% PGD L∞, as text, and what its models had that ours have not.
 
     Args:
         rows: the models of the sweep, which the paper trained adversarially.

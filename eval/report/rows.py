@@ -166,7 +166,11 @@ def _told_apart(records: Sequence[Record]) -> list[str]:
 def _facts(record: Record, count: int) -> dict[str, Any]:
     """What may tell a model from others; the first few of three kinds."""
     named = {"ε": record.model.epsilon, "network": dict(record.subject.network), "schema": record.schema}
-    kinds = [named, {"training": training_but_seed(record)}, {"weights": record.subject.weights}]
+    kinds: list[dict[str, Any]] = [
+        named,
+        {"training": training_but_seed(record)},
+        {"weights": record.subject.weights},
+    ]
     return {key: value for kind in kinds[:count] for key, value in kind.items()}
 
 

@@ -56,12 +56,10 @@ def training_records(
 def _log(file: Path, folder: Path) -> pd.DataFrame:
     try:
         log = pd.read_csv(file)
-    except ValueError as error:  # pandas' own errors, and text that is none, are among them
-        log, cause = pd.DataFrame(), error
-    else:
-        cause = None
+    except ValueError:  # pandas' own errors, and text that is none, are among them
+        log = pd.DataFrame()
     if "epoch" not in log:
-        raise ValueError(f"{file} is no log of a training. Remove {folder}, and the same command trains again.") from cause
+        raise ValueError(f"{file} is no log of a training. Remove {folder}, and the same command trains again.")
     return log
 
 

@@ -8,10 +8,10 @@ UNSAID = (
 
 
 def one_sentence(message: str) -> str:
-    """A parser's message without its usage and its tree of types.
+    r"""A parser's message without its usage and its tree of types.
 
     Example:
-        >>> one_sentence("usage: x [-h]\\ntip: see\\nParser key \\"limit\\":\\n  Expected a number.\\n")
+        >>> one_sentence('usage: x [-h]\ntip: see\nParser key "limit":\n  Expected a number.\n')
         'Parser key "limit": Expected a number.'
     """
     lines = (line.strip(" -") for line in message.splitlines())

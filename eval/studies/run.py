@@ -5,7 +5,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import partial
@@ -123,7 +124,16 @@ def _at_once(work: Work, jobs: int, threads: int) -> Iterator[tuple[str, Done]]:
     with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
         waiting = {pool.submit(_survived, task): name for name, task in work.items()}
         for done in as_completed(waiting):
-            yield waiting[done], _survived(done.result)
+            yield waiting[done], _survived(partial(_result, done))
+
+
+def _result(done: "Future[Done]") -> Done:
+    try:
+        return done.result()
+    except BrokenProcessPool as error:
+        raise ValueError(
+            "a process was ended from outside, perhaps for want of memory. Start again, with fewer --jobs."
+        ) from error
 
 
 def _survived(task: Callable[[], Done]) -> Done:
@@ -222,7 +232,9 @@ def _measurements(settings: dict[str, Any]) -> list[Measurement]:
     try:
         return standard_measurements(**settings)
     except (TypeError, AttributeError) as error:
-        raise ValueError(f"`measure` should hold what `standard_measurements` takes. Found {settings} ({error}).") from error
+        raise ValueError(
+            f"`measure` should hold what `standard_measurements` takes. Found {settings} ({error})."
+        ) from error
 
 
 def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path) -> list[str]:
