@@ -228,7 +228,7 @@ def test_a_model_that_fails_leaves_the_others(tmp_path: Path, broken: dict, said
     [
         ({"attacks": ["pdg"]}, "`attacks` should be one of"),
         ({"attacks": "pgd"}, r"`attacks` should be a list, such as \[pgd\]"),
-        ({"norms": "L2"}, "`norms` should be a list|`measure` should hold what .*'norms'")),
+        ({"norms": "L2"}, "`norms` should be a list|`measure` should hold what .*'norms'"),
         ({"norms": ["l2"]}, "`norms` should be one of|`measure` should hold what .*'l2'"),
         ({"epsilons": 0.1}, "`epsilons` should be a list|`measure` should hold what .*'epsilons'"),
         ({"stepz": 3}, "`measure` should be one of .*steps.* Found 'stepz'"),
