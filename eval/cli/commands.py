@@ -6,21 +6,26 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from inspect import signature
+from io import TextIOWrapper
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any, NoReturn
 
 import torch
-from jsonargparse import auto_cli
+from jsonargparse import ArgumentParser, auto_cli
 from torch import nn
 from tqdm import tqdm
 
 from eval.cli.fill import residuals
 from eval.fit import fit_from
 from eval.records import EstimatorQuality, Model, Record, Results, Sitting, Taken, standard_measurements
+from eval.records.identity import plain
 from eval.records.measurements import check_wanted
+from eval.records.quality import load_judge
 from eval.report import Table, all_tables, write_report
 from eval.studies import load_study, run_study
+from eval.studies.parsing import one_sentence
 from generators import holds_estimator
 from generators.checkpoints import read_checkpoint
 from training import load_classifier
@@ -100,29 +105,35 @@ def measure(
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint file.")
     check_device(device)
+    check_folder(out)
     with TemporaryDirectory() as nowhere:
         results = Results(out or nowhere)
         if holds_estimator(checkpoint):
+            _check_unused("a residual estimator", network=network, network_options=network_options, key=key)
+            _check_unused("a residual estimator", **_not_default(measurements))
             taken = Taken()
             estimators = {
                 recipe or checkpoint.stem: data.residual(str(checkpoint), **(residual_options or {})),
                 "nearest example": data.residual("nearest"),
             }
-            judging = None if judge is None else load_classifier(checkpoint=judge)
+            judging = None if judge is None else load_judge(judge, data)
             for name, estimator in estimators.items():
-                model = Model(data.name, name, seed=seed, groups=("estimators",))
+                rival = name == "nearest example"  # lies in no file, and is called so everywhere
+                file, named = ("", True) if rival else (str(checkpoint), bool(recipe))
+                model = Model(data.name, name, seed=seed, groups=("estimators",), checkpoint=file, named=named)
                 quality = EstimatorQuality(estimator, data, model, judging, split, limit, device, seed)
                 taken.records += quality.measured(results.home(model, estimator.digest))
         else:
+            _check_unused("a classifier", judge=judge, residual_options=residual_options)
             wanted = standard_measurements(seed=seed, **measurements)
             classifier, described = _classifier(checkpoint, data, network, key, network_options or {})
             check_wanted(wanted, data)
-            named = Model(
+            model = Model(
                 data.name, recipe or checkpoint.stem, seed=seed, checkpoint=str(checkpoint), named=bool(recipe)
             )
             classifier.to(device)
-            sitting = Sitting.of(classifier, data, named, split=split, limit=limit, network=described)
-            folder = results.home(named, sitting.subject.key)
+            sitting = Sitting.of(classifier, data, model, split=split, limit=limit, network=described)
+            folder = results.home(model, sitting.subject.key)
             bar = tqdm(total=len(wanted), unit="measurement", leave=False)
             taken = sitting.take_all(wanted, folder, lambda m: bar.set_description(m.quantity(data).title))
             bar.close()
@@ -137,11 +148,32 @@ def _classifier(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """A checkpoint's classifier, made for the data, and what its weights were loaded into."""
     fits: dict[str, Any] = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
+    if said := sorted(fits.keys() & options.keys()):
+        raise ValueError(f"`--network-options` should leave out {', '.join(said)}: the data set says it.")
     classifier = load_classifier(network, checkpoint=checkpoint, key=key, **fits, **options)
     found = description_of(read_checkpoint(checkpoint), checkpoint) or {}
     same = network is None or found.get("network") == network
     described = found.get("options", {}) if same else {}
     return classifier, {"network": network or found["network"], "options": described | options}
+
+
+def _check_unused(what: str, **options: Any) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    for name, value in options.items():
+        if value:
+            raise ValueError(
+                f"`--{name.replace('_', '-')}` should be left out where {what} is measured. Found {value}."
+            )
+
+
+def _not_default(measurements: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody chose among the arguments of `standard_measurements`."""
+    usual = {name: p.default for name, p in signature(standard_measurements).parameters.items()}
+    return {name: value for name, value in measurements.items() if plain(value) != plain(usual[name])}
 
 
 def check_device(device: str) -> None:
@@ -155,6 +187,22 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         told = str(error).splitlines()[0]
         raise ValueError(f"`device` should be one that is there, such as cpu. Found {device!r} ({told}).") from error
+
+
+def check_folder(out: Path | None) -> None:
+    """Refuse a folder for results that cannot be written to, before anything is measured.
+
+    Raises:
+        ValueError: if it is a file.
+        OSError: if it cannot be made or written to.
+    """
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"`--out` should be a folder. Found the file {out}.")
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=out):
+        pass
 
 
 def _fail(failures: Sequence[str]) -> None:
@@ -189,6 +237,7 @@ def study(
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(f"{name}_fast" if fast else name)
     folder = out or Path("runs") / plan.name
+    check_folder(folder)
     done = run_study(plan, folder, jobs=jobs)
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -217,6 +266,9 @@ def show(tables: Mapping[str, Table], folder: Path | None) -> None:
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `alphadx` command."""
     args = _spelled(sys.argv[1:] if args is None else args)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that has no ε must not end a measurement
+            stream.reconfigure(errors="replace")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
@@ -232,9 +284,27 @@ def main(args: list[str] | None = None) -> None:
                 "study": study,
                 "report": report,
             }
-            auto_cli(components, args=args, prog="alphadx", as_positional=True)
-    except (ValueError, OSError) as error:
-        sys.exit(f"alphadx: {error}")
+            auto_cli(components, args=args, prog="alphadx", as_positional=True, parser_class=OneSentence)
+    except KeyboardInterrupt:
+        sys.exit("alphadx: interrupted; the same command goes on where it stopped.")
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"alphadx: {_sentence(error)}")
+
+
+class OneSentence(ArgumentParser):
+    """A parser that refuses in one sentence, where jsonargparse prints its usage and a tree of types."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Refuse."""
+        raise ValueError(f"{one_sentence(message).rstrip('.')}. See `{self.prog} --help`.") from ex
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, and what it is where torch raised it."""
+    told = str(error)
+    if "Does not validate against" in told:  # jsonargparse wraps what a data set says of its arguments
+        told = one_sentence(told)
+    return told if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {told}"
 
 
 def _spelled(args: list[str]) -> list[str]:

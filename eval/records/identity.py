@@ -8,6 +8,9 @@ from typing import Any
 
 from training.strength import Strength
 
+LONGEST = 120
+"""Bytes of a name that `slug` keeps; most file systems allow 255 in all."""
+
 
 def plain(value: Any) -> Any:
     """The same in values that JSON knows.
@@ -46,4 +49,5 @@ def slug(text: str) -> str:
         ('MNIST-35', 'AT_+_AGR')
     """
     kept = "".join(c for c in text.replace(" ", "_") if c not in '/\\:*?"<>|\0' and c.isprintable())
-    return kept.strip(".") or "unnamed"
+    short = kept.encode("utf-8", "ignore")[:LONGEST].decode("utf-8", "ignore")
+    return short.strip(".") or "unnamed"

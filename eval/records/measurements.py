@@ -18,7 +18,7 @@ from alignment.metrics import Differentiated
 from eval.attacks import ATTACKS, SuiteAttack
 from eval.records.identity import digest, plain
 from eval.records.intervals import UNSURE, Interval, mean_interval, share_interval
-from eval.records.quantity import Quantity
+from eval.records.quantity import NORMS, Quantity
 from eval.records.subject import first_samples
 from eval.robustness.masking import masking_verdict, summary
 from eval.robustness.passes import CountPasses
@@ -320,11 +320,15 @@ def standard_measurements(
         seed: of all randomness.
 
     Raises:
-        ValueError: if there is no such attack, or options are given for one that is not among `attacks`.
+        ValueError: if there is no such attack or norm, `attacks`, `norms` or `epsilons` is no list, or options are
+            given for an attack that is not among `attacks`.
     """
+    _check_listed(attacks=attacks, norms=norms, epsilons=epsilons)
     given = {name: dict(options) for name, options in (attack_options or {}).items()}
     for name in attacks:
         check_choice(name, tuple(ATTACKS), "attacks")
+    for norm in [*norms, *(norm for options in given.values() for norm in options.get("norms", ()))]:
+        check_choice(norm, tuple(NORMS), "norms")
     for name in given:
         check_choice(name, tuple(attacks), "attack_options")
     stride = None if step_size is None else Strength(step_size)
@@ -339,6 +343,13 @@ def standard_measurements(
             radii.append(AttackRadii(attack, norm, options, resolution, curve_resolution, at, seed))
     judged = [Masking(steps, seed=seed)] if masking else []
     return [Accuracy(), *radii, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]
+
+
+def _check_listed(**arguments: Any) -> None:
+    """Refuse one name or number where several are meant, which would be taken apart letter by letter."""
+    for name, values in arguments.items():
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise ValueError(f"`{name}` should be a list, such as [{values}]. Found {values!r}.")
 
 
 def _mean_cosine(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from eval.robustness.median import median_interval
 from generators import ResidualEstimator
 from generators.checkpoints import digest as weights_digest
 from generators.store import for_samples
+from training import load_classifier
 from training.data import Batch, DataSet, SplitName
 from training.seeds import generator_for
 
@@ -42,6 +44,17 @@ def targets(y: Int[Tensor, " B"], classes: int, seed: int = 0) -> Int[Tensor, " 
         tensor([1, 0, 1])
     """
     return (y + torch.randint(1, classes, y.shape, generator=generator_for(seed, "targets"))) % classes
+
+
+def load_judge(checkpoint: str | Path, data: DataSet) -> nn.Module:
+    """The classifier that judges estimators of a data set.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no checkpoint of ours, or was made for other inputs or classes.
+    """
+    fits: dict[str, Any] = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
+    return load_classifier(checkpoint=checkpoint, **fits)
 
 
 @dataclass(frozen=True)

@@ -128,12 +128,22 @@ def titles(quantities: Iterable[Quantity]) -> dict[Quantity, str]:
 
 
 def differences(settings: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> str:
-    """The settings in which some of the others differ, with their values here."""
-    flat, rest = flattened(settings), [flattened(other) for other in others]
-    told = [key for key in flat if any(key in other and other[key] != flat[key] for other in rest)]
-    if len(told) > 1:  # a digest says nothing to a reader where something else tells them apart
-        told = [key for key in told if not key.endswith("digest")] or told
-    return ", ".join(f"{key.rpartition('.')[2]} {flat[key]}" for key in told)
+    """The settings that tell these from each of the others, with their values here.
+
+    Example:
+        >>> differences({"steps": 3}, [{"steps": 4}]), differences({"a": 1, "decay": 2}, [{"a": 1}])
+        ('steps 3', 'decay 2')
+    """
+    flat = flattened(settings)
+    told = {key for other in others for key in _apart(flat, flattened(other))}
+    return ", ".join(f"{key.rpartition('.')[2]} {flat[key]}" for key in flat if key in told)
+
+
+def _apart(flat: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """What tells one from another: values that differ, digests last, else what the other lacks."""
+    shared = [key for key in flat if key in other and other[key] != flat[key]]
+    readable = [key for key in shared if not key.endswith("digest")]
+    return readable or shared or [key for key in flat if key not in other]
 
 
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -63,8 +63,9 @@ def key_of(quantity: Quantity, subject: Subject) -> str:
 
 
 def written(record: Record) -> str:
-    """The record as JSON."""
-    return json.dumps({"key": record.key} | plain(asdict(record)), indent=1, ensure_ascii=False) + "\n"
+    """The record as JSON, with its key and a digest of everything in it."""
+    content = {"key": record.key} | plain(asdict(record))
+    return json.dumps(content | {"content": digest(content)}, indent=1, ensure_ascii=False) + "\n"
 
 
 def read(text: str, home: str) -> Record:
@@ -83,31 +84,50 @@ def read(text: str, home: str) -> Record:
     except (json.JSONDecodeError, TypeError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"is damaged or no record ({type(error).__name__})") from error
     if not isinstance(schema, int) or schema > SCHEMA:
-        raise ValueError(f"has schema {schema}, where this version of alphadx reads up to {SCHEMA}")
+        raise ValueError(f"has schema {schema!r}, where this version of alphadx reads up to {SCHEMA}")
     try:
-        record = Record(**from_schema_1(content, home)) if schema == 1 else _from_json(content)
+        fields = from_schema_1(content, home) if schema == 1 else _fields(content)
+        _check_types(fields)
+        record = Record(**fields)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise ValueError(f"is damaged or no record ({error})") from error
-    if schema == SCHEMA and content.get("key") != record.key:
-        raise ValueError("does not belong to its own key: it was edited, or mixed with another")
+    if schema == SCHEMA:
+        _check_whole(content, record)
     return record
 
 
-def _from_json(content: dict[str, Any]) -> Record:
-    rest = {key: value for key, value in content.items() if key != "key"}
+def _check_whole(content: Mapping[str, Any], record: Record) -> None:
+    """Refuse a record in which anything was changed; the earliest of schema 2 have a key alone."""
+    rest = {key: value for key, value in content.items() if key != "content"}
+    if content.get("key") != record.key or content.get("content", digest(rest)) != digest(rest):
+        raise ValueError("does not belong to its own key: it was edited, or mixed with another")
+
+
+def _check_types(fields: Mapping[str, Any]) -> None:
+    """Refuse what has the fields of a record, but not their types."""
+    model, quantity, subject = fields["model"], fields["quantity"], fields["subject"]
+    counts = [fields.get(name, 0) for name in ("samples", "invalid", "forward_passes", "backward_passes")]
+    mappings = [fields.get(name, {}) for name in ("details", "provenance")]
+    mappings += [subject.training, subject.network, subject.samples.arguments, quantity.settings]
+    texts = [model.data, model.recipe, model.epsilon, quantity.kind, subject.samples.data]
+    for values, kind in ((counts, int), (mappings, Mapping), (texts, str), ([fields.get("seconds", 0)], int | float)):
+        for value in values:
+            if not isinstance(value, kind):
+                raise ValueError(f"found {value!r} where another type belongs")
+
+
+def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in content.items() if key not in ("key", "content")}
     model, subject = dict(rest["model"]), dict(rest["subject"])
     samples = dict(subject["samples"])
     if samples["bounds"] is not None:
         low, high = map(float, samples["bounds"])
         samples["bounds"] = (low, high)
     low, high = map(float, rest["interval"])
-    return Record(
-        **rest
-        | {
-            "model": Model(**model | {"groups": tuple(model["groups"])}),
-            "quantity": Quantity(**rest["quantity"]),
-            "subject": Subject(**subject | {"samples": Samples(**samples)}),
-            "value": float(rest["value"]),
-            "interval": (low, high),
-        }
-    )
+    return rest | {
+        "model": Model(**model | {"groups": tuple(model["groups"])}),
+        "quantity": Quantity(**rest["quantity"]),
+        "subject": Subject(**subject | {"samples": Samples(**samples)}),
+        "value": float(rest["value"]),
+        "interval": (low, high),
+    }

@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 
 from eval.records.identity import plain, slug
-from eval.records.quantity import Quantity
+from eval.records.quantity import RADII, Quantity
 from eval.records.record import Record, key_of, read, written
 from eval.records.subject import Model, Subject
 from generators.files import write_whole
 
 REMEDY = "Remove it, and the same command makes it again"
+SHOWN = 8
+"""Characters of a key that stand in the names of files."""
 
 
 class ModelFolder:
@@ -59,7 +61,7 @@ class ModelFolder:
         write_whole(self.path / "examples.npz", buffer.getvalue())
 
     def _file(self, quantity: Quantity, key: str) -> Path:
-        return self.path / f"{slug(quantity.name)}-{key[:8]}.json"
+        return self.path / f"{slug(quantity.name)}-{key[:SHOWN]}.json"
 
 
 class Results:
@@ -76,7 +78,7 @@ class Results:
         """The folder of a model; the identity tells models apart whose names differ in nothing a file could hold."""
         epsilon = f"-eps{model.epsilon.replace('/', 'over')}" if model.epsilon else ""
         name = f"{model.data}-{model.recipe}{epsilon}-seed{model.seed}"
-        return ModelFolder(self.folder / "models" / f"{slug(name)}-{identity[:8]}")
+        return ModelFolder(self.folder / "models" / f"{slug(name)}-{identity[:SHOWN]}")
 
     def load(self) -> "Records":
         """Everything that is recorded, each file read once.
@@ -150,9 +152,12 @@ def read_record(path: Path) -> Record:
         ValueError: if it is damaged, foreign or of a later version, with the remedy.
     """
     try:
-        return read(path.read_text(encoding="utf-8"), path.parent.name)
+        record = read(path.read_text(encoding="utf-8"), path.parent.name)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} {error}. {REMEDY}.") from error
+    if record.schema > 1 and not path.stem.endswith(record.key[:SHOWN]):
+        raise ValueError(f"{path} was renamed, copied or swapped: it holds record {record.key[:SHOWN]}. {REMEDY}.")
+    return record
 
 
 def _outcomes(path: Path, record: Record) -> pd.DataFrame:
@@ -164,9 +169,13 @@ def _outcomes(path: Path, record: Record) -> pd.DataFrame:
     if record.outcomes and sha256(content).hexdigest()[:16] != record.outcomes:
         raise ValueError(f"{file} does not belong to {path.name}: it is damaged, or was mixed with another. {both}.")
     try:
-        return pd.read_csv(StringIO(content.decode()))
+        table = pd.read_csv(StringIO(content.decode()))
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} cannot be read as a table ({error}). {both}.") from error
+    needed = {"index", "radius", "failed_at"} if record.quantity.kind in RADII else set()
+    if missing := sorted(needed - {*table.columns}):
+        raise ValueError(f"{file} is not a table of outcomes: it lacks {', '.join(missing)}. {both}.")
+    return table
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

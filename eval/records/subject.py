@@ -11,8 +11,10 @@ from training.data import Batch, DataSet, SplitName
 
 UNKNOWN = "unknown"
 """Stands where an old record does not say."""
-ELSEWHERE = ("data_root", "download", "workers", "batch_size", "seed", "augmentation")
-"""Arguments of data sets that say where files lie, or concern training alone."""
+FILES = ("data_root", "folder", "train", "test", "validation", "download")
+"""Arguments of data sets that say where files lie; what lies in them is known by the digest of the samples."""
+TRAINING = ("workers", "batch_size", "seed", "augmentation")
+"""Arguments of data sets that concern training alone."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def chosen_samples(data: DataSet, split: SplitName = "test", limit: int | None =
         for part in (batch.x, batch.y):
             found.update(str((part.dtype, tuple(part.shape[1:]))).encode())
             found.update(part.contiguous().numpy().tobytes())
-    arguments = {name: value for name, value in data.arguments.items() if name not in ELSEWHERE}
+    arguments = {name: value for name, value in data.arguments.items() if name not in FILES + TRAINING}
     count = sum(len(batch.y) for batch in batches)
     return batches, Samples(data.name, arguments, data.bounds, split, count, found.hexdigest()[:16])
 
@@ -137,10 +139,12 @@ def distinguished(names: Sequence[str]) -> list[str]:
     Example:
         >>> distinguished(["a/x/best.ckpt", "b/x/best.ckpt", "c/last.ckpt"])
         ['a/x/best', 'b/x/best', 'last']
+        >>> distinguished(["a/x.ckpt", "a/x.pt"])
+        ['x.ckpt', 'x.pt']
     """
-    parts = [
-        name.rpartition(".")[0].split("/") if "." in name.rpartition("/")[2] else name.split("/") for name in names
-    ]
+    bare = [name.rpartition(".")[0] if "." in name.rpartition("/")[2] else name for name in names]
+    whole = names if len(set(bare)) < len(set(names)) else bare
+    parts = [name.split("/") for name in whole]
     depths = [1] * len(parts)
     for _ in range(max((len(part) for part in parts), default=0)):
         shown = ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]

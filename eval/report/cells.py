@@ -14,11 +14,12 @@ def cell(records: Sequence[Record]) -> str:
     """One quantity of the models of a row: mean ± deviation over several models, else value and interval."""
     values = [record.value for record in records]
     mean, quantity = sum(values) / len(values), records[0].quantity
-    ceilings = [r.details["epsilon_max"] for r in records if "epsilon_max" in r.details]
+    ceilings = [float(r.details["epsilon_max"]) for r in records if "epsilon_max" in r.details]
     if math.isinf(mean) and ceilings and quantity.kind == "epsilon50":
-        return f"> {float(max(ceilings)):.4g}"
+        # A radius that was never reached lies above the ceiling, and the mean above what the ceiling makes of it.
+        return f"> {sum(min(value, max(ceilings)) for value in values) / len(values):.4g}"
     if not mean and ceilings and quantity.kind == "tau50":
-        return f"< {1 / float(max(ceilings)):.2g}"
+        return f"< {1 / max(ceilings):.2g}"
     if len(values) > 1:
         return spread(quantity, mean, deviation(values))
     return with_interval(quantity, mean, records[0].interval)

@@ -1,11 +1,14 @@
 """What a reader must be told beside a table: units, samples, estimators, networks, settings, and doubts."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from eval.attacks import ATTACKS
-from eval.records import Record
-from eval.records.measurements import defaults
+from eval.records import Quantity, Record
+from eval.records.identity import plain
+from eval.records.measurements import Alignment, ImageAlignment, defaults
 from eval.records.quantity import titles
 from eval.report.rows import Row, interval
 
@@ -13,6 +16,15 @@ CHANCE = 0.05
 """How far above 1/C an accuracy must be not to be near chance."""
 NARROW = 0.75
 """Part of the bounds that inputs should fill."""
+USUAL: dict[str, dict[str, Any]] = {
+    "alpha_dx": {"of": Alignment().of, "candidates": Alignment().candidates},
+    "alpha_x": {"of": ImageAlignment().of},
+}
+"""Default settings of what is no attack."""
+UNSAID = (
+    "seed", "resolution", "curve_resolution", "epsilons", "leave_when_fooled", "batch_size", "estimator", "residual",
+)  # fmt: skip
+"""Settings that change how closely a number is known, or that are said elsewhere."""
 EFFORT = ("steps", "queries")
 """Settings that are said whether or not they are the default."""
 
@@ -57,21 +69,27 @@ def _estimator(record: Record) -> list[str]:
 
 def settings(records: Iterable[Record]) -> list[str]:
     """A sentence per attack with its effort, and with what is not the default."""
-    quantities = dict.fromkeys(r.quantity for r in records if r.quantity.attack and r.quantity.settings)
+    quantities = dict.fromkeys(r.quantity for r in records if r.quantity.settings)
+    quantities = {q: None for q in quantities if q.attack or q.kind in USUAL}
     named = titles(quantities)
-    hidden = ("seed", "resolution", "curve_resolution", "epsilons", "leave_when_fooled", "batch_size")
     sentences = []
     for quantity in sorted(quantities, key=lambda quantity: quantity.rank):
-        usual = defaults(ATTACKS[quantity.attack].attack) if quantity.attack in ATTACKS else {}
-        shown = {
-            key: value
-            for key, value in quantity.settings.items()
-            if key in EFFORT or (key not in hidden and usual.get(key) != value)
-        }
+        shown = _shown(quantity)
         if shown:
             told = ", ".join(f"{key} {_written(value)}" for key, value in shown.items())
             sentences.append(f"{named[quantity]}: {told}.")
     return list(dict.fromkeys(sentences))
+
+
+def _shown(quantity: Quantity) -> dict[str, Any]:
+    """The effort of an attack, and what is not the default."""
+    known = ATTACKS.get(quantity.attack)
+    usual = defaults(known.attack) if known else USUAL.get(quantity.kind, {})
+    return {
+        key: value
+        for key, value in quantity.settings.items()
+        if key in EFFORT or (key not in UNSAID and plain(usual.get(key)) != value)
+    }
 
 
 def _written(value: object) -> object:
@@ -88,7 +106,19 @@ def doubts(rows: Iterable[Row]) -> list[str]:
         for records in by_model.values():
             name = f"{row.data}, {row.recipe}, seed {records[0].model.seed}"
             found += [f"{name}: {sentence}" for sentence in _doubts(records)]
+        found += [f"{row.data}, {row.recipe}: {sentence}" for sentence in _incomplete(row)]
     return found
+
+
+def _incomplete(row: Row) -> list[str]:
+    """What only some of a row's models have a number of."""
+    counts = Counter(record.quantity for record in row.records)
+    told = [
+        f"{quantity.title} is of {count} of the {row.models} models."
+        for quantity, count in counts.items()
+        if count < row.models
+    ]
+    return [*dict.fromkeys(told)]
 
 
 def _doubts(records: list[Record]) -> list[str]:

@@ -109,11 +109,12 @@ def _study(folder: Path) -> tuple[str, str, int | None]:
     if not file.exists():
         return "Alignment and robustness", f"alphadx measure … --out {folder}", None
     content = read_json(file, {"name", "title", "models"})
-    return content["title"], f"alphadx study {content['name']}", content["models"]
+    return str(content["title"]), f"alphadx study {content['name']}", content["models"]
 
 
 def _html(table: pd.DataFrame) -> str:
-    html = table.to_html(index=False, border=0, escape=True)
+    with pd.option_context("display.max_colwidth", None):  # else a verdict ends after 50 characters
+        html = table.to_html(index=False, border=0, escape=True)
     return html.replace("<tr>\n      <td></td>", '<tr class="paper">\n      <td></td>')
 
 

@@ -43,9 +43,9 @@ def all_figures(records: Records) -> dict[str, Figure]:
         pictures = {name: arrays for name, arrays in drawn.items() if arrays is not None and arrays["x"].ndim == 4}
         if pictures:
             figures[f"residuals-{slug(data)}"] = residuals(data, pictures)
-    frame, quantities = sweep(records)
-    for data, part in frame.groupby("data", sort=False):
-        figure = correlation(str(data), part, quantities)
+    swept = sweep(records)
+    for data, part in swept.frame.groupby("data", sort=False):
+        figure = correlation(str(data), part, swept.quantities)
         if figure is not None:
             figures[f"correlation-{slug(str(data))}"] = figure
     return figures
@@ -61,10 +61,11 @@ def curves(records: Records, chosen: list[Row]) -> Figure:
         for row, colour in zip(chosen, colours, strict=True):
             drawn = [record for record in row.records if record.quantity == quantity]
             for number, record in enumerate(drawn):
-                survival(axis, records.per_sample(record), colour, None if number else row.recipe)
+                survival(axis, records.per_sample(record), colour, None if number else _literal(row.recipe))
         _finished(axis, _strength(quantity, titles[quantity]))
     axes[0].set_ylabel("accuracy under attack, %")
-    figure.suptitle(f"{chosen[0].data}: accuracy against ε; ε50% lies where a line crosses 50 %", fontsize=10)
+    title = f"{_literal(chosen[0].data)}: accuracy against ε; ε50% lies where a line crosses 50 %"
+    figure.suptitle(title, fontsize=10)
     return figure
 
 
@@ -83,8 +84,15 @@ def attacks(records: Records, row: Row, chosen: list[Record]) -> Figure:
         _finished(axis, label)
     axes[0].set_ylabel("accuracy under attack, %")
     seed = chosen[0].model.seed
-    figure.suptitle(f"{row.data}, {row.recipe}, seed {seed}: accuracy under every attack", fontsize=10)
+    named = _literal(f"{row.data}, {row.recipe}, seed {seed}")
+    figure.suptitle(f"{named}: accuracy under every attack", fontsize=10)
     return figure
+
+
+def _literal(text: str) -> str:
+    """Text that matplotlib draws as it is: no formula, and no legend entry that is left out."""
+    escaped = text.replace("$", r"\$")
+    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 
 def _strength(quantity: Quantity, title: str) -> str:
@@ -99,7 +107,7 @@ def residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
     if "exact" in first:
         drawn.append(("Δx", first["exact"], low - high, high - low))
     for name, arrays in examples.items():
-        drawn.append((f"{name}\nΔ̂x", arrays["residual"], low - high, high - low))
+        drawn.append((f"{_literal(name)}\nΔ̂x", arrays["residual"], low - high, high - low))
         drawn.append(("x̂'", arrays["x"] + arrays["residual"], low, high))
     rows = len(first["x"])
     figure = Figure(figsize=(1.1 * len(drawn), 1.05 * rows + 0.8), layout="constrained", dpi=150)
@@ -113,8 +121,8 @@ def residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
                 axis.set_title(heading, fontsize=7)
             if column == 0:
                 classes = first["classes"]
-                axis.set_ylabel(f"{classes[first['y'][row]]} → {classes[first['target'][row]]}", fontsize=7)
-    figure.suptitle(f"{data}: residuals to another class", fontsize=9)
+                axis.set_ylabel(_literal(f"{classes[first['y'][row]]} → {classes[first['target'][row]]}"), fontsize=7)
+    figure.suptitle(f"{_literal(data)}: residuals to another class", fontsize=9)
     return figure
 
 
@@ -158,7 +166,7 @@ def correlation(data: str, part: pd.DataFrame, quantities: Mapping[str, Quantity
             axis.scatter(chosen[metric], chosen[radius], color=colour, s=28, label=level)
         axis.set(xlabel=metric, ylabel=radius)
     axes[-1].legend(title="training ε", frameon=False, fontsize=8)
-    figure.suptitle(f"{data}: alignment and robustness of models trained at several ε", fontsize=10)
+    figure.suptitle(f"{_literal(data)}: alignment and robustness of models trained at several ε", fontsize=10)
     return figure
 
 

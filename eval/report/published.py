@@ -1,6 +1,6 @@
 """The papers' rows, beside ours only where they are of the same thing; else they say what differs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -38,9 +38,8 @@ def beside(row: Row) -> Published | None:
         return None
     numbers = {name: tuple(map(float, pair)) for name, pair in content["numbers"].items()}
     conditions = _content()["conditions"][content["conditions"]] | content.get("only", {})
-    differing = [told for told in (_differing(name, value, row) for name, value in conditions.items()) if told]
-    label = "paper" + (f", but {' and '.join(differing)}" if differing else "")
-    return Published(label, conditions.get("runs"), numbers, not differing)
+    differing = _all_differing(conditions, [row])
+    return Published(_with("paper", differing), conditions.get("runs"), numbers, not differing)
 
 
 def estimator_beside(row: Row) -> Published | None:
@@ -49,13 +48,33 @@ def estimator_beside(row: Row) -> Published | None:
     if content is None:
         return None
     differing = [str(told) for told in content.get("but", ())]
-    label = "paper's figure" + (f", but {' and '.join(differing)}" if differing else "")
+    label = _with("paper's figure", differing)
     return Published(label, 5, {"residual_similarity": tuple(content["similarity"])}, not differing)
 
 
-def correlation_beside(data: str, kind: str) -> str:
-    """The paper's Pearson correlation with ε50% PGD L∞, as text."""
-    return str(_content()["correlation"].get(data, {}).get(kind, "–"))
+def correlation_beside(rows: Sequence[Row], kind: str) -> str:
+    """The paper's Pearson correlation with ε50% PGD L∞, as text, and what its models had that ours have not.
+
+    Args:
+        rows: the models of the sweep, which the paper trained adversarially.
+        kind: of the alignment metric.
+    """
+    data = rows[0].samples.data
+    figure = _content()["correlation"].get(data, {}).get(kind)
+    if figure is None:
+        return "–"
+    conditions = _content()["conditions"][_content()["models"][data]["P"]["conditions"]]
+    return _with(str(figure), _all_differing(conditions | {"λ_α": 0, "objective": "AT"}, rows))
+
+
+def _all_differing(conditions: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
+    """What the paper had where some of our rows have something else, each said once."""
+    told = [_differing(name, value, row) for name, value in conditions.items() for row in rows]
+    return [*dict.fromkeys(words for words in told if words)]
+
+
+def _with(label: str, differing: Sequence[str]) -> str:
+    return label + (f", but {' and '.join(differing)}" if differing else "")
 
 
 def _differing(name: str, theirs: Any, row: Row) -> str | None:

@@ -1,5 +1,6 @@
 """Which records stand in one row of a table, and what the row is called."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,10 +42,10 @@ class Row:
 
 def rows(records: Iterable[Record]) -> list[Row]:
     """Records by what they were measured on and by recipe, in the order of tables; no two rows have the same name."""
-    grouped: dict[str, list[Record]] = {}
-    for record in records:
-        grouped.setdefault(_row_key(record), []).append(record)
-    groups = [*grouped.values()]
+    grouped: dict[str, dict[str, Record]] = {}
+    for record in records:  # a number that lies in two folders, such as that of a copied checkpoint, counts once
+        grouped.setdefault(_row_key(record), {}).setdefault(record.key, record)
+    groups = [[*group.values()] for group in grouped.values()]
     data = _data_names([group[0].subject.samples for group in groups])
     recipes = _recipe_names(groups, data)
     found = [Row(*named) for named in zip(data, recipes, groups, strict=True)]
@@ -57,20 +58,18 @@ def recipe_order(recipe: str) -> tuple[int, str]:
 
 
 def column_titles(records: Iterable[Record]) -> dict[Quantity, str]:
-    """A title for every quantity; a title is shared where no model has more than one number to stand below it.
+    """A title for every quantity; a title is shared where no samples have more than one quantity to stand below it.
 
-    So α_Δx stands in one column, although each data set has its own estimator, until two of them measure one model.
-    An attack with other settings is another column in any case.
+    So α_Δx stands in one column, although each data set has its own estimator, until two of them are used on the same
+    samples. An attack with other settings is another column in any case.
     """
     chosen = [*records]
     quantities = dict.fromkeys(record.quantity for record in chosen)
     told = titles(quantities)
-    named = {}
-    for quantity in quantities:
-        subjects = [r.subject.key for r in chosen if r.quantity.title == quantity.title]
-        alone = not quantity.attack and len(subjects) == len(set(subjects))
-        named[quantity] = quantity.title if alone else told[quantity]
-    return named
+    on_samples = {(digest(samples_key(r.subject.samples)), r.quantity.title, r.quantity) for r in chosen}
+    places = Counter((samples, title) for samples, title, _ in on_samples)
+    crowded = {title for (_, title), count in places.items() if count > 1}
+    return {q: told[q] if q.attack or q.title in crowded else q.title for q in quantities}
 
 
 def at_strengths(record: Record) -> list[Record]:
@@ -91,13 +90,18 @@ def _row_key(record: Record) -> str:
     model = record.model
     whose: Any = model.recipe if model.named else record.subject.model_key
     network = record.subject.network if record.schema > 1 else {}
-    estimator = network.get("estimator") is not None
-    return digest(
-        [_samples_key(record.subject.samples), whose, model.epsilon, {} if estimator else network, record.schema]
-    )
+    network = {} if "estimator" in network else network
+    samples = samples_key(record.subject.samples)
+    return digest([samples, whose, model.epsilon, network, training_but_seed(record), record.schema])
 
 
-def _samples_key(samples: Samples) -> list[Any]:
+def training_but_seed(record: Record) -> dict[str, Any]:
+    """The configuration of a model's training without its seed: what repetitions of one recipe share."""
+    return {key: value for key, value in record.subject.training.items() if key != "seed_everything"}
+
+
+def samples_key(samples: Samples) -> list[Any]:
+    """What samples of one row share."""
     return [samples.data, samples.arguments, samples.bounds, samples.split, samples.digest]
 
 
@@ -130,32 +134,44 @@ def interval(bounds: tuple[float, float]) -> str:
 
 
 def _recipe_names(groups: Sequence[Sequence[Record]], data: Sequence[str]) -> list[str]:
-    """Names of recipes; models that share one on the same samples say their file, ε, network or number."""
+    """Names of recipes; models that share one on the same samples say what tells them apart."""
+    rivals: dict[tuple[str, str], list[int]] = {}
     firsts = [group[0] for group in groups]
+    for place, record in enumerate(firsts):
+        rivals.setdefault((data[place], record.model.recipe), []).append(place)
     names = [record.model.recipe for record in firsts]
-    for i, record in enumerate(firsts):
-        rivals = [
-            j for j, other in enumerate(firsts) if data[j] == data[i] and other.model.recipe == record.model.recipe
-        ]
-        if len(rivals) == 1:
-            continue
-        facts = [_facts(firsts[j]) for j in rivals]
-        files = [firsts[j].model.checkpoint for j in rivals]
-        here = rivals.index(i)
-        if all(files) and len(set(files)) == len(files):
-            names[i] = distinguished(files)[here]
-        elif told := differences(facts[here], facts):
-            names[i] = f"{record.model.recipe} ({told})"
+    for places in rivals.values():
+        if len(places) > 1:
+            for place, name in zip(places, _told_apart([firsts[place] for place in places]), strict=True):
+                names[place] = name
     return names
 
 
-def _facts(record: Record) -> dict[str, Any]:
-    return {
-        "ε": record.model.epsilon,
-        "network": dict(record.subject.network),
-        "weights": record.subject.weights,
-        "schema": record.schema,
-    }
+def _told_apart(records: Sequence[Record]) -> list[str]:
+    """Names for models of one recipe: their files, else as few of ε, network, schema, training, weights as do."""
+    files = [record.model.checkpoint for record in records]
+    if all(files) and len(set(files)) == len(files):
+        return distinguished(files)
+    recipe = records[0].model.recipe
+    names = [recipe] * len(records)
+    for count in range(1, 4):
+        facts = [_facts(record, count) for record in records]
+        told = [differences(fact, facts) for fact in facts]
+        names = [f"{recipe} ({words})" if words else recipe for words in told]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _facts(record: Record, count: int) -> dict[str, Any]:
+    """What may tell a model from others; the first few of three kinds."""
+    named = {"ε": record.model.epsilon, "network": dict(record.subject.network), "schema": record.schema}
+    kinds: list[dict[str, Any]] = [
+        named,
+        {"training": training_but_seed(record)},
+        {"weights": record.subject.weights},
+    ]
+    return {key: value for kind in kinds[:count] for key, value in kind.items()}
 
 
 def subjects_of(records: Iterable[Record]) -> dict[str, list[Record]]:

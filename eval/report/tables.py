@@ -1,13 +1,14 @@
 """The tables of a report, as text ready to print, from loaded records."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import pandas as pd
 
 from eval.records import Quantity, Record, Records
-from eval.records.quantity import KINDS
+from eval.records.quantity import KINDS, differences
 from eval.report import notes
 from eval.report.cells import cell, spread
 from eval.report.published import beside, correlation_beside, estimator_beside
@@ -109,47 +110,99 @@ def theory_check(records: Records) -> Table:
     """On Spheres, ε50%(PGD L2) / α_Δx against ½‖Δx‖ = 0.15 (Theorem 2); empty without Spheres."""
     lines = []
     for row in rows(r for r in compared(records) if r.subject.samples.data.startswith("Spheres")):
-        radius = [r.value for r in row.records if (r.quantity.attack, r.quantity.norm) == ("pgd", "L2")]
-        alpha = [r.value for r in row.records if r.quantity.kind == "alpha_dx"]
-        if radius and alpha:
-            ratio = (sum(radius) / len(radius)) / (sum(alpha) / len(alpha))
-            cells = (
-                row.data,
-                row.recipe,
-                f"{ratio:.4f}",
-                f"{HALF_DISTANCE}",
-                f"{100 * (ratio / HALF_DISTANCE - 1):+.1f} %",
-            )
-            lines.append(dict(zip(("data", "recipe", "ε50% L2 / α_Δx", "½‖Δx‖", "off by"), cells, strict=True)))
+        radii = _by_quantity(r for r in row.records if _is_radius(r.quantity, "L2"))
+        alphas = _by_quantity(r for r in row.records if r.quantity.kind == "alpha_dx")
+        for radius, alpha in product(radii, alphas):
+            told = ", ".join([*_told(radius, radii), *_told(alpha, alphas)])
+            recipe = f"{row.recipe} ({told})" if told else row.recipe
+            lines.append({"data": row.data, "recipe": recipe} | _ratio(radii[radius], alphas[alpha]))
     return Table(pd.DataFrame(lines))
 
 
-def sweep(records: Records) -> tuple[pd.DataFrame, dict[str, Quantity]]:
-    """Numbers of the models of a sweep, one row each, and the quantity behind each title under "measurement"."""
+def _by_quantity(records: Iterable[Record]) -> dict[Quantity, list[float]]:
+    """Values by what they are numbers of."""
+    found: dict[Quantity, list[float]] = {}
+    for record in records:
+        found.setdefault(record.quantity, []).append(record.value)
+    return found
+
+
+def _told(quantity: Quantity, rivals: Iterable[Quantity]) -> list[str]:
+    """What tells a quantity from others, if there are any."""
+    told = differences(quantity.settings, [rival.settings for rival in rivals])
+    return [told] if told else []
+
+
+def _ratio(radii: Sequence[float], alphas: Sequence[float]) -> dict[str, str]:
+    radius, alpha = sum(radii) / len(radii), sum(alphas) / len(alphas)
+    ratio = radius / alpha if alpha else math.nan
+    known = math.isfinite(ratio)
+    off = f"{100 * (ratio / HALF_DISTANCE - 1):+.1f} %" if known else "–"
+    return {"ε50% L2 / α_Δx": f"{ratio:.4f}" if known else "–", "½‖Δx‖": f"{HALF_DISTANCE}", "off by": off}
+
+
+def _is_radius(quantity: Quantity, norm: str) -> bool:
+    return (quantity.kind, quantity.attack, quantity.norm) == ("epsilon50", "pgd", norm)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The models of all sweeps.
+
+    Attributes:
+        frame: a row per number: `data`, `recipe`, `epsilon`, `seed`, `measurement`, `value`.
+        quantities: what stands behind each title under "measurement".
+        rows: the models of each sweep, by its name under "data".
+    """
+
+    frame: pd.DataFrame
+    quantities: dict[str, Quantity]
+    rows: dict[str, list[Row]]
+
+
+def sweep(records: Records) -> Sweep:
+    """The models of all sweeps; two sweeps on one data set are two, named by their experiments."""
     chosen = [r for r in records if "sweep" in r.model.groups and r.quantity.kind in KINDS]
     named = column_titles(chosen)
+    by_name: dict[str, list[Row]] = {}
+    for name, row in _sweep_names(rows(chosen)):
+        by_name.setdefault(name, []).append(row)
     lines = [
         {
-            "data": record.subject.samples.data,
+            "data": name,
             "recipe": record.model.recipe,
             "epsilon": record.model.epsilon,
             "seed": record.model.seed,
             "measurement": named[record.quantity],
             "value": record.value,
         }
-        for record in chosen
+        for name, members in by_name.items()
+        for row in members
+        for record in row.records
     ]
     columns = ["data", "recipe", "epsilon", "seed", "measurement", "value"]
-    return pd.DataFrame(lines, columns=columns), {title: quantity for quantity, title in named.items()}
+    return Sweep(pd.DataFrame(lines, columns=columns), {title: q for q, title in named.items()}, by_name)
+
+
+def _sweep_names(found: Sequence[Row]) -> list[tuple[str, Row]]:
+    """Each row with its data set, and with its experiment where several have a sweep on the same samples."""
+    experiments: dict[str, set[str]] = {}
+    for row in found:
+        experiments.setdefault(row.data, set()).update(r.model.data for r in row.records)
+    return [
+        (f"{row.data}, {row.records[0].model.data}" if len(experiments[row.data]) > 1 else row.data, row)
+        for row in found
+    ]
 
 
 def correlation_table(records: Records) -> Table:
     """Correlation of α_Δx and α_x with ε50% over the models of a sweep; empty without one."""
-    frame, quantities = sweep(records)
+    swept = sweep(records)
+    quantities = swept.quantities
     metrics = [t for t, q in quantities.items() if q.kind in ("alpha_dx", "alpha_x")]
     robustness = [t for t, q in quantities.items() if q.kind == "epsilon50"]
     by_rank = {t: i for i, t in enumerate(sorted(quantities, key=lambda t: quantities[t].rank))}
-    found = correlations(frame, metrics, robustness)
+    found = correlations(swept.frame, metrics, robustness)
     if found.empty:
         return Table(found)
     found["cell"] = [
@@ -160,10 +213,11 @@ def correlation_table(records: Records) -> Table:
     keys = ["data", "robustness", "metric", "models", "settings", "left_out"]
     wide = found.pivot_table(index=keys, columns="statistic", values="cell", aggfunc="first", sort=False)
     wide = wide.reset_index()
-    pgd = [quantities[line.robustness] for line in wide.itertuples()]
     wide["paper's Pearson"] = [
-        correlation_beside(line.data, quantities[line.metric].kind) if (q.attack, q.norm) == ("pgd", "Linf") else "–"
-        for line, q in zip(wide.itertuples(), pgd, strict=True)
+        correlation_beside(swept.rows[line.data], quantities[line.metric].kind)
+        if _is_radius(quantities[line.robustness], "Linf")
+        else "–"
+        for line in wide.itertuples()
     ]
     told = ["In brackets: 95 % intervals from resampling settings of ε, with all their seeds; not single models."]
     return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told)

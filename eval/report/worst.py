@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from eval.attacks import ATTACKS
-from eval.records import Quantity, Record, Records
+from eval.records import Model, Quantity, Record, Records
 from eval.records.quantity import NORMS, WORST
 from eval.robustness.median import median, median_interval
 
@@ -28,26 +28,27 @@ def radii_by_norm(records: Records, chosen: Iterable[Record]) -> dict[tuple[str,
 
 
 def worst_of_all(records: Records, chosen: list[Record]) -> list[Record]:
-    """A record per model and norm in which several attacks were measured on the same samples."""
-    firsts: dict[str, Record] = {}
+    """A record per model, name of it, and norm in which several attacks were measured on the same samples."""
+    named: dict[str, dict[Model, Record]] = {}  # one model may stand in several rows, under several names
     for record in chosen:
-        firsts.setdefault(record.subject.key, record)
+        named.setdefault(record.subject.key, {}).setdefault(record.model, record)
     found = []
     for (subject, norm), outcomes in radii_by_norm(records, chosen).items():
         if len(outcomes) < 2:
             continue
         upper = _together(outcomes, "radius").min(axis=1)
         lower = _together(outcomes, "failed_at").min(axis=1).clip(upper=upper)
-        found.append(
+        found += [
             replace(
-                firsts[subject],
+                record,
                 quantity=Quantity("epsilon50", WORST, norm),
                 value=median(torch.tensor(upper.to_numpy())),
                 interval=median_interval(lower.to_numpy(), upper.to_numpy()),
                 samples=len(upper),
                 details={},
             )
-        )
+            for record in named[subject].values()
+        ]
     return found
 
 

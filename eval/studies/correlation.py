@@ -39,7 +39,14 @@ def correlations(
         One row per data set, metric, robustness measure and statistic, with the numbers of models and of settings.
         Fewer than three models, or models that are all alike, have no correlation: the value is NaN. Fewer than three
         settings have no interval.
+
+    Raises:
+        ValueError: if a model has two values of one measurement, which were averaged otherwise.
     """
+    keys = ["data", "recipe", "epsilon", "seed", "measurement"]
+    if frame.duplicated(keys).any():
+        twice = frame[frame.duplicated(keys)].iloc[0]
+        raise ValueError(f"`frame` should hold one value per model and measurement. Found two of {[*twice[keys]]}.")
     rows = []
     for data, part in frame.groupby("data", sort=False):
         wide = part.pivot_table(index=["recipe", "epsilon", "seed"], columns="measurement", values="value")

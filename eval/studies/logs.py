@@ -26,8 +26,11 @@ def training_records(
         subject: what the records are about.
         folder: of the training, with its logs; a run that was resumed has several, of which the later hold.
         checkpoint: the one that was kept; epochs after it are left out.
+
+    Raises:
+        ValueError: if a log is damaged, naming it and the remedy.
     """
-    logs = [pd.read_csv(file) for file in sorted(folder.rglob("metrics.csv"), key=_version)]
+    logs = [_log(file, folder) for file in sorted(folder.rglob("metrics.csv"), key=_version)]
     last = epoch_of(checkpoint)
     for kind, logged in LOGGED.items():
         columns = [log[["epoch", logged]].dropna() for log in logs if logged in log]
@@ -48,6 +51,16 @@ def training_records(
             provenance=provenance(),
         )
         yield record, epochs
+
+
+def _log(file: Path, folder: Path) -> pd.DataFrame:
+    try:
+        log = pd.read_csv(file)
+    except ValueError:  # pandas' own errors, and text that is none, are among them
+        log = pd.DataFrame()
+    if "epoch" not in log:
+        raise ValueError(f"{file} is no log of a training. Remove {folder}, and the same command trains again.")
+    return log
 
 
 def epoch_of(checkpoint: Path) -> int:

@@ -11,6 +11,7 @@ import yaml
 
 from eval.records.identity import digest
 from eval.records.subject import Model
+from training.strength import Strength
 
 FIRST = "first/"
 """How a configuration refers to what a study trains before all else."""
@@ -104,7 +105,7 @@ def load_study(name: str) -> Study:
         ValueError: if there is no such preset or file, or a key is missing or unknown.
     """
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        text, short = Path(name).read_text(encoding="utf-8"), Path(name).stem
+        text, short = _text(Path(name)), Path(name).stem
     elif name in presets():
         text, short = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8"), name
     else:
@@ -114,8 +115,12 @@ def load_study(name: str) -> Study:
     try:
         source = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{name} cannot be read as YAML: {error}") from error
+        raise ValueError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
     _check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first"})
+    if not isinstance(source["title"], str):
+        raise ValueError(f"{short}: `title` should be text. Found {source['title']!r}.")
+    for key in ("base", "measure", "first", "experiments"):
+        _check_mapping(source.get(key, {}), f"{short}, {key}")
     first = source.get("first", {})
 
     def described(name: str) -> Any:
@@ -126,9 +131,18 @@ def load_study(name: str) -> Study:
     cells = [
         cell
         for data, experiment in source["experiments"].items()
-        for cell in _cells(data, experiment, source, described)
+        for cell in _cells(str(data), experiment, source, described)
     ]
+    if not cells:
+        raise ValueError(f"{short}: `experiments` should hold at least one recipe or estimator. Found none.")
     return Study(short, source["title"], _once_each(cells), first, source)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} cannot be read as YAML: it is not UTF-8.") from error
 
 
 def _once_each(cells: Iterable[Cell]) -> list[Cell]:
@@ -180,27 +194,36 @@ def _cells(data: str, experiment: Any, study: Mapping[str, Any], described: Call
     judged = isinstance(experiment, Mapping) and "estimators" in experiment
     allowed = {"base", "measure"} if judged else {"base", "measure", "seeds", "sweep"}
     _check_keys(experiment, data, needed={"estimators" if judged else "recipes"}, allowed=allowed)
+    for key in allowed & {"base", "measure"} | {"estimators" if judged else "recipes"}:
+        _check_mapping(experiment.get(key, {}), f"{data}, {key}")
     base = laid_over(study.get("base", {}), experiment.get("base", {}))
     measure = laid_over(study.get("measure", {}), experiment.get("measure", {}))
     if judged:
+        _check_mapping(base.get("data"), f"{data}, base, data")
         for name, estimator in experiment["estimators"].items():
-            yield _estimator_cell(data, name, estimator, base, measure, described)
+            yield _estimator_cell(data, str(name), estimator, base, measure, described)
         return
-    recipes = {name: laid_over(base, changes or {}) for name, changes in experiment["recipes"].items()}
-    for seed in experiment.get("seeds", [0]):
+    for name, changes in experiment["recipes"].items():
+        _check_mapping(changes or {}, f"{data}, recipes, {name}")
+    recipes = {str(name): laid_over(base, changes or {}) for name, changes in experiment["recipes"].items()}
+    for seed in _seeds(experiment, data):
         for recipe, fit in recipes.items():
             yield _model_cell(data, recipe, fit, seed, "side by side", measure, described)
     if sweep := experiment.get("sweep"):
         _check_keys(sweep, f"{data}, sweep", needed={"recipe", "epsilon"}, allowed={"seeds"})
-        if not _objective(recipes.get(sweep["recipe"], {})):
+        if not isinstance(sweep["epsilon"], list):
+            raise ValueError(f"{data}, sweep: `epsilon` should be a list of strengths. Found {sweep['epsilon']!r}.")
+        if not _objective(recipes.get(str(sweep["recipe"]), {})):
             raise ValueError(
                 f"{data}, sweep: `recipe` should name a recipe whose objective has an ε. Found {sweep['recipe']!r}."
             )
         for epsilon in sweep["epsilon"]:
+            Strength(epsilon)  # so that what is no strength is refused before anything is trained
+            recipe = str(sweep["recipe"])
             changes = {"model": {"objective": {"init_args": {"epsilon": epsilon}}}}
-            fit = laid_over(recipes[sweep["recipe"]], changes)
-            for seed in sweep.get("seeds", [0]):
-                yield _model_cell(data, sweep["recipe"], fit, seed, "sweep", measure | {"masking": False}, described)
+            fit = laid_over(recipes[recipe], changes)
+            for seed in _seeds(sweep, f"{data}, sweep"):
+                yield _model_cell(data, recipe, fit, seed, "sweep", measure | {"masking": False}, described)
 
 
 def _model_cell(
@@ -226,6 +249,18 @@ def _estimator_cell(
 def _objective(fit: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments of a configuration's objective; empty where there are none."""
     return fit.get("model", {}).get("objective", {}).get("init_args", {})
+
+
+def _seeds(part: Mapping[str, Any], where: str) -> list[int]:
+    seeds = part.get("seeds", [0])
+    if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
+        raise ValueError(f"{where}: `seeds` should be a list of whole numbers. Found {seeds!r}.")
+    return seeds
+
+
+def _check_mapping(found: Any, where: str) -> None:
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{where}: should hold keys with values. Found {found!r}.")
 
 
 def _check_keys(found: Any, where: str, *, needed: set[str], allowed: set[str]) -> None:

@@ -5,9 +5,13 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
+from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,17 +21,20 @@ from filelock import FileLock
 from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
+from alignment.contracts import check_choice
 from eval.fit import FitCLI, fit_from
 from eval.records.identity import digest
 from eval.records.measurements import Measurement, check_wanted, standard_measurements
 from eval.records.provenance import revision
-from eval.records.quality import EstimatorQuality
+from eval.records.quality import EstimatorQuality, load_judge
 from eval.records.store import ModelFolder, Results, read_json, write_json
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
 from eval.studies.logs import training_records
+from eval.studies.parsing import one_sentence
 from eval.studies.plan import FIRST, EstimatorCell, ModelCell, Study, laid_over, with_first
 from eval.studies.trained import best_checkpoint, is_trained, trained
+from generators.checkpoints import read_checkpoint
 from training import load_classifier
 from training.data import DataSet
 
@@ -117,7 +124,16 @@ def _at_once(work: Work, jobs: int, threads: int) -> Iterator[tuple[str, Done]]:
     with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
         waiting = {pool.submit(_survived, task): name for name, task in work.items()}
         for done in as_completed(waiting):
-            yield waiting[done], done.result()
+            yield waiting[done], _survived(partial(_result, done))
+
+
+def _result(done: "Future[Done]") -> Done:
+    try:
+        return done.result()
+    except BrokenProcessPool as error:
+        raise ValueError(
+            "a process was ended from outside, perhaps for want of memory. Start again, with fewer --jobs."
+        ) from error
 
 
 def _survived(task: Callable[[], Done]) -> Done:
@@ -125,8 +141,22 @@ def _survived(task: Callable[[], Done]) -> Done:
     started = time.perf_counter()
     try:
         return task()
-    except (ValueError, OSError, RuntimeError) as error:
+    except Exception as error:  # what a user's own network or data set may raise is not known
         return Done(time.perf_counter() - started, [f"{type(error).__name__}: {error}"])
+
+
+def _configured(make: Callable[[dict], FitCLI], configuration: dict) -> FitCLI:
+    """A training, ready to begin.
+
+    Raises:
+        ValueError: in one sentence, for what the parser refuses: it prints its usage, and ends the process.
+    """
+    with redirect_stderr(StringIO()) as printed:
+        try:
+            return make(configuration)
+        except SystemExit as error:
+            told = one_sentence(printed.getvalue().rpartition("error: ")[2])
+            raise ValueError(told or f"ended with {error.code}") from error
 
 
 def train_first(name: str, folder: Path, fit: dict[str, Any]) -> Done:
@@ -136,7 +166,7 @@ def train_first(name: str, folder: Path, fit: dict[str, Any]) -> Done:
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".lock"):
         if not is_trained(home):
-            trained(fit_from(_configuration(fit, home)), home)
+            trained(_configured(fit_from, _configuration(fit, home)), home)
         best_checkpoint(home)
     return Done(time.perf_counter() - started, [])
 
@@ -156,7 +186,7 @@ def run_cell(cell: ModelCell | EstimatorCell, folder: Path) -> Done:
 
 def _train_and_measure(cell: ModelCell, home: ModelFolder, folder: Path) -> list[str]:
     fit = _resolved(cell.fit, folder)
-    cli = FitCLI(_configuration(fit, home.path))
+    cli = _configured(FitCLI, _configuration(fit, home.path))
     for _, wanted in _wanted(cell, folder):
         check_wanted(wanted, cli.datamodule)
     checkpoint = trained(cli, home.path)
@@ -182,10 +212,29 @@ def _wanted(cell: ModelCell, folder: Path) -> list[tuple[int | None, list[Measur
     for settings in cell.measure:
         chosen = dict(settings)
         limit = chosen.pop("limit", None)
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise ValueError(f"`limit` should be a whole number of at least 1. Found {limit!r}.")
         resolved = with_first(chosen, lambda name: str(_first_best(folder, name)))
         wanted = by_limit.setdefault(limit, [])
-        wanted += [m for m in standard_measurements(**resolved) if m not in wanted]
+        wanted += [m for m in _measurements(resolved) if m not in wanted]
     return [*by_limit.items()]
+
+
+def _measurements(settings: dict[str, Any]) -> list[Measurement]:
+    """The measurements that a study's `measure` names.
+
+    Raises:
+        ValueError: for a misspelt setting, or one of another type.
+    """
+    known = signature(standard_measurements).parameters
+    for name in settings:
+        check_choice(name, (*known, "limit"), "measure")
+    try:
+        return standard_measurements(**settings)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(
+            f"`measure` should hold what `standard_measurements` takes. Found {settings} ({error})."
+        ) from error
 
 
 def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path) -> list[str]:
@@ -198,7 +247,7 @@ def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path) -> list[str]:
         data.residual(settings["residual"], **settings["options"]),
         data,
         cell.model,
-        judge=None if judge is None else load_classifier(checkpoint=judge),
+        judge=None if judge is None else load_judge(judge, data),
         limit=cell.limit,
         device="cuda" if torch.cuda.is_available() else "cpu",
         training=asked,
@@ -226,14 +275,13 @@ def _first_best(folder: Path, name: str) -> Path:
 def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
     """A training with everything it writes kept under its home."""
     folder = (home / "training").resolve()
-    last = folder / "last.ckpt"
     logs = {"save_dir": str(folder), "name": "logs"}
     logger = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": logs}
     return laid_over(
         fit,
         {
             "checkpoint": {"dirpath": str(folder)},
-            "resume": str(last) if last.exists() else None,
+            "resume": _last(folder),
             "trainer": {
                 "default_root_dir": str(folder),
                 "logger": logger,
@@ -243,6 +291,22 @@ def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
             },
         },
     )
+
+
+def _last(folder: Path) -> str | None:
+    """The checkpoint from which a training goes on, or None.
+
+    Raises:
+        ValueError: if it is damaged, with the remedy.
+    """
+    last = folder / "last.ckpt"
+    if not last.exists():
+        return None
+    try:
+        read_checkpoint(last, mmap=True)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{last} is damaged. Remove {folder}, and the same command trains again.") from error
+    return str(last)
 
 
 def _claim(folder: Path, study: Study) -> list[str]:

@@ -44,7 +44,8 @@ def build_network(
 
     Args:
         name: one of ours, see `NETWORKS`, or the dotted path of a class or function of yours, such as
-            `mypackage.models.Net`, which is imported and called with `options` alone: a name typed by a user or in a
+            `mypackage.models.Net`, which is imported and called with `options` alone (and `num_classes` for
+            torchvision's): a name typed by a user or in a
             user's configuration, which is code, and never one that a checkpoint holds.
         shape: of one input.
         num_classes: C ≥ 2.
@@ -71,7 +72,7 @@ def build_network(
         allowed = "2 with `one_logit`" if one_logit else "at least 2"
         raise ValueError(f"`num_classes` should be {allowed}. Found {num_classes}.")
     if "." in name:
-        network = _call(_imported(name), name, options)
+        network = _call(_imported(name), name, _classes_of(name, num_classes) | options)
     elif name in NETWORKS:
         ours = {"shape": tuple(shape), "outputs": 1 if one_logit else num_classes}
         if name in NEED_BOUNDS:
@@ -84,6 +85,11 @@ def build_network(
     if batch_norm is not None:
         set_batch_norm(network, batch_norm)
     return OneLogit(network) if one_logit else network
+
+
+def _classes_of(name: str, num_classes: int) -> dict[str, int]:
+    """The number of classes for torchvision's networks, which have 1000 unless they are told."""
+    return {"num_classes": num_classes} if name.startswith("torchvision.models.") else {}
 
 
 def _call(make: Callable[..., nn.Module], name: str, options: dict[str, Any]) -> nn.Module:

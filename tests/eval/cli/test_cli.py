@@ -1,8 +1,11 @@
 import json
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 
 from eval.cli import main
@@ -11,6 +14,7 @@ from eval.report import write_report
 from eval.studies import Study, StudyRun
 from training import build_network
 from training.checkpoints import FORMAT, NETWORK_KEY
+from training.networks.small import SmallCNN
 
 FIT = {
     "data": {"class_path": "training.data.Digits", "init_args": {"batch_size": 256}},
@@ -89,6 +93,19 @@ def test_state_dict_of_a_named_network_is_measured(checkpoint: Path, capsys: pyt
     assert "ε50% PGD L2" in capsys.readouterr().out
 
 
+NAMED = ["--data=Digits", "--network=small_cnn", "--network-options", '{{"width": 2}}']
+
+
+class Deaf(SmallCNN):
+    """Fails in a way that nobody foresaw."""
+
+    def __init__(self) -> None:
+        super().__init__((1, 8, 8), 10, width=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("deaf")
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -98,14 +115,48 @@ def test_state_dict_of_a_named_network_is_measured(checkpoint: Path, capsys: pyt
         (["measure", "nowhere.pt", "--data=Digits"], "nowhere.pt: no such checkpoint"),
         (["study", "nothing"], "`study` should be one of"),
         (["report", "{folder}"], "holds no records"),
+        (["measure", "{checkpoint}", "--data=Digitz"], '"data": .*Digitz'),
+        (["measure", "{checkpoint}", "--data=Digits", "--stepz=3"], "unrecognized arguments: --stepz=3"),
+        (["measure", "{checkpoint}", "--data=Digits", "--norms=[linf]"], "'Linf', 'L2', 'L1'.*linf"),
+        (["measure", "{checkpoint}", "--data=Digits", "--attacks=pgd"], '"attacks": .*pgd'),
+        (["measure", "{checkpoint}", "--data=Digits", "--data.size=3"], "'size' is not accepted"),
+        (
+            ["measure", "{checkpoint}", "--data=HDF5Images", "--data.train=[a.h5]", "--data.test=[a.h5]"],
+            "a.h5: no such",
+        ),
+        (["measure", "{checkpoint}", *NAMED, "--out={checkpoint}"], "`--out` should be a folder. Found the file"),
+        (["measure", "{checkpoint}", *NAMED, "--judge=a.ckpt"], "`--judge` should be left out where a classifier"),
+        (
+            ["measure", "{checkpoint}", *NAMED, "--attack-options", '{{"pgd": {{"norms": ["l2"]}}}}'],
+            "one of Linf, L2, L1",
+        ),
+        (
+            [
+                "measure",
+                "{checkpoint}",
+                "--data=Digits",
+                "--network=mlp",
+                "--network-options",
+                '{{"num_classes": 3}}',
+            ],
+            "`--network-options` should leave out num_classes",
+        ),
+        (
+            ["measure", "{checkpoint}", "--data=Digits", "--network=tests.eval.cli.test_cli.Deaf"],
+            "RuntimeError: deaf",
+        ),
+        (["mesure"], "invalid choice: 'mesure'"),
+        ([], "expected .subcommand. to be one of"),
     ],
 )
 def test_mistakes_end_in_one_sentence(
     checkpoint: Path, args: list[str], message: str, capsys: pytest.CaptureFixture
 ) -> None:
     places = {"checkpoint": checkpoint, "folder": checkpoint.parent}
-    with pytest.raises(SystemExit, match=f"^alphadx: .*{message}"):
+    with pytest.raises(SystemExit, match=f"^alphadx: .*{message}") as found:
         main([arg.format(**places) for arg in args])
+    assert "\n" not in str(found.value)
+    assert capsys.readouterr().err == ""
 
 
 def test_study_runs_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -255,3 +306,44 @@ def test_a_measurement_that_fails_is_said_after_the_others_are_printed(
     ):
         main(["measure", str(small(tmp_path, "A", 0)), *SMALL, "--limit=20"])
     assert "accuracy %" in capsys.readouterr().out
+
+
+def test_a_network_of_torchvision_gets_the_classes_of_the_data(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    name = "torchvision.models.squeezenet1_1"
+    torch.save(torchvision.models.squeezenet1_1(num_classes=3).state_dict(), tmp_path / "a.pt")
+    for split in ("train", "test"):
+        with h5py.File(tmp_path / f"{split}.h5", "w") as file:
+            file["images"] = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
+            file["labels"] = np.arange(6) % 3
+    files = [f"--data.{split}=[{tmp_path / split}.h5]" for split in ("train", "test")]
+    given = ["--data=HDF5Images", *files, "--network", name, "--masking=false", "--norms=[Linf]", "--steps=1"]
+    main(["measure", str(tmp_path / "a.pt"), *given])
+    assert f"network {name}" in capsys.readouterr().out
+
+
+def test_two_stores_called_best_are_two_estimators(tmp_path: Path) -> None:
+    for name in ("nearest", "nearest-even"):
+        (tmp_path / name).mkdir()
+        store = str(tmp_path / name / "best.h5")
+        main(["residuals", name, store, "--data=Digits", "--split=test", "--limit=5"])
+        main(["measure", store, "--data=Digits", "--limit=5", "--out", str(tmp_path / "out")])
+    frame = write_report(tmp_path / "out")["Quality of residual estimators"].frame
+    assert list(frame.estimator) == ["nearest example", "nearest-even/best", "nearest/best"]
+
+
+@pytest.mark.parametrize("option", ["--attacks=[square]", "--network=mlp", "--key=ema"])
+def test_options_that_change_nothing_for_an_estimator_are_refused(tmp_path: Path, option: str) -> None:
+    main(["residuals", "nearest", str(tmp_path / "a.h5"), "--data=Digits", "--limit=5"])
+    with pytest.raises(SystemExit, match="should be left out where a residual estimator is measured"):
+        main(["measure", str(tmp_path / "a.h5"), "--data=Digits", "--limit=5", option])
+
+
+def test_a_judge_of_other_data_is_refused(tmp_path: Path) -> None:
+    main(["residuals", "nearest", str(tmp_path / "a.h5"), "--data=Digits", "--split=test", "--limit=5"])
+    network = build_network("mlp", shape=(1, 8, 8), num_classes=12, hidden=[4])
+    described = DESCRIBED | {"num_classes": 12}
+    torch.save({"state_dict": network.state_dict(), NETWORK_KEY: described}, tmp_path / "judge.ckpt")
+    with pytest.raises(SystemExit, match=r"judge\.ckpt .*12"):
+        main(
+            ["measure", str(tmp_path / "a.h5"), "--data=Digits", "--limit=5", "--judge", str(tmp_path / "judge.ckpt")]
+        )

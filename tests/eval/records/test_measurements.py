@@ -2,11 +2,13 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
 from eval.attacks import ATTACKS, SuiteAttack
-from eval.records import Model, Results, Sitting
+from eval.records import Model, Results, Samples, Sitting
 from eval.records.measurements import (
     Accuracy,
     Alignment,
@@ -18,10 +20,11 @@ from eval.records.measurements import (
     estimator_of,
     standard_measurements,
 )
+from eval.records.subject import chosen_samples
 from eval.robustness.passes import CountPasses
 from tests.eval.classifiers import InMemory, Radial, half_problem, known_radii
 from training.attacks import pgd
-from training.data import DataSet, Digits, Spheres
+from training.data import DataSet, Digits, HDF5Images, Spheres
 from training.strength import Strength
 
 MODEL = Model("given", "B")
@@ -313,3 +316,16 @@ def test_a_classifier_of_another_number_of_classes_is_refused() -> None:
 def test_an_attack_that_does_not_know_the_data_is_refused_before_anything_is_measured() -> None:
     with pytest.raises(ValueError, match=r"STA cannot run: .*should be images"):
         check_wanted(standard_measurements(["pgd", "sta"]), Spheres(dimensions=20))
+
+
+def test_samples_whose_files_were_moved_are_the_same_samples(tmp_path: Path) -> None:
+    def found(folder: Path, shade: int) -> Samples:
+        folder.mkdir()
+        with h5py.File(folder / "a.h5", "w") as file:
+            file["images"] = np.full((4, 1, 2, 2), shade, dtype=np.uint8)
+            file["labels"] = np.arange(4) % 2
+        files = [str(folder / "a.h5")]
+        return chosen_samples(HDF5Images(train=files, test=files))[1]
+
+    here, moved, other = (found(tmp_path / name, shade) for name, shade in (("a", 0), ("b", 0), ("c", 1)))
+    assert here == moved != other

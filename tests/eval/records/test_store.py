@@ -83,6 +83,11 @@ def test_a_record_without_its_outcomes_is_not_there(tmp_path: Path) -> None:
     assert home.find(PGD, made.subject) is None
 
 
+def without_content(text: str) -> str:
+    """The record as the first of schema 2 were, without a digest of all of it."""
+    return json.dumps({key: value for key, value in json.loads(text).items() if key != "content"})
+
+
 DAMAGES = {
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:40]), "is damaged or no record"),
     "empty": (lambda path: path.write_bytes(b""), "is damaged or no record"),
@@ -92,6 +97,18 @@ DAMAGES = {
     "edited": (
         lambda path: path.write_text(path.read_text().replace('"count": 4', '"count": 5')),
         "does not belong to its own key",
+    ),
+    "with another value": (
+        lambda path: path.write_text(path.read_text().replace('"value": 0.5', '"value": 0.9')),
+        "does not belong to its own key",
+    ),
+    "renamed": (
+        lambda path: path.rename(path.with_name("accuracy-copy.json")),
+        "was renamed, copied or swapped",
+    ),
+    "of other types": (
+        lambda path: path.write_text(without_content(path.read_text().replace('"samples": 4', '"samples": "four"'))),
+        "is damaged or no record .*'four'",
     ),
     "later": (
         lambda path: path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 99')),
@@ -211,3 +228,38 @@ def test_records_of_schema_1_are_read_and_what_they_do_not_say_is_unknown(tmp_pa
     assert read.subject.weights == f"unknown: {home.name}"
     assert np.isnan(read.interval).all()
     pd.testing.assert_frame_equal(records.per_sample(read), OUTCOMES)
+
+
+def test_the_first_records_of_schema_2_are_still_read(tmp_path: Path) -> None:
+    written(tmp_path, [record(value=0.25)])
+    (path,) = tmp_path.glob("models/*/*.json")
+    path.write_text(without_content(path.read_text()))
+    assert [read.value for read in Results(tmp_path).load()] == [0.25]
+
+
+def test_two_records_that_were_swapped_with_their_outcomes_are_noticed(tmp_path: Path) -> None:
+    home, made = Results(tmp_path).home(MODEL, "a" * 8), [record(q, 0.1, MODEL) for q in (PGD, Quantity("alpha_x"))]
+    for one in made:
+        home.write(one, OUTCOMES)
+    for ending in ("json", "csv"):
+        first, second = sorted(home.path.glob(f"*.{ending}"))
+        kept, other = first.read_bytes(), second.read_bytes()
+        first.write_bytes(other)
+        second.write_bytes(kept)
+    with pytest.raises(ValueError, match="was renamed, copied or swapped"):
+        home.find(PGD, made[0].subject)
+
+
+def test_old_outcomes_without_radii_are_refused(tmp_path: Path) -> None:
+    home = tmp_path / "models" / "old"
+    write_whole(home / "epsilon50_cw_linf_linf.json", json.dumps(OLD))
+    write_whole(home / "epsilon50_cw_linf_linf.csv", "index,label\n0,1\n")
+    (read,) = records = Results(tmp_path).load()
+    with pytest.raises(ValueError, match=r"lacks failed_at, radius\. Remove it"):
+        records.per_sample(read)
+
+
+def test_a_name_of_any_length_has_a_folder(tmp_path: Path) -> None:
+    named = [Model("d", "Lα模" * 200 + end) for end in "ab"]
+    assert len(written(tmp_path, [record(of=one) for one in named])) == 2
+    assert len(list((tmp_path / "models").iterdir())) == 2

@@ -1,5 +1,6 @@
 """A picture is tested by what it draws."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,10 @@ def test_a_picture_of_residuals_shows_image_residual_and_their_sum() -> None:
     np.testing.assert_allclose(drawn["Δx"], [[0.75, 0.25]] * 2)
     np.testing.assert_allclose(drawn["x̂'"], [[0.75, 0.25]] * 2)
     assert figure.axes[0].get_ylabel() == "a → b"
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$", "_hidden", "a$b"])
+def test_any_name_can_be_drawn_and_stands_in_the_legend(tmp_path: Path, name: str) -> None:
+    figures = all_figures(written(tmp_path, [record(PGD, 0.2, model(recipe=name))]))
+    figures["curves-d"].savefig(BytesIO())
+    assert len(figures["curves-d"].axes[0].get_legend().get_texts()) == 1

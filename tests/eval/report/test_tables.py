@@ -295,3 +295,115 @@ def test_costs_are_per_sample(tmp_path: Path) -> None:
             "seconds, all models": "0.2",
         }
     ]  # fmt: skip
+
+
+BASE = {"model": {"network": "mlp"}, "trainer": {"max_epochs": 1}}
+LONGER = BASE | {"trainer": {"max_epochs": 3}}
+
+
+def test_models_of_one_recipe_that_were_trained_otherwise_are_two_rows_and_say_in_what(tmp_path: Path) -> None:
+    """Two experiments of a study on one data set; seeds alone are repetitions."""
+    made = [
+        record(PGD, value, model(data=name), weights=str(value), training=training | {"seed_everything": value})
+        for name, training, values in (("one", BASE, (0.1, 0.3)), ("two", LONGER, (0.7,)))
+        for value in values
+    ]
+    same = Samples("d", {"size": 4}, (-1.0, 1.0), "test", 4, "d0")
+    made = [replace(r, subject=replace(r.subject, samples=same)) for r in made]
+    frame = side_by_side(written(tmp_path, made)).frame
+    assert list(frame.recipe) == ["B (max_epochs 1)", "B (max_epochs 3)"]
+    assert list(frame.models) == ["2", "1"]
+    assert list(frame["ε50% PGD L∞"]) == ["0.200 ± 0.141", "0.700"]
+
+
+def test_what_only_one_of_two_trainings_sets_tells_them_apart(tmp_path: Path) -> None:
+    decayed = BASE | {"model": {"network": "mlp", "weight_decay": 0.1}}
+    made = [record(PGD, 0.1, weights=str(i), training=training) for i, training in enumerate((BASE, decayed))]
+    assert set(side_by_side(written(tmp_path, made)).frame.recipe) == {"B", "B (weight_decay 0.1)"}
+
+
+def test_a_copied_checkpoint_is_one_model_whatever_it_is_called(tmp_path: Path) -> None:
+    named = [model(recipe="X", seed=0), model(recipe="X", seed=1), model(recipe="Y")]
+    made = [record(PGD, 0.25, of, weights="w", interval=(0.2, 0.3)) for of in named]
+    frame = side_by_side(written(tmp_path, made)).frame
+    assert list(frame["ε50% PGD L∞"]) == ["0.250 [0.200, 0.300]"] * 2
+    assert list(frame.models) == ["1", "1"]
+
+
+def test_samples_that_differ_in_their_digest_alone_have_names_of_their_own(tmp_path: Path) -> None:
+    samples = [Samples("d", {}, (-1.0, 1.0), "test", n, digest) for n, digest in ((5, "a"), (5, "b"), (6, "c"))]
+    made = [record(PGD, 0.1, samples_of=chosen) for chosen in samples]
+    assert len(set(side_by_side(written(tmp_path, made)).frame.data)) == 3
+
+
+def test_two_estimators_of_one_data_set_share_no_cell(tmp_path: Path) -> None:
+    """Two models of one recipe, each measured with another estimator of Δx."""
+    made = [record(alpha(name, name), 0.3, model(seed=i)) for i, name in enumerate(("nearest", "direct"))]
+    table = side_by_side(written(tmp_path, made))
+    assert list(table.frame["α_Δx (name nearest)"]) == list(table.frame["α_Δx (name direct)"]) == ["0.300"]
+    assert "d, B: α_Δx is of 1 of the 2 models." in table.notes
+
+
+def test_cosines_say_what_is_not_their_default(tmp_path: Path) -> None:
+    settings = {"of": "closest_to_true", "candidates": 3, "estimator": {"name": "e", "settings": {}, "digest": ""}}
+    table = side_by_side(written(tmp_path, [record(Quantity("alpha_dx", settings=settings))]))
+    assert "α_Δx: candidates 3." in table.notes
+    usual = side_by_side(written(tmp_path / "usual", [record(Quantity("alpha_x", settings={"of": "predicted"}))]))
+    assert not any(note.startswith("α_x:") for note in usual.notes)
+
+
+def test_a_mean_with_a_model_that_never_fell_is_a_bound(tmp_path: Path) -> None:
+    made = [record(PGD_L2, value, model(seed=seed)) for seed, value in enumerate((0.2, math.inf))]
+    assert side_by_side(written(tmp_path, made)).frame["ε50% PGD L2"][0] == "> 0.8"
+
+
+def test_theory_check_joins_no_attacks_of_other_settings(tmp_path: Path) -> None:
+    named, weaker = Model("Spheres", "B"), Quantity("epsilon50", "pgd", "L2", {"steps": 1})
+    accuracy = Quantity("accuracy", "pgd", "L2", {"steps": 40}, "0.1")
+    made = [record(PGD_L2, 0.1, named), record(weaker, 0.3, named), record(accuracy, 1.0, named)]
+    frame = theory_check(written(tmp_path, [*made, record(ALPHA, 0.5, named)])).frame
+    assert dict(zip(frame.recipe, frame["ε50% L2 / α_Δx"], strict=True)) == {
+        "B (steps 40)": "0.2000", "B (steps 1)": "0.6000",
+    }  # fmt: skip
+
+
+def test_theory_check_without_alignment_is_no_number(tmp_path: Path) -> None:
+    named = Model("Spheres", "B")
+    frame = theory_check(written(tmp_path, [record(PGD_L2, 0.1, named), record(ALPHA, 0.0, named)])).frame
+    assert list(frame["off by"]) == ["–"]
+
+
+def test_two_sweeps_on_one_data_set_are_two_correlations(tmp_path: Path) -> None:
+    same = Samples("digits", {"size": 4}, (-1.0, 1.0), "test", 4, "d0")
+    made = [
+        replace(r, model=replace(r.model, data=name), subject=replace(r.subject, samples=same, training=training))
+        for name, training in (("one", BASE), ("two", LONGER))
+        for i in range(4)
+        for r in swept(f"0.{i}", 0, float(i), float(i if name == "one" else -i))
+    ]
+    frame = correlation_table(written(tmp_path, made)).frame
+    assert dict(zip(frame.data, frame.Pearson.str[:6], strict=True)) == {
+        "digits, one": "1.000 ", "digits, two": "-1.000",
+    }  # fmt: skip
+    assert list(frame.models) == [4, 4]
+
+
+def test_the_papers_correlation_says_what_its_models_had(tmp_path: Path) -> None:
+    def found(folder: str, network: str) -> str:
+        made = []
+        for i in range(3):
+            named = Model("MNIST-3/5", "P", f"0.{i}", 0, ("sweep",))
+            made += [
+                record(q, float(i), named, **(TABLE_2 | {"network": {"network": network}})) for q in (ALPHA, PGD)
+            ]
+        return correlation_table(written(tmp_path / folder, made)).frame["paper's Pearson"][0]
+
+    assert found("same", "resnet18") == "0.861"
+    assert found("other", "small_cnn") == "0.861, but resnet18"
+
+
+def test_the_worst_case_stands_in_every_row_of_a_model(tmp_path: Path) -> None:
+    square = Quantity("epsilon50", "square", "Linf")
+    made = [record(q, 0.2, model(recipe=name), weights="w") for name in "XY" for q in (PGD, square)]
+    worst = side_by_side(written(tmp_path, made)).frame["ε50% worst of all L∞"]
+    assert [cell.split()[0] for cell in worst] == ["0.200", "0.200"]

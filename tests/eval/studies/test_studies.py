@@ -55,6 +55,12 @@ def written(folder: Path, **changes: object) -> str:
     return str(path)
 
 
+def swept(**changes: object) -> dict:
+    """Changes of a study by which its sweep becomes another."""
+    (experiment,) = TINY["experiments"].values()
+    return {"experiments": {"a": experiment | {"sweep": experiment["sweep"] | changes}}}
+
+
 def test_grid_is_every_recipe_and_every_epsilon_with_every_seed(tmp_path: Path) -> None:
     cells = load_study(written(tmp_path)).cells
     assert [(c.model.groups, c.model.recipe, c.model.epsilon, c.model.seed) for c in cells] == [
@@ -83,6 +89,20 @@ def test_presets_can_be_planned(name: str) -> None:
         ({"experiments": {"a": {}}}, r"a: the keys \['recipes'\] are missing"),
         ({"experiments": {"a": {"recipes": {"B": {}}, "sweep": {"recipe": "B", "epsilon": [1]}}}}, "Found 'B'"),
         ({"experiments": {"a": None}}, r"a: should hold the keys \['recipes'\]. Found None"),
+        ({"experiments": {}}, "`experiments` should hold at least one recipe"),
+        ({"experiments": ["a"]}, r"experiments: should hold keys with values. Found \['a'\]"),
+        ({"experiments": {"a": {"recipes": ["B"]}}}, "a, recipes: should hold keys with values"),
+        ({"experiments": {"a": {"recipes": {"B": 5}}}}, "a, recipes, B: should hold keys with values. Found 5"),
+        ({"experiments": {"a": {"recipes": {"B": {}}, "seeds": 3}}}, "`seeds` should be a list of whole numbers"),
+        ({"experiments": {"a": {"estimators": ["n"]}}}, "a, estimators: should hold keys with values"),
+        ({"experiments": {"a": {"estimators": {"n": {"residual": "nearest"}}}}, "base": {}}, "a, base, data: should"),
+        ({"base": None}, "tiny, base: should hold keys with values. Found None"),
+        ({"measure": ["a"]}, "tiny, measure: should hold keys with values"),
+        ({"first": None}, "tiny, first: should hold keys with values"),
+        ({"title": 5}, "`title` should be text. Found 5"),
+        (swept(epsilon=0.1), "`epsilon` should be a list of strengths. Found 0.1"),
+        (swept(epsilon=["abc"]), "A strength should be a number"),
+        (swept(recipe=["P"]), "`recipe` should name a recipe whose objective has an ε"),
     ],
 )
 def test_mistakes_in_a_study_are_named(tmp_path: Path, changes: dict, message: str) -> None:
@@ -163,6 +183,9 @@ def test_recipes_whose_names_differ_in_a_space_or_slash_are_two_models(tmp_path:
         ("models/*/training/trained.json", b'{"other": 1}', r"trained\.json should hold best, score.*Remove it"),
         ("models/*/training/best.ckpt", b"PK", r"best\.ckpt is not the checkpoint that training ended with"),
         ("models/*/accuracy-*.json", b"[]", r"accuracy-.*\.json is damaged.*Remove it"),
+        ("models/*/training/logs/*/metrics.csv", b"a,b\n1,2\n", r"metrics\.csv is no log of a training\. Remove "),
+        ("models/*/training/logs/*/metrics.csv", b"", r"metrics\.csv is no log of a training\. Remove "),
+        ("models/*/training/last.ckpt", b"PK", r"last\.ckpt is damaged\. Remove .*training, and"),
     ],
 )
 def test_a_damaged_file_of_a_study_is_named_with_the_remedy(
@@ -182,18 +205,42 @@ def test_a_damaged_file_of_a_study_is_named_with_the_remedy(
     assert re.search(message, said)
 
 
-def test_a_model_that_fails_leaves_the_others(tmp_path: Path) -> None:
-    recipes = {"broken": {"model": {"network": "mlp", "network_options": {"hiden": [3]}}}, "B": {}}
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"model": {"network": "mlp", "network_options": {"hiden": [3]}}}, "hiden"),
+        ({"model": {"netwrok": "mlp"}}, "'netwrok'"),  # what the parser refuses ends the process, if it is let
+        ({"data": {"class_path": "training.data.Spherez"}}, "'Spherez'"),
+    ],
+)
+def test_a_model_that_fails_leaves_the_others(tmp_path: Path, broken: dict, said: str) -> None:
+    recipes = {"broken": broken, "B": {}}
     study = load_study(written(tmp_path, experiments={"Spheres4": {"recipes": recipes}}, measure={"masking": False}))
     done = run_study(study, tmp_path / "run", jobs=1)
     assert len(done.failures) == 1
-    assert "hiden" in done.failures[0]
+    assert said in done.failures[0]
+    assert "\n" not in done.failures[0]
     assert set(done.results.load().frame().recipe) == {"B"}
 
 
-def test_what_cannot_be_measured_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    study = load_study(written(tmp_path, measure={"attacks": ["pdg"]}))
-    with pytest.raises(ValueError, match="`attacks` should be one of"):
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        ({"attacks": ["pdg"]}, "`attacks` should be one of"),
+        ({"attacks": "pgd"}, r"`attacks` should be a list, such as \[pgd\]"),
+        ({"norms": "L2"}, "`norms` should be a list|`measure` should hold what .*'norms'"),
+        ({"norms": ["l2"]}, "`norms` should be one of|`measure` should hold what .*'l2'"),
+        ({"epsilons": 0.1}, "`epsilons` should be a list|`measure` should hold what .*'epsilons'"),
+        ({"stepz": 3}, "`measure` should be one of .*steps.* Found 'stepz'"),
+        ({"limit": "x"}, "`limit` should be a whole number of at least 1. Found 'x'"),
+        ({"attack_options": {"pgd": 5}}, "`measure` should hold what"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_trained(
+    tmp_path: Path, measure: dict, message: str
+) -> None:
+    study = load_study(written(tmp_path, measure=measure))
+    with pytest.raises(ValueError, match=message):
         run_study(study, tmp_path / "run", jobs=1)
     assert not (tmp_path / "run").exists()
 
@@ -436,3 +483,10 @@ def test_reference_to_what_is_not_trained_first_is_refused(tmp_path: Path) -> No
 def test_estimator_with_wrong_keys_is_refused(tmp_path: Path, estimators: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_study(written(tmp_path, experiments={"a": {"estimators": estimators}}))
+
+
+def test_two_values_of_one_model_have_no_correlation() -> None:
+    lines = [("d", "P", "0.1", 0, "a", 0.1), ("d", "P", "0.1", 0, "a", 0.3)]
+    frame = pd.DataFrame(lines, columns=["data", "recipe", "epsilon", "seed", "measurement", "value"])
+    with pytest.raises(ValueError, match=r"one value per model and measurement\. Found two"):
+        correlations(frame, ["a"], ["a"])
