@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_counts
+from alignment.contracts import check_counts, check_number
 from eval.attacks.adapter import Boxed, UnitBox, isolated
 from eval.attacks.verdict import distance
 from training.active import Active
@@ -69,7 +69,8 @@ def carlini_wagner(
             attack does not know, fewer than one step, or a step size or first c that is not above 0.
     """
     check_counts(1, steps=steps, search_steps=search_steps)
-    _check_positive(step_size=step_size, initial_const=initial_const)
+    check_number(step_size, "step_size", "be above 0", lambda value: value > 0)
+    check_number(initial_const, "initial_const", "be above 0", lambda value: value > 0)
     attack = _attacks().L2CarliniWagnerAttack(
         steps=steps, binary_search_steps=search_steps, stepsize=step_size, initial_const=initial_const
     )
@@ -195,8 +196,7 @@ def deepfool(
     """
     check_counts(1, steps=steps)
     check_counts(2, candidates=candidates)
-    if not overshoot >= 0:
-        raise ValueError(f"`overshoot` should be at least 0. Found {overshoot}.")
+    check_number(overshoot, "overshoot", "be at least 0", lambda value: value >= 0)
     kinds: dict[Norm, Any] = {"L2": _attacks().L2DeepFoolAttack, "Linf": _attacks().LinfDeepFoolAttack}
     options = {"steps": steps, "candidates": candidates, "overshoot": overshoot}
     with _root_logger_as_found():
@@ -273,6 +273,7 @@ def _closest(
         norm=norm,
         norms=tuple(attacks),
         bounds=bounds,
+        name=None,
         setting=isolated(classifier, generator, getattr(x, "device", torch.device("cpu"))),
     )
 
@@ -297,9 +298,3 @@ def _attacks() -> ModuleType:
     except ImportError as error:
         raise ValueError(f"This attack needs foolbox: pip install 'alphadx[foolbox]'. Found: {error}") from error
     return foolbox.attacks
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"`{name}` should be above 0. Found {value}.")

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_counts
+from alignment.contracts import check_counts, check_number
 from eval.attacks.random_streams import sample_keys, uniform
 from training.active import Active
 from training.attack_loss import attack_loss
@@ -98,8 +98,7 @@ def square_search(
     A sample that never was fooled took all of them, one that is misclassified as it stands took 1.
     """
     check_counts(2, queries=queries)
-    if not 0 < p <= 1:
-        raise ValueError(f"`p` should lie in (0, 1]. Found {p}.")
+    check_number(p, "p", "lie in (0, 1]", lambda value: 0 < value <= 1)
     search = _Search(queries, p, generator)
     adversarial = settled(
         search.propose,

@@ -52,7 +52,7 @@ def test_proposal_inside_is_left_alone(norm) -> None:
 
 
 def test_attack_that_takes_no_strength_is_moved_into_the_bounds_alone() -> None:
-    found = run(lambda task: task.x + 5, strength=None, norm="L2")
+    found = run(lambda task: task.x + 5, strength=None, name=None, norm="L2")
     assert torch.equal(found, torch.ones(4, 6))
 
 
