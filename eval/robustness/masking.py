@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_counts, check_number
-from eval.attacks.options import check_bound
+from alignment.contracts import check_choice, check_classifier, check_counts, check_number
+from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack
 from eval.attacks.square import square_attack
 from eval.robustness.first_order import has_gradient
@@ -99,7 +99,7 @@ def masking_signs(
     """
     check_choice(norm, get_args(Norm), "norm")
     check_counts(1, steps=steps)
-    check_bound(black_box, norm=norm, bounds=bounds)
+    check_call(black_box, *GIVEN, norm=norm, bounds=bounds)
     check_number(epsilon, "epsilon", "be above 0 and finite", lambda value: 0 < value < math.inf)
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)
@@ -166,11 +166,15 @@ def masking_verdict(
         The strength, and the signs as `masking_signs` returns them.
 
     Raises:
-        ValueError: as `critical_radii` and `masking_signs`, but not where no sample is classified correctly.
+        ValueError: if `limit` is below 1, and as `critical_radii` and `masking_signs`, but not where no sample is
+            classified correctly.
     """
+    check_classifier(classifier)
     check_choice(norm, get_args(Norm), "norm")
     check_counts(1, steps=steps, batch_size=batch_size)
-    check_bound(black_box, norm=norm, bounds=bounds)
+    check_call(black_box, *GIVEN, norm=norm, bounds=bounds)
+    if limit is not None:
+        check_counts(1, limit=limit)
     few = list(_first(batches, limit))
     options: dict[str, Any] = {"bounds": bounds, "norm": norm, "batch_size": batch_size, "seed": seed}
     radii = _radii(classifier, few, steps, black_box, options)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_counts, check_number
-from eval.attacks.options import check_bound
+from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.robustness.judge import Judge
 from eval.robustness.median import median, median_interval
@@ -147,7 +147,7 @@ def critical_radii(
     check_choice(only, ("all", "median"), "only")
     check_counts(1, pilot=pilot)
     _check_resolutions(resolution, curve_resolution, guess)
-    check_bound(attack, norm=norm, bounds=bounds)
+    check_call(attack, *GIVEN, norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)
@@ -193,7 +193,7 @@ def minimal_radii(
             norm, options bound to the attack contradict the search, or the attack wrote to the classifier's weights.
     """
     check_choice(norm, get_args(Norm), "norm")
-    check_bound(attack, norm=norm, bounds=bounds)
+    check_call(attack, *GIVEN[:3], norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)
