@@ -6,26 +6,21 @@ closest misclassified point that they ever showed to the classifier.
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_counts, check_number
-from eval.attacks.adapter import Boxed, UnitBox, isolated
-from eval.attacks.verdict import distance
+from eval.attacks.adapter import UnitBox, isolated
+from eval.attacks.shown import Shown, ShownToFMN
 from training.active import Active
-from training.attack_loss import attack_loss
-from training.balls import Norm, column
+from training.balls import Norm
 from training.proposals import Task, settled
-
-BEYOND = 1e-3
-"""FMN aims beyond the boundary by this part of a sample's first margin."""
 
 
 def carlini_wagner(
@@ -157,7 +152,7 @@ def fmn(
     kinds: dict[Norm, Any] = {"Linf": attacks.LInfFMNAttack, "L2": L2, "L1": attacks.L1FMNAttack}
     check_counts(1, steps=steps)
     made = {known: kind(steps=steps) for known, kind in kinds.items()}
-    return _closest(made, classifier, x, y, norm, bounds, generator, _ShownToFMN)
+    return _closest(made, classifier, x, y, norm, bounds, generator, ShownToFMN)
 
 
 def deepfool(
@@ -205,41 +200,6 @@ def deepfool(
         )
 
 
-class _Shown(Boxed):
-    """A classifier that remembers the closest misclassified point of every sample that it was shown."""
-
-    def __init__(self, classifier: Callable[[Tensor], Any], box: UnitBox, x: Tensor, y: Tensor, norm: Norm) -> None:
-        super().__init__(classifier, box, x)
-        self.x, self.y, self.norm = x, y, norm
-        self.closest = x.clone()
-        self.reached = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
-
-    def forward(self, u: Tensor) -> Tensor:
-        logits = super().forward(u)
-        point = self.box.leave(u.detach(), self.x)
-        size = distance(point, self.x, self.norm)
-        better = (logits.argmax(dim=1) != self.y) & (size < self.reached)
-        self.reached = torch.where(better, size, self.reached)
-        self.closest = torch.where(column(better, point), point, self.closest)
-        return logits
-
-
-class _ShownToFMN(_Shown):
-    """The same with the true logit a little higher, and without gradient where the bounds leave no room to follow."""
-
-    lead: Tensor | None = None
-
-    def forward(self, u: Tensor) -> Tensor:
-        if u.requires_grad:
-            low, high = u.detach() <= 0, u.detach() >= 1
-            u.register_hook(lambda gradient: gradient * ~(low & (gradient < 0) | high & (gradient > 0)))
-        logits = super().forward(u)
-        if self.lead is None:
-            margin = -attack_loss(logits.detach(), self.y, "margin")
-            self.lead = BEYOND * margin.unsqueeze(1) * F.one_hot(self.y, logits.shape[1])
-        return logits + self.lead
-
-
 def _closest(
     attacks: dict[Norm, Any],
     classifier: nn.Module,
@@ -248,7 +208,7 @@ def _closest(
     norm: Norm,
     bounds: tuple[float, float],
     generator: torch.Generator | None,
-    show: type[_Shown] = _Shown,
+    show: type[Shown] = Shown,
 ) -> Tensor:
     """The closest misclassified points that an attack of foolbox, one of each norm, shows to the classifier."""
     import foolbox

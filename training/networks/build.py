@@ -94,7 +94,9 @@ def _call(make: Callable[..., nn.Module], name: str, options: dict[str, Any]) ->
         return make(**options)
     except TypeError as error:
         raise ValueError(f"The network {name!r} does not take these options: {error}.") from error
-    except RuntimeError as error:  # sizes that torch cannot make, or not hold
+    except RuntimeError as error:
+        if error.__cause__ is not None:  # not of torch, about sizes it cannot make or hold, but with words of its own
+            raise
         raise ValueError(f"The network {name!r} cannot be built with {options}: {error}.") from error
 
 
