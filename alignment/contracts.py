@@ -78,10 +78,21 @@ def check_label_form(labels: Any, size: int, name: str = "y") -> None:
 def check_labels(labels: Int[Tensor, "..."], size: int, classes: int, name: str = "y") -> None:
     """Refuse labels that are not one int64 per sample or lie outside [0, classes)."""
     check_label_form(labels, size, name)
-    if size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise ValueError(
-            f"`{name}` should lie in [0, {classes}). Found values from {int(labels.min())} to {int(labels.max())}."
-        )
+    check_range(labels, classes, name)
+
+
+def check_range(values: Int[Tensor, " K"], count: int, name: str, what: str = "") -> None:
+    """Refuse numbers of things, of which there are `count`, that are negative or too large.
+
+    Args:
+        values: from 0 on.
+        count: of the things.
+        name: of the argument.
+        what: is counted, as ", the samples".
+    """
+    if len(values) and (int(values.min()) < 0 or int(values.max()) >= count):
+        found = f"{int(values.min())} to {int(values.max())}"
+        raise ValueError(f"`{name}` should lie in [0, {count}){what}. Found values from {found}.")
 
 
 def check_same_shape(value: Float[Tensor, "..."], reference: Float[Tensor, "..."], name: str, like: str) -> None:
