@@ -7,8 +7,9 @@ Gradient Descent" ("paper 1" in all docstrings).
 
 from alignment.closest_class import closest_class, linearised_radii
 from alignment.gradients import differentiable, evaluating, input_gradient, logits_of
-from alignment.metrics import AlphaDx, AlphaX, Residual, alpha_dx, alpha_dx_other_classes, alpha_x
+from alignment.metrics import AlphaDx, AlphaX, alpha_dx, alpha_dx_other_classes, alpha_x
 from alignment.penalty import alignment_penalty
+from alignment.residuals import Residual
 from alignment.similarity import Similarity, cosine_similarity
 
 __all__ = [

@@ -1,5 +1,7 @@
 """The closest class in decision space, linearised: paper 1, Lemma 1 and Eqs. 3 to 5."""
 
+from numbers import Integral
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -46,8 +48,7 @@ def linearised_radii(
         logits = logits_of(classifier, variable)
         classes = logits.shape[1]
         check_labels(y, len(x), classes)
-        if candidates is not None and not 1 <= candidates < classes:
-            raise ValueError(f"`candidates` should lie in [1, {classes - 1}]. Found {candidates}.")
+        _check_candidates(candidates, classes)
         check_finite(logits.detach(), "classifier(x)")
         ranked = _others(logits.detach(), y, signed)[:, : candidates or classes - 1]
         radii = torch.full_like(logits, torch.inf, requires_grad=False)
@@ -99,6 +100,11 @@ def closest_class(
     if classes == 2:
         return 1 - y
     return linearised_radii(classifier, x, y, candidates=candidates, signed=signed).argmin(dim=1)
+
+
+def _check_candidates(candidates: int | None, classes: int) -> None:
+    if candidates is not None and not (isinstance(candidates, Integral) and 1 <= int(candidates) < classes):
+        raise ValueError(f"`candidates` should lie in [1, {classes - 1}]. Found {candidates!r}.")
 
 
 def _others(logits: Tensor, y: Tensor, signed: bool) -> Tensor:

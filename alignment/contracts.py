@@ -3,18 +3,34 @@
 An error names the argument, says what was found and what was expected.
 """
 
-from numbers import Integral
+from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def check_classifier(classifier: Any) -> None:
+    """Refuse what is no module, and so has no mode and no parts."""
+    if not isinstance(classifier, nn.Module):
+        raise ValueError(f"`classifier` should be a torch.nn.Module. Found {_kind(classifier)}.")
 
 
 def check_floating(value: Any, name: str) -> None:
-    """Refuse what is no tensor, and tensors of integers, which have no gradient and no room for a small change."""
+    """Refuse what is no batch of floating-point numbers.
+
+    Integers have no gradient and no room for a small change; a sparse tensor, or one without values, no memory of its
+    own to change.
+    """
     if not isinstance(value, Tensor) or not value.is_floating_point():
         raise ValueError(f"`{name}` should be a tensor of floating-point numbers. Found {_kind(value)}.")
+    if value.layout != torch.strided or value.is_meta:
+        kind = "one without values, on the device meta" if value.is_meta else value.layout
+        raise ValueError(f"`{name}` should be a dense tensor. Found {kind}.")
+    if not value.ndim:
+        raise ValueError(f"`{name}` should be a batch, (B, *shape). Found a single number.")
 
 
 def check_finite(value: Shaped[Tensor, "..."], name: str) -> None:
@@ -31,9 +47,8 @@ def check_gradient(gradient: Float[Tensor, "..."]) -> None:
 
 def check_bounds(bounds: tuple[float, float]) -> None:
     """Refuse bounds that are not an interval."""
-    low, high = bounds
-    if not low < high:
-        raise ValueError(f"`bounds` should be (low, high) with low < high. Found {bounds}.")
+    if not _is_interval(bounds):
+        raise ValueError(f"`bounds` should be (low, high) with low < high. Found {bounds!r}.")
 
 
 def check_inputs(x: Float[Tensor, "B *shape"], bounds: tuple[float, float]) -> None:
@@ -63,10 +78,21 @@ def check_label_form(labels: Any, size: int, name: str = "y") -> None:
 def check_labels(labels: Int[Tensor, "..."], size: int, classes: int, name: str = "y") -> None:
     """Refuse labels that are not one int64 per sample or lie outside [0, classes)."""
     check_label_form(labels, size, name)
-    if size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        raise ValueError(
-            f"`{name}` should lie in [0, {classes}). Found values from {int(labels.min())} to {int(labels.max())}."
-        )
+    check_range(labels, classes, name)
+
+
+def check_range(values: Int[Tensor, " K"], count: int, name: str, what: str = "") -> None:
+    """Refuse numbers of things, of which there are `count`, that are negative or too large.
+
+    Args:
+        values: from 0 on.
+        count: of the things.
+        name: of the argument.
+        what: is counted, as ", the samples".
+    """
+    if len(values) and (int(values.min()) < 0 or int(values.max()) >= count):
+        found = f"{int(values.min())} to {int(values.max())}"
+        raise ValueError(f"`{name}` should lie in [0, {count}){what}. Found values from {found}.")
 
 
 def check_same_shape(value: Float[Tensor, "..."], reference: Float[Tensor, "..."], name: str, like: str) -> None:
@@ -75,6 +101,20 @@ def check_same_shape(value: Float[Tensor, "..."], reference: Float[Tensor, "..."
         raise ValueError(
             f"`{name}` should have the shape of `{like}`, {tuple(reference.shape)}. Found {tuple(value.shape)}."
         )
+
+
+def check_number(value: Any, name: str, demand: str, is_right: Callable[[Any], bool]) -> None:
+    """Refuse what is no real number, or not the right one.
+
+    Args:
+        value: a number, perhaps a tensor of one.
+        name: of the argument.
+        demand: what it should do, as "lie in (0, 1)".
+        is_right: whether a number does; False for NaN.
+    """
+    if not _is_number(value) or not is_right(value):
+        found = value if _is_number(value) else repr(value)
+        raise ValueError(f"`{name}` should {demand}. Found {found}.")
 
 
 def check_choice(value: str | None, choices: tuple[str | None, ...], name: str) -> None:
@@ -90,6 +130,18 @@ def check_counts(least: int, **counts: Any) -> None:
             raise ValueError(f"`{name}` should be a whole number. Found {count!r}.")
         if int(count) < least:
             raise ValueError(f"`{name}` should be at least {least}. Found {count}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) or (isinstance(value, Tensor) and value.ndim == 0)
+
+
+def _is_interval(bounds: Any) -> bool:
+    try:
+        low, high = bounds
+    except (TypeError, ValueError):
+        return False
+    return _is_number(low) and _is_number(high) and bool(low < high)
 
 
 def _kind(value: Any) -> str:

@@ -7,7 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_labels
+from alignment.contracts import (
+    check_classifier,
+    check_floating,
+    check_gradient,
+    check_label_form,
+    check_labels,
+)
 from alignment.logits import logits_of
 
 __all__ = [
@@ -23,7 +29,12 @@ __all__ = [
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module in evaluation mode; afterwards every submodule has the mode it had before."""
+    """Put a module in evaluation mode; afterwards every submodule has the mode it had before.
+
+    Raises:
+        ValueError: if it is no module.
+    """
+    check_classifier(module)
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -101,8 +112,13 @@ def input_gradient(
         The gradients, `(B, *shape)`, without a graph.
 
     Raises:
-        ValueError: if the classifier is not differentiable or returns no logits, or a class is out of range.
+        ValueError: if x is no floating-point tensor, the classifier is not differentiable, returns no logits or has a
+            gradient that is not finite, or classes are no int64 or out of range.
     """
+    check_floating(x, "x")
+    for classes, name in ((plus, "plus"), (minus, "minus")):
+        if classes is not None or name == "plus":
+            check_label_form(classes, len(x), name)
     if not len(x):
         return x.detach().clone()
     with evaluating(classifier), differentiable():
@@ -112,4 +128,6 @@ def input_gradient(
             if classes is not None:
                 check_labels(classes, len(x), logits.shape[1], name)
         score = pick(logits, plus) if minus is None else pick(logits, plus) - pick(logits, minus)
-        return gradient_of(score, variable)
+        gradient = gradient_of(score, variable)
+    check_gradient(gradient)
+    return gradient

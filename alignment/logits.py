@@ -5,16 +5,21 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def logits_of(classifier: Callable[[Tensor], Any], x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B C"]:
     """Logits of a classifier in at least float32; what it returns is unwrapped, see `unwrapped`.
 
     Raises:
-        ValueError: if there are no logits `(B, C)` with C ≥ 2 in what is returned.
+        ValueError: if there are no logits `(B, C)` with C ≥ 2 in what is returned, or the classifier fails and its
+            weights are of another precision or on another device than x.
     """
-    output = classifier(x)
+    try:
+        output = classifier(x)
+    except RuntimeError as error:
+        check_goes_with(classifier, x, error)
+        raise
     logits = unwrapped(output, len(x))
     if not isinstance(logits, Tensor) or not _is_logits(logits, len(x)):
         raise ValueError(
@@ -23,6 +28,25 @@ def logits_of(classifier: Callable[[Tensor], Any], x: Float[Tensor, "B *shape"])
             "tensors by a module that picks the logits."
         )
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def check_goes_with(classifier: Any, x: Float[Tensor, "B *shape"], error: RuntimeError) -> None:
+    """Say in plain words why a classifier failed, where its weights are of another precision or elsewhere than x.
+
+    Raises:
+        ValueError: from the error, if that is so.
+    """
+    weights = classifier.parameters() if isinstance(classifier, nn.Module) else ()
+    found = {(weight.dtype, weight.device) for weight in weights if weight.is_floating_point()}
+    if found and (x.dtype, x.device) not in found:
+        expected = " or ".join(sorted(_named(*pair) for pair in found))
+        raise ValueError(
+            f"`x` should be {expected}, as the weights of `classifier`. Found {_named(x.dtype, x.device)}."
+        ) from error
+
+
+def _named(dtype: torch.dtype, device: torch.device) -> str:
+    return f"{str(dtype).removeprefix('torch.')} on {device}"
 
 
 def unwrapped(output: Any, size: int) -> Any:

@@ -1,6 +1,5 @@
 """α_Δx (paper 1, Eq. 8) and α_x (Eq. 18), per sample and as metrics over a data set."""
 
-from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,16 +12,12 @@ from alignment.contracts import (
     check_choice,
     check_finite,
     check_floating,
-    check_gradient,
     check_label_form,
     check_labels,
-    check_same_shape,
 )
 from alignment.gradients import evaluating, input_gradient, logits_of
+from alignment.residuals import Residual, check_residual, residuals_of
 from alignment.similarity import Similarity, cosine_similarity
-
-Residual = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""A residual estimator: `(x, y, target) → Δ̂x`, of the shape of x."""
 
 Differentiated = Literal["closest_to_true", "closest_to_predicted", "true", "predicted"]
 """What is differentiated, the columns of paper 1's Table S2, in its order.
@@ -100,6 +95,7 @@ def alpha_dx_other_classes(
     Args and errors are those of `alpha_dx`. Samples and classes without a direction count as 0.
     """
     check_floating(x, "x")
+    check_label_form(y, len(x))
     if not len(x):
         return alpha_dx(classifier, x, y, residual)
     classes = _checked_logits(classifier, x).shape[1]
@@ -202,6 +198,7 @@ def _alignment_with_residual(
     check_floating(x, "x")
     check_choice(of, get_args(Differentiated), "of")
     check_label_form(y, len(x))
+    check_residual(residual)
     if not len(x):
         return _no_cosines(x)
     logits = _checked_logits(classifier, x)
@@ -214,14 +211,11 @@ def _alignment_with_residual(
     if target is None:
         target = closest_class(classifier, x, y, candidates=candidates)
     check_labels(target, len(x), logits.shape[1], "target")
-    if not isinstance(residual, Tensor):
-        with torch.no_grad():
-            residual = residual(x.detach(), y, target)
-    check_same_shape(residual, x, "residual", "x")
-    check_finite(residual, "residual")
+    direction = residuals_of(residual, x, y, target)
+    check_finite(direction, "residual")
     gradient = _gradient(classifier, x, y, of, candidates, logits, target)
     sign = -1 if of in ("true", "predicted") else 1
-    return cosine_similarity(residual.detach(), sign * gradient)
+    return cosine_similarity(direction, sign * gradient)
 
 
 def _alignment_with_image(
@@ -255,13 +249,10 @@ def _gradient(
     if left is None:
         raise ValueError(f"`y` should be given when `of` is {of!r}. Found None.")
     if of in ("predicted", "true"):
-        gradient = input_gradient(classifier, x, left)
-    else:
-        if of == "closest_to_predicted" or target is None:
-            target = closest_class(classifier, x, left, candidates=candidates)
-        gradient = input_gradient(classifier, x, target, left)
-    check_gradient(gradient)
-    return gradient
+        return input_gradient(classifier, x, left)
+    if of == "closest_to_predicted" or target is None:
+        target = closest_class(classifier, x, left, candidates=candidates)
+    return input_gradient(classifier, x, target, left)
 
 
 def _no_cosines(x: Tensor) -> Similarity:

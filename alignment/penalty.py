@@ -1,13 +1,12 @@
 """The alignment penalty L_α: paper 1, Eq. 9."""
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.closest_class import closest_class
-from alignment.contracts import check_floating, check_label_form, check_labels, check_same_shape
+from alignment.contracts import check_classifier, check_floating, check_label_form, check_labels
 from alignment.gradients import as_variable, gradient_of, logits_of, pick
-from alignment.metrics import Residual
+from alignment.residuals import Residual, check_residual, residuals_of
 from alignment.second_order import check_second_derivative
 from alignment.similarity import cosine_similarity
 
@@ -46,6 +45,8 @@ def alignment_penalty(
     """
     check_floating(x, "x")
     check_label_form(y, len(x))
+    check_classifier(classifier)
+    check_residual(residual)
     if not len(x):
         return (as_variable(x) if logits is None else logits).sum()
     if logits is None:
@@ -55,11 +56,8 @@ def alignment_penalty(
         raise ValueError("`x` should ask for a gradient when `logits` is given. Found requires_grad=False.")
     check_labels(y, len(x), logits.shape[1])
     target = 1 - y if logits.shape[1] == 2 else closest_class(classifier, x, y, candidates=candidates)
-    if not isinstance(residual, Tensor):
-        with torch.no_grad():
-            residual = residual(x.detach(), y, target)
-    check_same_shape(residual, x, "residual", "x")
+    direction = residuals_of(residual, x, y, target)
     slope = gradient_of(pick(logits, target) - pick(logits, y), x, create_graph=True)
     check_second_derivative(slope)
-    value, valid = cosine_similarity(residual.detach(), slope)
+    value, valid = cosine_similarity(direction, slope)
     return -value.sum() / valid.sum().clamp(min=1)

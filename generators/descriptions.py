@@ -5,6 +5,7 @@ Anybody can write such a file, so a name in it is looked up in a closed list, an
 """
 
 from collections.abc import Collection, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ def check_format(found: Any, newest: int, path: Path) -> None:
     Raises:
         ValueError: if the format is no number from 1 to `newest`.
     """
-    if not isinstance(found, int) or found < 1:
+    if not _is_whole(found, 1):
         raise ValueError(f"{path}: its `format` should be a number from 1 on. Found {found!r}.")
     if found > newest:
         raise ValueError(
@@ -44,6 +45,18 @@ def check_description(found: Any, path: Path, newest: int) -> dict[str, Any]:
     if taken := sorted(found["options"].keys() & {*_GIVEN}):
         raise ValueError(f"{path}: the `options` it describes should leave out {', '.join(taken)}.")
     return dict(found) | {"shape": tuple(found["shape"]), "bounds": tuple(found["bounds"])}
+
+
+def check_given(**values: Any) -> None:
+    """Refuse a shape, a number of classes or bounds that a caller gives and no description could hold.
+
+    Raises:
+        ValueError: naming the argument; None is not looked at.
+    """
+    for name, value in values.items():
+        expected, is_right = _EXPECTED[name]
+        if value is not None and not is_right(value):
+            raise ValueError(f"`{name}` should be {expected}. Found {value!r}.")
 
 
 def check_known(description: Mapping[str, Any], key: str, known: Collection[str], path: Path) -> None:
@@ -87,11 +100,11 @@ def _listed(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def _is_shape(value: Any) -> bool:

@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_counts, check_inputs
+from alignment.contracts import check_choice, check_counts, check_finite, check_inputs, check_number
 from alignment.gradients import as_variable, gradient_of
 from training.active import Active
 from training.attack_loss import Loss, attack_loss
 from training.balls import DUAL, ORDER, Ball, Norm, column, unit
-from training.proposals import CheckedLogits, Task, per_sample, settled
+from training.proposals import CheckedLogits, Task, numeric, per_sample, settled
+from training.seeds import generator_or_fresh
 
 __all__ = [
     "DUAL",
@@ -26,7 +27,6 @@ __all__ = [
     "check_inputs",
     "column",
     "fgsm",
-    "fresh_generator",
     "mi_fgsm",
     "per_sample",
     "pgd",
@@ -88,13 +88,13 @@ def pgd(
         Perturbed inputs within ball and bounds, `(B, *shape)`.
 
     Raises:
-        ValueError: for an epsilon, a step size or a momentum below 0, an infinite epsilon, labels that are no int64
-            or out of range, inputs that are no floating-point tensor, NaN or outside the bounds, logits or gradients
-            that are not finite, a choice that does not exist, or the loss "kl" or restarts without a random start:
-            the gradient of "kl" is zero at x, and every restart would be the same.
+        ValueError: for an epsilon, a step size or a momentum below 0, an infinite epsilon or step size, labels that
+            are no int64 or out of range, inputs that are no floating-point tensor, NaN or outside the bounds, logits
+            or gradients that are not finite, a choice that does not exist, or the loss "kl" or restarts without a
+            random start: the gradient of "kl" is zero at x, and every restart would be the same.
     """
     _check_options(steps, loss, momentum, random_start, restarts)
-    source = generator or fresh_generator()
+    source = generator_or_fresh(generator)
 
     def propose(task: Task) -> Tensor:
         samples = _Samples.of(task, norm, steps, step_size, loss)
@@ -167,7 +167,7 @@ def mi_fgsm(
         epsilon,
         norm=norm,
         steps=steps,
-        step_size=epsilon / max(steps, 1),
+        step_size=numeric(epsilon, "epsilon") / max(steps, 1),
         loss=loss,
         momentum=momentum,
         bounds=bounds,
@@ -181,8 +181,7 @@ def _check_options(steps: int, loss: Loss, momentum: float, random_start: bool, 
     check_choice(loss, get_args(Loss), "loss")
     check_counts(0, steps=steps)
     check_counts(1, restarts=restarts)
-    if not momentum >= 0:
-        raise ValueError(f"`momentum` should be at least 0. Found {momentum}.")
+    check_number(momentum, "momentum", "be at least 0", lambda value: value >= 0)
     if not random_start and (restarts > 1 or loss == "kl"):
         raise ValueError(
             "`random_start` should be True with more than one restart or the loss 'kl'. "
@@ -205,6 +204,7 @@ class _Samples:
         assert task.ball is not None  # a norm and a strength were given
         default = REACH[norm] * task.strength / max(steps, 1)
         stride = default if step_size is None else per_sample(step_size, task.x, "step_size")
+        check_finite(stride, "step_size")
         return cls(task.ball, task.y, stride, task.constant_logits(task.x) if loss == "kl" else None)
 
     def __getitem__(self, chosen: Tensor) -> "_Samples":
@@ -247,10 +247,3 @@ class _Ascent:
         variable = as_variable(point)
         logits = self.logits(variable)
         return logits, gradient_of(attack_loss(logits, samples.y, self.loss, samples.reference), variable)
-
-
-def fresh_generator() -> torch.Generator:
-    """A generator that nobody has seeded; the global random state is not used."""
-    generator = torch.Generator()
-    generator.seed()
-    return generator

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from generators.checkpoints import read_checkpoint
-from generators.descriptions import check_description, check_fits
+from generators.descriptions import check_description, check_fits, check_given
 from training.networks.build import NEED_BOUNDS, NETWORKS, build_network
 from training.networks.weights import load_into
 
@@ -59,9 +59,10 @@ def load_classifier(
             unexpected keys and the keys of another shape are listed, ten of each.
     """
     path = Path(checkpoint)
+    expected = {"shape": shape, "num_classes": num_classes, "bounds": bounds}
+    check_given(network=network, **expected)
     content = read_checkpoint(path)
     found = description_of(content, path)
-    expected = {"shape": shape, "num_classes": num_classes, "bounds": bounds}
     if network is None:
         if found is None:
             raise ValueError(f"{path} does not say which network it holds. Name it with `network`.")

@@ -1,51 +1,33 @@
 """Training objectives: each returns named losses for a batch."""
 
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice
+from alignment.contracts import check_number
 from alignment.gradients import logits_of, pick
-from training.attacks import Loss, Norm, column, pgd
+from training.adversarial_objective import AdversarialObjective, Step, not_negative
+from training.attacks import Loss, column
+from training.objective import Losses, Objective
 from training.strength import Strength
 
-Losses = dict[str, Tensor]
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """Returns the named losses of a batch, each a scalar with a graph.
-
-    An objective may say their names beforehand, as an attribute `names`, so that a combiner or a penalty that does
-    not go with them is refused before training begins.
-
-    Args:
-        classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
-        x: inputs, `(B, *shape)`.
-        y: true classes, `(B,)`.
-        clean_logits: gives `classifier(x)`; the forward pass is made once, however often it is asked for.
-        bounds: lowest and highest legal value of an input.
-        generator: randomness of this step.
-    """
-
-    def __call__(
-        self,
-        classifier: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        clean_logits: Callable[[], Tensor],
-        *,
-        bounds: tuple[float, float],
-        generator: torch.Generator,
-    ) -> Losses:
-        """Named losses of a batch."""
-        ...
+__all__ = [
+    "AT",
+    "CLP",
+    "MART",
+    "TRADES",
+    "AdversarialObjective",
+    "AvMixup",
+    "Losses",
+    "Objective",
+    "Plain",
+    "Step",
+    "not_negative",
+]
 
 
 class Plain:
@@ -65,112 +47,6 @@ class Plain:
     ) -> Losses:
         """`{"clean": CE(x, y)}`."""
         return {"clean": F.cross_entropy(clean_logits(), y)}
-
-
-class Step(NamedTuple):
-    """What the loss of one training step is computed from.
-
-    Attributes:
-        classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
-        x: inputs, `(B, *shape)`.
-        y: true classes, `(B,)` int64 in [0, C).
-        perturbed: what `AdversarialObjective.perturbed` returned, `(B, *shape)`.
-        clean_logits: gives `classifier(x)`; not called by a loss that does not need them.
-        generator: of what a loss draws itself.
-    """
-
-    classifier: nn.Module
-    x: Float[Tensor, "B *shape"]
-    y: Int[Tensor, " B"]
-    perturbed: Float[Tensor, "B *shape"]
-    clean_logits: Callable[[], Tensor]
-    generator: torch.Generator
-
-    def perturbed_logits(self) -> Float[Tensor, "B C"]:
-        """The classifier's logits at x'."""
-        return logits_of(self.classifier, self.perturbed)
-
-
-class AdversarialObjective(ABC):
-    """A loss at the inputs x' that PGD finds; a subclass says which.
-
-    The work is in two parts, so that weight perturbation can come between them: `perturbed` finds x',
-    `losses` is what trains.
-
-    Args:
-        epsilon: radius of the ball in the data's own units; `8/255` may be written.
-        norm: of the ball.
-        steps: gradient steps of the inner maximisation, κ ≥ 1; papers 2 and 3 take 10.
-        step_size: η; None for the default of `training.attacks.pgd`.
-        loss: what the inner maximisation raises, see `training.attacks.pgd`.
-        random_start: start the inner maximisation uniformly in the ball rather than at x.
-
-    Raises:
-        ValueError: if there is no step, η is 0, or norm or loss are unknown.
-    """
-
-    names: ClassVar[tuple[str, ...]] = ("adversarial",)
-
-    def __init__(
-        self,
-        epsilon: Strength,
-        norm: Norm = "Linf",
-        steps: int = 10,
-        step_size: Strength | None = None,
-        loss: Loss = "cross_entropy",
-        random_start: bool = True,
-    ) -> None:
-        if steps < 1:
-            raise ValueError(f"`steps` should be at least 1. Found {steps}.")
-        check_choice(norm, get_args(Norm), "norm")
-        check_choice(loss, get_args(Loss), "loss")
-        self.epsilon, self.norm, self.steps = Strength(epsilon), norm, steps
-        self.step_size = None if step_size is None else Strength(step_size)
-        if self.step_size == 0:
-            raise ValueError(f"`step_size` should be above 0, or None for the default. Found {step_size}.")
-        self.loss, self.random_start = loss, random_start
-
-    def perturbed(
-        self,
-        classifier: nn.Module,
-        x: Float[Tensor, "B *shape"],
-        y: Int[Tensor, " B"],
-        *,
-        bounds: tuple[float, float],
-        generator: torch.Generator,
-    ) -> Float[Tensor, "B *shape"]:
-        """Inputs x' = PGD(x, y), `(B, *shape)`, without a graph; the classifier is left as found."""
-        return pgd(
-            classifier,
-            x.detach(),
-            y,
-            float(self.epsilon),
-            norm=self.norm,
-            steps=self.steps,
-            step_size=None if self.step_size is None else float(self.step_size),
-            loss=self.loss,
-            bounds=bounds,
-            random_start=self.random_start,
-            generator=generator,
-        )
-
-    @abstractmethod
-    def losses(self, step: Step) -> Losses:
-        """`{"adversarial": …}`, a scalar with a graph, in at least float32."""
-
-    def __call__(
-        self,
-        classifier: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        clean_logits: Callable[[], Tensor],
-        *,
-        bounds: tuple[float, float],
-        generator: torch.Generator,
-    ) -> Losses:
-        """`{"adversarial": …}` at the inputs that PGD finds."""
-        perturbed = self.perturbed(classifier, x, y, bounds=bounds, generator=generator)
-        return self.losses(Step(classifier, x, y, perturbed, clean_logits, generator))
 
 
 class AT(AdversarialObjective):
@@ -288,8 +164,7 @@ class AvMixup(AdversarialObjective):
         super().__init__(epsilon, **inner)
         self.gamma = not_negative(gamma, "gamma")
         for name, value in (("lambda1", lambda1), ("lambda2", lambda2)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"`{name}` should lie in [0, 1]. Found {value}.")
+            check_number(value, name, "lie in [0, 1]", lambda share: 0 <= share <= 1)
         self.lambda1, self.lambda2 = lambda1, lambda2
 
     def perturbed(
@@ -328,10 +203,3 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """KL( p ‖ q ) per sample."""
     return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1)
-
-
-def not_negative(value: float, name: str) -> float:
-    """The value, refused if it is below 0, infinite or no number."""
-    if not 0 <= value < math.inf:
-        raise ValueError(f"`{name}` should be finite and at least 0. Found {value}.")
-    return value

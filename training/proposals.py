@@ -7,6 +7,8 @@ checked against the labels, and what is proposed is moved back into ball and bou
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -92,7 +94,7 @@ def settled(
     norm: Norm | None,
     norms: tuple[Norm | None, ...],
     bounds: tuple[float, float],
-    name: str = "strength",
+    name: str | None = "strength",
     setting: AbstractContextManager[None] | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """Check the arguments of an attack, let it propose points, and move them into ball and bounds.
@@ -104,11 +106,11 @@ def settled(
         classifier: from `(B, *shape)` to logits `(B, C)`.
         x: inputs within the bounds, `(B, *shape)`.
         y: true classes, `(B,)` int64 in [0, C).
-        strength: radius of the ball, one number or one per sample; None for an attack that takes none.
+        strength: radius of the ball, one number or one per sample.
         norm: of the ball; None where strength is no radius.
         norms: those that the attack knows.
         bounds: lowest and highest legal value of an input.
-        name: what the attack calls its strength.
+        name: what the attack calls its strength; None for an attack that takes none.
         setting: what the attack needs around it, such as `torch.no_grad()` for a black box.
 
     Raises:
@@ -117,26 +119,26 @@ def settled(
     check_choice(norm, norms, "norm")
     check_inputs(x, bounds)
     check_label_form(y, len(x))
-    values = x.new_full((len(x),), torch.inf) if strength is None else per_sample(strength, x, name)
-    if strength is not None and norm is not None:
+    values = x.new_full((len(x),), torch.inf) if name is None else per_sample(strength, x, name)
+    if name is not None and norm is not None:
         check_finite(values, name)
     if not len(x):
         return x.detach().clone()
     with evaluating(classifier), differentiable(), setting or nullcontext():
         # Copies, because what was made in inference mode cannot take part in a gradient.
         x, y, values = (value.detach().clone() for value in (x, y, values))
-        ball = None if strength is None or norm is None else BALLS[norm](x, values, bounds)
+        ball = None if name is None or norm is None else BALLS[norm](x, values, bounds)
         task = Task(CheckedLogits(classifier, y), x, y, values, bounds, ball)
         return task.settled(propose(task))
 
 
-def per_sample(strength: float | Tensor, x: Tensor, name: str) -> Float[Tensor, " B"]:
+def per_sample(strength: Any, x: Tensor, name: str) -> Float[Tensor, " B"]:
     """A strength as one number per sample.
 
     Raises:
         ValueError: if it is negative, NaN, or not one number or one per sample.
     """
-    values = torch.as_tensor(strength, dtype=x.dtype, device=x.device)
+    values = torch.as_tensor(numeric(strength, name), dtype=x.dtype, device=x.device)
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(x)):
         raise ValueError(
             f"`{name}` should be one number or one per sample ({len(x)}). Found shape {tuple(values.shape)}."
@@ -144,3 +146,17 @@ def per_sample(strength: float | Tensor, x: Tensor, name: str) -> Float[Tensor, 
     if values.numel() and not (values >= 0).all():
         raise ValueError(f"`{name}` should be at least 0. Found {float(values.min())}.")
     return values.expand(len(x))
+
+
+def numeric(strength: Any, name: str) -> float | Tensor:
+    """A strength that can be reckoned with: a number or a tensor as it is, all else as a tensor.
+
+    Raises:
+        ValueError: if it holds anything but numbers.
+    """
+    if isinstance(strength, Real | Tensor):
+        return strength  # type: ignore[return-value]
+    try:
+        return torch.as_tensor(strength, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"`{name}` should be one number or one per sample. Found {strength!r}.") from None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_gradient
 from alignment.gradients import differentiable, evaluating, logits_of
+from training.seeds import generator_or_fresh
 
 
 @contextmanager
@@ -43,8 +44,7 @@ def isolated(classifier: nn.Module, generator: torch.Generator | None, device: t
 
 
 def _seed(generator: torch.Generator | None) -> int:
-    if generator is None:
-        return torch.Generator().seed()
+    generator = generator_or_fresh(generator)
     return int(torch.randint(2**31, (), generator=generator, device=generator.device))
 
 

@@ -6,26 +6,21 @@ closest misclassified point that they ever showed to the classifier.
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_counts
-from eval.attacks.adapter import Boxed, UnitBox, isolated
-from eval.attacks.verdict import distance
+from alignment.contracts import check_counts, check_number
+from eval.attacks.adapter import UnitBox, isolated
+from eval.attacks.shown import Shown, ShownToFMN
 from training.active import Active
-from training.attack_loss import attack_loss
-from training.balls import Norm, column
+from training.balls import Norm
 from training.proposals import Task, settled
-
-BEYOND = 1e-3
-"""FMN aims beyond the boundary by this part of a sample's first margin."""
 
 
 def carlini_wagner(
@@ -69,7 +64,8 @@ def carlini_wagner(
             attack does not know, fewer than one step, or a step size or first c that is not above 0.
     """
     check_counts(1, steps=steps, search_steps=search_steps)
-    _check_positive(step_size=step_size, initial_const=initial_const)
+    check_number(step_size, "step_size", "be above 0", lambda value: value > 0)
+    check_number(initial_const, "initial_const", "be above 0", lambda value: value > 0)
     attack = _attacks().L2CarliniWagnerAttack(
         steps=steps, binary_search_steps=search_steps, stepsize=step_size, initial_const=initial_const
     )
@@ -156,7 +152,7 @@ def fmn(
     kinds: dict[Norm, Any] = {"Linf": attacks.LInfFMNAttack, "L2": L2, "L1": attacks.L1FMNAttack}
     check_counts(1, steps=steps)
     made = {known: kind(steps=steps) for known, kind in kinds.items()}
-    return _closest(made, classifier, x, y, norm, bounds, generator, _ShownToFMN)
+    return _closest(made, classifier, x, y, norm, bounds, generator, ShownToFMN)
 
 
 def deepfool(
@@ -195,49 +191,13 @@ def deepfool(
     """
     check_counts(1, steps=steps)
     check_counts(2, candidates=candidates)
-    if not overshoot >= 0:
-        raise ValueError(f"`overshoot` should be at least 0. Found {overshoot}.")
+    check_number(overshoot, "overshoot", "be at least 0", lambda value: value >= 0)
     kinds: dict[Norm, Any] = {"L2": _attacks().L2DeepFoolAttack, "Linf": _attacks().LinfDeepFoolAttack}
     options = {"steps": steps, "candidates": candidates, "overshoot": overshoot}
     with _root_logger_as_found():
         return _closest(
             {known: kind(**options) for known, kind in kinds.items()}, classifier, x, y, norm, bounds, generator
         )
-
-
-class _Shown(Boxed):
-    """A classifier that remembers the closest misclassified point of every sample that it was shown."""
-
-    def __init__(self, classifier: Callable[[Tensor], Any], box: UnitBox, x: Tensor, y: Tensor, norm: Norm) -> None:
-        super().__init__(classifier, box, x)
-        self.x, self.y, self.norm = x, y, norm
-        self.closest = x.clone()
-        self.reached = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
-
-    def forward(self, u: Tensor) -> Tensor:
-        logits = super().forward(u)
-        point = self.box.leave(u.detach(), self.x)
-        size = distance(point, self.x, self.norm)
-        better = (logits.argmax(dim=1) != self.y) & (size < self.reached)
-        self.reached = torch.where(better, size, self.reached)
-        self.closest = torch.where(column(better, point), point, self.closest)
-        return logits
-
-
-class _ShownToFMN(_Shown):
-    """The same with the true logit a little higher, and without gradient where the bounds leave no room to follow."""
-
-    lead: Tensor | None = None
-
-    def forward(self, u: Tensor) -> Tensor:
-        if u.requires_grad:
-            low, high = u.detach() <= 0, u.detach() >= 1
-            u.register_hook(lambda gradient: gradient * ~(low & (gradient < 0) | high & (gradient > 0)))
-        logits = super().forward(u)
-        if self.lead is None:
-            margin = -attack_loss(logits.detach(), self.y, "margin")
-            self.lead = BEYOND * margin.unsqueeze(1) * F.one_hot(self.y, logits.shape[1])
-        return logits + self.lead
 
 
 def _closest(
@@ -248,7 +208,7 @@ def _closest(
     norm: Norm,
     bounds: tuple[float, float],
     generator: torch.Generator | None,
-    show: type[_Shown] = _Shown,
+    show: type[Shown] = Shown,
 ) -> Tensor:
     """The closest misclassified points that an attack of foolbox, one of each norm, shows to the classifier."""
     import foolbox
@@ -273,6 +233,7 @@ def _closest(
         norm=norm,
         norms=tuple(attacks),
         bounds=bounds,
+        name=None,
         setting=isolated(classifier, generator, getattr(x, "device", torch.device("cpu"))),
     )
 
@@ -297,9 +258,3 @@ def _attacks() -> ModuleType:
     except ImportError as error:
         raise ValueError(f"This attack needs foolbox: pip install 'alphadx[foolbox]'. Found: {error}") from error
     return foolbox.attacks
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"`{name}` should be above 0. Found {value}.")

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 PASSED = ("classifier", "x", "y", "strength", "epsilon", "norm", "bounds", "generator")
 """What a search passes to an attack itself."""
 
+GIVEN = ("classifier", "x", "y", "strength")
+"""What a search passes without a name, in this order; a minimum-norm attack takes no strength."""
+
 FREE = ("leave_when_fooled",)
 """Options that the suite binds only to save time; any other that it binds is part of what the attack's name means."""
 
@@ -37,6 +40,33 @@ def check_bound(attack: Callable[..., Tensor], **passed: Any) -> None:
                 f"`attack` should not have `{name}` bound to it, which the search passes itself. "
                 f"Found {value!r}{beside}."
             )
+
+
+def check_call(attack: Any, *given: str, **passed: Any) -> None:
+    """Refuse what cannot be called as a search calls an attack, or is bound to what the search passes itself.
+
+    Args:
+        attack: perhaps a `functools.partial`.
+        given: names of what the search passes without a name, in this order.
+        passed: by the search, by name; a generator comes with it.
+
+    Raises:
+        ValueError: naming what was found.
+    """
+    form = f"({', '.join(given)}, *, {', '.join(passed)}, generator) → x_adv"
+    if not callable(attack):
+        raise ValueError(f"`attack` should be a function {form}. Found {attack!r}.")
+    check_bound(attack, **passed)
+    plain = attack.func if isinstance(attack, partial) else attack
+    try:
+        parameters = signature(plain)
+    except (TypeError, ValueError):  # not every function of C says what it takes
+        return
+    try:
+        parameters.bind(*given, **{**bound_to(attack), **passed, "generator": None})
+    except TypeError as error:
+        name = getattr(plain, "__name__", type(plain).__name__)
+        raise ValueError(f"`attack` should take {form}. Found {name}: {error}.") from error
 
 
 def check_names(title: str, attack: Callable[..., Tensor], options: Mapping[str, Any]) -> None:

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from training.seeds import generator_or_fresh
+
 GOLDEN = -0x61C8864680B583EB
 """The golden ratio's fraction in 64 bits."""
 
@@ -16,9 +18,7 @@ def sample_keys(x: Float[Tensor, "B *shape"], generator: torch.Generator | None)
 
     Samples that differ, in float32, in one feature only never share one; others do by a chance of about 2⁻⁶⁴.
     """
-    if generator is None:
-        generator = torch.Generator()
-        generator.seed()
+    generator = generator_or_fresh(generator)
     seed = torch.randint(2**63 - 1, (), generator=generator, device=generator.device).to(x.device)
     values = x.flatten(1).float().contiguous().view(torch.int32)
     weights = _mixed(torch.arange(values.shape[1], device=x.device)) | 1

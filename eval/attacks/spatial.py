@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_counts, check_gradient
+from alignment.contracts import check_counts, check_gradient, check_number
 from alignment.gradients import as_variable, gradient_of, logits_of
 from generators.bounded_lbfgs import Evaluation, Matrix, Minima, minimise
 from training.active import Active
@@ -72,8 +72,7 @@ def spatial_attack(
     if norm is not None:
         raise ValueError(f"`norm` should be None: pixels that move stay in no ball. Found {norm!r}.")
     check_counts(1, iterations=iterations)
-    if not tolerance >= 0:
-        raise ValueError(f"`tolerance` should be at least 0. Found {tolerance}.")
+    check_number(tolerance, "tolerance", "be at least 0", lambda value: value >= 0)
 
     def propose(task: Task) -> Tensor:
         check_images(task.x)

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_counts, check_finite
+from alignment.contracts import check_counts, check_finite, check_number
 from alignment.gradients import logits_of
 from training.active import Active
 from training.attack_loss import attack_loss
-from training.attacks import fresh_generator
 from training.balls import column
 from training.proposals import Task, per_sample, settled
+from training.seeds import generator_or_fresh
 
 DECAY = (0.9, 0.999)
 """How much of its two averages Adam keeps at every step."""
@@ -67,9 +67,8 @@ def spsa(
             outside the bounds, logits that are not finite, or another norm.
     """
     check_counts(1, steps=steps, samples=samples, batch_size=batch_size)
-    if not delta > 0:
-        raise ValueError(f"`delta` should be above 0. Found {delta}.")
-    source = generator or fresh_generator()
+    check_number(delta, "delta", "be above 0", lambda value: value > 0)
+    source = generator_or_fresh(generator)
 
     def propose(task: Task) -> Tensor:
         default = 10 * task.strength / steps

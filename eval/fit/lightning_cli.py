@@ -133,10 +133,11 @@ class FitCLI(LightningCLI):
         """What is said where no epoch was a candidate."""
         first = self.config_init.selection.first(self.model)
         needed = "an accuracy above chance on validation" if self.best.monitor == MONITORED else "a value"
+        later = f" and to be epoch {first}, counted from 0, or later" if first else ""
+        last = Path(str(self.best.dirpath)) / LAST
         return (
-            f"No epoch was a candidate for the best one by {self.best.monitor}, which needs {needed} and to be epoch "
-            f"{first}, counted from 0, or later. {Path(str(self.best.dirpath)) / LAST} is the last epoch, from which "
-            "--resume goes on where --trainer.max_epochs is raised."
+            f"No epoch was a candidate for the best one by {self.best.monitor}, which needs {needed}{later}. {last} "
+            "is the last epoch, from which --resume goes on where --trainer.max_epochs is raised."
         )
 
     def _start(self) -> Path | None:

@@ -9,7 +9,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice
+from alignment.contracts import check_choice, check_counts, check_number
+from alignment.gradients import logits_of
 from eval.robustness.radii import critical_radii
 from training import Classifier, Strength, pgd
 from training.attacks import Norm
@@ -48,12 +49,10 @@ class Epsilon50(Callback):
         first_epoch: int | None = None,
     ) -> None:
         check_choice(norm, get_args(Norm), "norm")
-        if steps < 1:
-            raise ValueError(f"`steps` should be at least 1. Found {steps}.")
-        if not 0 < resolution < 1:
-            raise ValueError(f"`resolution` should lie in (0, 1). Found {resolution}.")
-        if first_epoch is not None and first_epoch < 0:
-            raise ValueError(f"`first_epoch` should be at least 0. Found {first_epoch}.")
+        check_counts(1, steps=steps)
+        check_number(resolution, "resolution", "lie in (0, 1)", lambda value: 0 < value < 1)
+        if first_epoch is not None:
+            check_counts(0, first_epoch=first_epoch)
         self.norm, self.steps, self.step_size = norm, steps, step_size
         self.resolution, self.first_epoch = resolution, first_epoch
         self.last: float | None = None
@@ -118,8 +117,7 @@ class InItsPrecision(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, in at least float32."""
-        logits = self.network(x.to(self.dtype))
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return logits_of(self.network, x.to(self.dtype))
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from alignment.contracts import check_counts
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.passes import CountPasses
-from eval.robustness.samples import gathered
+from eval.robustness.samples import gathered, pairs
 from eval.robustness.tampering import Watch, states
 from training.attacks import Norm
 
@@ -50,10 +50,10 @@ class Judge:
         self.norm, self.bounds, self.batch_size, self.rejected = norm, bounds, batch_size, 0
         self.classifier = CountPasses(classifier)
         found = states(self.classifier)
-        pairs = [(batch[0], batch[1]) for batch in batches]
+        shown = list(pairs(batches))
         place = next((p.device for p in classifier.parameters()), None)
-        self.device = place or next((x.device for x, _ in pairs if isinstance(x, Tensor)), torch.device("cpu"))
-        self.samples = gathered(self.classifier, pairs, bounds, batch_size, self.device)
+        self.device = place or next((x.device for x, _ in shown if isinstance(x, Tensor)), torch.device("cpu"))
+        self.samples = gathered(self.classifier, shown, bounds, batch_size, self.device)
         self.correct = self.samples.logits.argmax(dim=1) == self.samples.y
         self.watch = Watch(self.classifier, found)
 

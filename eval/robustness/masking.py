@@ -12,14 +12,15 @@ from typing import Any, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_counts
-from eval.attacks.options import check_bound
+from alignment.contracts import check_choice, check_classifier, check_counts, check_number
+from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack
 from eval.attacks.square import square_attack
 from eval.robustness.first_order import has_gradient
 from eval.robustness.guided import guided_pgd
 from eval.robustness.judge import Judge
 from eval.robustness.radii import Radii, critical_radii
+from eval.robustness.samples import pairs
 from eval.robustness.signs import (
     Sign,
     accuracy_rises,
@@ -98,9 +99,8 @@ def masking_signs(
     """
     check_choice(norm, get_args(Norm), "norm")
     check_counts(1, steps=steps)
-    check_bound(black_box, norm=norm, bounds=bounds)
-    if not 0 < epsilon < math.inf:
-        raise ValueError(f"`epsilon` should be above 0 and finite. Found {epsilon}.")
+    check_call(black_box, *GIVEN, norm=norm, bounds=bounds)
+    check_number(epsilon, "epsilon", "be above 0 and finite", lambda value: 0 < value < math.inf)
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)
         found = _signs(Suspect(judge, norm, seed), epsilon, steps, black_box)
@@ -166,11 +166,15 @@ def masking_verdict(
         The strength, and the signs as `masking_signs` returns them.
 
     Raises:
-        ValueError: as `critical_radii` and `masking_signs`, but not where no sample is classified correctly.
+        ValueError: if `limit` is below 1, and as `critical_radii` and `masking_signs`, but not where no sample is
+            classified correctly.
     """
+    check_classifier(classifier)
     check_choice(norm, get_args(Norm), "norm")
     check_counts(1, steps=steps, batch_size=batch_size)
-    check_bound(black_box, norm=norm, bounds=bounds)
+    check_call(black_box, *GIVEN, norm=norm, bounds=bounds)
+    if limit is not None:
+        check_counts(1, limit=limit)
     few = list(_first(batches, limit))
     options: dict[str, Any] = {"bounds": bounds, "norm": norm, "batch_size": batch_size, "seed": seed}
     radii = _radii(classifier, few, steps, black_box, options)
@@ -184,10 +188,9 @@ def masking_verdict(
 def _first(batches: Iterable[Any], limit: int | None) -> Iterator[tuple[Tensor, Tensor]]:
     """The first samples of some batches."""
     left = math.inf if limit is None else limit
-    for batch in batches:
+    for x, y in pairs(batches):
         if left <= 0:
             return
-        x, y = batch[0], batch[1]
         # What fits is not cut, so that labels of another number than inputs are noticed.
         yield (x, y) if len(x) <= left else (x[: int(left)], y[: int(left)])
         left -= len(x)

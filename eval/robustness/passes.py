@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from alignment.contracts import check_classifier
 from alignment.gradients import logits_of
 
 
@@ -10,10 +11,14 @@ class CountPasses(nn.Module):
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`; its output is read as `alignment.logits_of` reads it.
+
+    Raises:
+        ValueError: if it is no module.
     """
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
+        check_classifier(classifier)
         self.classifier = classifier
         self.forward_passes = 0
         self.backward_passes = 0

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_counts
-from eval.attacks.options import check_bound
+from alignment.contracts import check_choice, check_counts, check_number
+from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.robustness.judge import Judge
 from eval.robustness.median import median, median_interval
@@ -80,8 +80,8 @@ class Radii:
             ValueError: if the strength is above `epsilon_max`, or lies in a bracket that `only="median"` left
                 open, so that it is not known.
         """
-        if not 0 <= epsilon <= self.epsilon_max:
-            raise ValueError(f"`epsilon` should lie in [0, {self.epsilon_max}]. Found {epsilon}.")
+        demand = f"lie in [0, {self.epsilon_max}]"
+        check_number(epsilon, "epsilon", demand, lambda value: 0 <= value <= self.epsilon_max)
         undecided = int(((self.lower < epsilon) & (epsilon < self.upper)).sum())
         if self.only == "median" and undecided:
             raise ValueError(
@@ -147,7 +147,7 @@ def critical_radii(
     check_choice(only, ("all", "median"), "only")
     check_counts(1, pilot=pilot)
     _check_resolutions(resolution, curve_resolution, guess)
-    check_bound(attack, norm=norm, bounds=bounds)
+    check_call(attack, *GIVEN, norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)
@@ -193,7 +193,7 @@ def minimal_radii(
             norm, options bound to the attack contradict the search, or the attack wrote to the classifier's weights.
     """
     check_choice(norm, get_args(Norm), "norm")
-    check_bound(attack, norm=norm, bounds=bounds)
+    check_call(attack, *GIVEN[:3], norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)
@@ -205,16 +205,17 @@ def minimal_radii(
 
 def _check_resolutions(resolution: float, curve_resolution: float | None, guess: float | None) -> None:
     for value, name in ((resolution, "resolution"), (curve_resolution, "curve_resolution")):
-        if value is not None and not 0 < value < 1:
-            raise ValueError(f"`{name}` should lie in (0, 1). Found {value}.")
-    if guess is not None and not 0 < guess < math.inf:
-        raise ValueError(f"`guess` should be above 0 and finite. Found {guess}.")
+        if value is not None or name == "resolution":
+            check_number(value, name, "lie in (0, 1)", lambda width: 0 < width < 1)
+    if guess is not None:
+        check_number(guess, "guess", "be above 0 and finite", lambda strength: 0 < strength < math.inf)
 
 
 def _check_strengths(at: Sequence[float], epsilon_max: float) -> None:
+    if not isinstance(at, Iterable):
+        raise ValueError(f"`at` should be a list of strengths. Found {at!r}.")
     for strength in at:
-        if not 0 <= strength <= epsilon_max:
-            raise ValueError(f"`at` should lie in [0, {epsilon_max}]. Found {strength}.")
+        check_number(strength, "at", f"lie in [0, {epsilon_max}]", lambda value: 0 <= value <= epsilon_max)
 
 
 def _ceiling(judge: Judge, epsilon_max: float | None) -> float:
@@ -223,8 +224,7 @@ def _ceiling(judge: Judge, epsilon_max: float | None) -> float:
         if judge.norm is None:
             raise ValueError("`epsilon_max` should be given where strength is no distance. Found None.")
         epsilon_max = largest_strength(judge.samples.x, judge.norm, judge.bounds)
-    if not 0 < epsilon_max < math.inf:
-        raise ValueError(f"`epsilon_max` should be above 0 and finite. Found {epsilon_max}.")
+    check_number(epsilon_max, "epsilon_max", "be above 0 and finite", lambda strength: 0 < strength < math.inf)
     return epsilon_max
 
 

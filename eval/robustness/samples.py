@@ -1,7 +1,7 @@
 """The samples that are attacked, and the classifier's output for them as they are."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_finite, check_labels, check_same_shape
+from alignment.contracts import check_bounds, check_finite, check_labels, check_same_shape
 from alignment.gradients import evaluating, logits_of
 from training.attacks import ORDER, Norm, check_inputs
 
@@ -32,27 +32,47 @@ class Samples:
         return len(self.y)
 
 
+def pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Inputs and true classes of batches that may hold more.
+
+    Raises:
+        ValueError: if there are no batches, or one is no sequence of at least two parts; naming what was found.
+    """
+    if not isinstance(batches, Iterable):
+        raise ValueError(f"`batches` should be batches of (x, y). Found {type(batches).__name__}.")
+    for batch in batches:
+        # A tensor is no batch: its first two rows would pass for inputs and classes.
+        if not isinstance(batch, Sequence) or len(batch) < 2:
+            parts = f" of {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else ""
+            raise ValueError(f"`batches` should hold (x, y, ...). Found {type(batch).__name__}{parts}.")
+        yield batch[0], batch[1]
+
+
 def gathered(
-    classifier: nn.Module, batches: Iterable[Any], bounds: tuple[float, float], batch_size: int, device: torch.device
+    classifier: nn.Module,
+    shown: Sequence[tuple[Tensor, Tensor]],
+    bounds: tuple[float, float],
+    batch_size: int,
+    device: torch.device,
 ) -> Samples:
-    """The samples of all batches.
+    """The samples of all pairs of inputs and true classes.
 
     Raises:
         ValueError: if there is no sample, inputs are no floating-point tensors of one shape, NaN or outside the
             bounds, labels are not one integer in [0, C) per sample, or the classifier's logits are not finite.
     """
-    pairs = [(batch[0], batch[1]) for batch in batches]
-    for x, _ in pairs:
+    check_bounds(bounds)
+    for x, _ in shown:
         check_inputs(x, bounds)
-        check_same_shape(x[:0], pairs[0][0][:0], "x", "x of the first batch")
-    if not any(len(x) for x, _ in pairs):
+        check_same_shape(x[:0], shown[0][0][:0], "x", "x of the first batch")
+    if not any(len(x) for x, _ in shown):
         raise ValueError("`batches` should hold at least one sample. Found none.")
-    x = torch.cat([x for x, _ in pairs])
+    x = torch.cat([x for x, _ in shown])
     logits = clean_logits(classifier, x, batch_size, device)
     check_finite(logits, "classifier(x)")
-    for part, y in pairs:
+    for part, y in shown:
         check_labels(y, len(part), logits.shape[1])
-    return Samples(x, torch.cat([y for _, y in pairs]).cpu(), logits)
+    return Samples(x, torch.cat([y for _, y in shown]).cpu(), logits)
 
 
 def clean_logits(

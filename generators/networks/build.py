@@ -36,3 +36,5 @@ def build_generator(
         return GENERATORS[name](shape=tuple(shape), num_classes=num_classes, bounds=bounds, **options)
     except TypeError as error:
         raise ValueError(f"The generator {name!r} does not take these options: {error}.") from error
+    except RuntimeError as error:  # sizes that torch cannot make, or not hold
+        raise ValueError(f"The generator {name!r} cannot be built with {options}: {error}.") from error

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.contracts import check_finite, check_same_shape
+from alignment.contracts import check_finite, check_range, check_same_shape
 from generators.files import write_whole
 from generators.residuals import ResidualEstimator
 from generators.store.layout import FORMAT, check_identity, decoded, encoded, fingerprint
@@ -110,10 +110,8 @@ class SelfFillingResidual:
         Raises:
             ValueError: if there are no such samples.
         """
-        indices, count = indices.cpu(), len(self.samples)
-        if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= count):
-            found = f"{int(indices.min())} to {int(indices.max())}"
-            raise ValueError(f"`indices` should lie in [0, {count}), the samples. Found values from {found}.")
+        indices = indices.cpu()
+        check_range(indices, len(self.samples), "indices", ", the samples")
         return ResidualsOfSamples(self, indices)
 
     def of_samples(

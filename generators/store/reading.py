@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from alignment.contracts import check_range
 from generators.descriptions import check_format
 from generators.residuals import ResidualEstimator
 from generators.store.layout import FORMAT, check_complete, check_identity, decoded, fingerprint
@@ -97,12 +98,8 @@ class StoredResidual:
         Raises:
             ValueError: if there are no such samples.
         """
-        indices, count = indices.cpu(), len(self.labels)
-        if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= count):
-            raise ValueError(
-                f"`indices` should lie in [0, {count}), the samples stored in {self.path}. Found values from "
-                f"{int(indices.min())} to {int(indices.max())}."
-            )
+        indices = indices.cpu()
+        check_range(indices, len(self.labels), "indices", f", the samples stored in {self.path}")
         return ResidualsOfSamples(self, indices)
 
     def of_samples(

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -277,3 +278,10 @@ def test_no_samples_are_never_shown_to_the_classifier() -> None:
     x, y = torch.zeros(0, 6), torch.zeros(0, dtype=torch.int64)
     assert closest_class(Answer(never), x, y).shape == (0,)
     assert linearised_radii(Answer(never), x, y).shape == (0, 0)
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize("candidates", [1.5, "two"])
+def test_candidates_that_are_no_number_are_refused(candidates: Any) -> None:
+    with pytest.raises(ValueError, match=r"`candidates` should lie in \[1, 2\]. Found "):
+        linearised_radii(torch.nn.Linear(3, 3), torch.zeros(1, 3), torch.tensor([0]), candidates=candidates)

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from alignment.contracts import (
+    check_bounds,
     check_choice,
+    check_classifier,
     check_counts,
     check_finite,
     check_floating,
@@ -13,6 +15,7 @@ from alignment.contracts import (
     check_inputs,
     check_label_form,
     check_labels,
+    check_number,
     check_same_shape,
 )
 
@@ -121,3 +124,49 @@ def test_what_is_right_passes() -> None:
     check_labels(torch.zeros(0, dtype=torch.int64), 0, 3)
     check_same_shape(torch.zeros(2, 3), torch.zeros(2, 3), "u", "v")
     check_choice("true", ("true", "predicted"), "of")
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (torch.tensor(0.5), r"a batch, \(B, \*shape\). Found a single number"),
+        (torch.eye(3).to_sparse(), "a dense tensor. Found torch.sparse_coo"),
+        (torch.zeros(2, 3, device="meta"), "a dense tensor. Found one without values, on the device meta"),
+    ],
+)
+def test_what_is_no_batch_of_values_is_refused(value: torch.Tensor, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"^`x` should be {found}\.$"):
+        check_floating(value, "x")
+
+
+@pytest.mark.parametrize("bounds", [None, 1.0, "ab", ("0", "1"), (0,), (0, 1, 2), (None, 1), (1, 0), (0, torch.nan)])
+@pytest.mark.usefixtures("as_in_production")
+def test_what_is_no_interval_is_refused(bounds: Any) -> None:
+    with pytest.raises(ValueError, match=r"^`bounds` should be \(low, high\) with low < high. Found "):
+        check_bounds(bounds)
+
+
+@pytest.mark.parametrize("bounds", [(0, 1), [0.0, 1.0], torch.tensor([0.0, 1.0]), np.array([0, 1])])
+@pytest.mark.usefixtures("as_in_production")
+def test_an_interval_may_be_held_by_anything(bounds: Any) -> None:
+    check_bounds(bounds)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [("0.5", "'0.5'"), (None, "None"), (2.0, "2.0"), (torch.nan, "nan"), (torch.zeros(2), "tensor")],
+)
+def test_what_is_no_right_number_is_refused(value: Any, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"^`p` should lie in \(0, 1\). Found {found}"):
+        check_number(value, "p", "lie in (0, 1)", lambda share: 0 < share < 1)
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), torch.tensor(0.5)])
+def test_a_right_number_passes_in_any_form(value: Any) -> None:
+    check_number(value, "p", "lie in (0, 1)", lambda share: 0 < share < 1)
+
+
+@pytest.mark.parametrize(("classifier", "found"), [(None, "NoneType"), (torch.sum, "builtin_function_or_method")])
+def test_what_is_no_module_is_refused(classifier: Any, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"^`classifier` should be a torch.nn.Module. Found {found}\.$"):
+        check_classifier(classifier)

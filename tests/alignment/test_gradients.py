@@ -144,3 +144,25 @@ def test_classifier_that_detaches_its_input_is_refused(trainable: bool) -> None:
     classifier = Detached(smooth(6, 3, torch.float32), trainable=trainable)
     with pytest.raises(ValueError, match="Found logits without a graph"):
         input_gradient(classifier, torch.randn(2, 6), torch.tensor([0, 1]))
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"x": torch.zeros(2, 3).numpy()}, "`x` should be a tensor of floating-point numbers. Found ndarray"),
+        (
+            {"x": torch.zeros(2, 3, dtype=torch.uint8)},
+            "`x` should be a tensor of floating-point numbers. Found uint8",
+        ),
+        ({"plus": None}, "`plus` should be a tensor of int64.* Found NoneType"),
+        ({"minus": torch.zeros(2)}, "`minus` should be a tensor of int64.* Found float32"),
+        ({"classifier": None}, "`classifier` should be a torch.nn.Module. Found NoneType"),
+        ({"x": torch.full((2, 3), torch.nan)}, r"`gradient of classifier\(x\)` should be finite"),
+    ],
+)
+def test_input_gradient_names_what_cannot_be_used(changed: dict, message: str) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    arguments = {"classifier": network, "x": torch.zeros(2, 3), "plus": torch.zeros(2, dtype=torch.int64)} | changed
+    with pytest.raises(ValueError, match=message):
+        input_gradient(**arguments)

@@ -80,3 +80,15 @@ def test_measures_see_through_what_a_network_returns() -> None:
         lambda classifier: alpha_dx(classifier, x, y, residual),
     ):
         assert torch.equal(measure(wrapped), measure(network))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_another_precision_than_that_of_the_weights_is_named(dtype: torch.dtype) -> None:
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(ValueError, match=rf"^`x` should be float32 on cpu, as the weights .* Found {name} on cpu\.$"):
+        logits_of(torch.nn.Linear(3, 2), torch.zeros(1, 3, dtype=dtype))
+
+
+def test_other_failures_of_a_classifier_are_its_own() -> None:
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        logits_of(torch.nn.Linear(3, 2), torch.zeros(1, 4))

@@ -118,3 +118,8 @@ def test_misspelt_option_of_an_estimator_is_named(tmp_path: Path) -> None:
     saved(tmp_path / "a.ckpt")
     with pytest.raises(ValueError, match=r"a.ckpt does not take these options: .*bach"):
         load_estimator(tmp_path / "a.ckpt", **EXPECTED, bach=3)
+
+
+def test_sizes_that_no_generator_can_have_are_named() -> None:
+    with pytest.raises(ValueError, match=r"The generator 'unet' cannot be built with .*'width': "):
+        build_generator("unet", shape=(1, 8, 8), num_classes=2, bounds=(-1.0, 1.0), width=10**12)

@@ -1,6 +1,7 @@
 """PGD: exact on linear models, inside the ball everywhere, and without a trace on anything else."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -662,3 +663,16 @@ def test_classifier_without_gradient_is_refused():
 
     with pytest.raises(ValueError, match="`classifier` should be differentiable"):
         pgd(Detached(), torch.zeros(3, 6), torch.tensor([0, 1, 2]), 0.1)
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize("attack", [pgd, fgsm, mi_fgsm])
+@pytest.mark.parametrize("epsilon", [None, "8/255"])
+def test_epsilon_that_is_no_number_is_named(attack: Any, epsilon: Any) -> None:
+    with pytest.raises(ValueError, match=r"`epsilon` should be one number or one per sample. Found "):
+        attack(nn.Linear(3, 2), torch.zeros(1, 3), torch.tensor([0]), epsilon)
+
+
+def test_infinite_step_is_refused_since_it_has_no_direction_where_the_gradient_is_zero() -> None:
+    with pytest.raises(ValueError, match="`step_size` should be finite"):
+        pgd(nn.Linear(3, 2), torch.zeros(1, 3), torch.tensor([0]), 0.1, step_size=torch.inf)

@@ -358,3 +358,41 @@ def test_network_that_normalises_wants_bounds(save):
     path = save(build_network("resnet18", weights=None, **TINY_IMAGES).state_dict())
     with pytest.raises(ValueError, match="`bounds` should be given for 'resnet18', which normalises its inputs"):
         load_classifier("resnet18", checkpoint=path, **TINY_IMAGES)
+
+
+@pytest.mark.parametrize("network", ["torchvision.models.resnet18", "torchvision.models.mobilenet_v3_small"])
+def test_networks_of_torchvision_get_the_number_of_classes(save, network: str) -> None:
+    original = getattr(torchvision.models, network.split(".")[-1])(weights=None, num_classes=7)
+    loaded = load_classifier(network, checkpoint=save(original.state_dict()), num_classes=7, shape=(3, 32, 32))
+    assert_same_weights(loaded, original)
+
+
+def test_network_of_timm_is_loaded_from_its_own_checkpoint(save) -> None:
+    timm = pytest.importorskip("timm")
+    original = timm.create_model("resnet10t", num_classes=7)
+    file = save({"state_dict": original.state_dict(), "arch": "resnet10t", "epoch": 3})
+    sizes = {"num_classes": 7, "shape": (3, 32, 32)}
+    assert_same_weights(
+        load_classifier("timm.create_model", checkpoint=file, model_name="resnet10t", **sizes), original
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"shape": 4}, "`shape` should be one or more sizes. Found 4"),
+        ({"shape": ("a",)}, "`shape` should be one or more sizes"),
+        ({"num_classes": 1}, "`num_classes` should be 2 or more. Found 1"),
+        ({"num_classes": "3"}, "`num_classes` should be 2 or more. Found '3'"),
+        ({"bounds": 3}, "`bounds` should be two numbers, the lower one first. Found 3"),
+        ({"bounds": (1, 0)}, "`bounds` should be two numbers, the lower one first"),
+        ({"network": 3}, "`network` should be a name. Found 3"),
+        ({"hidden": [-1]}, "The network 'mlp' cannot be built"),
+        ({"hidden": [10**15]}, "The network 'mlp' cannot be built"),
+    ],
+)
+@pytest.mark.usefixtures("as_in_production")
+def test_what_no_network_can_be_made_for_is_named(save, changed: dict, message: str) -> None:
+    file = save(build_network("mlp", **MLP).state_dict())
+    with pytest.raises(ValueError, match=message):
+        load_classifier(**({"network": "mlp", "checkpoint": file} | MLP | changed))

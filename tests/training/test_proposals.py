@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ def test_proposal_inside_is_left_alone(norm) -> None:
 
 
 def test_attack_that_takes_no_strength_is_moved_into_the_bounds_alone() -> None:
-    found = run(lambda task: task.x + 5, strength=None, norm="L2")
+    found = run(lambda task: task.x + 5, strength=None, name=None, norm="L2")
     assert torch.equal(found, torch.ones(4, 6))
 
 
@@ -109,3 +110,18 @@ def test_first_logits_are_checked_and_go_with_the_labels() -> None:
         run(lambda task: task.logits(task.x), y=torch.arange(4))
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
         run(lambda task: task.logits(task.x), classifier=nn.Sequential(nn.Linear(6, 3), nn.Threshold(9e9, math.nan)))
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize("strength", [None, "8/255", "much", ["a", "b", "c", "d"], {}])
+def test_strength_that_is_no_number_is_refused(strength: Any) -> None:
+    with pytest.raises(ValueError, match=r"`strength` should be one number or one per sample. Found "):
+        run(never, strength=strength)
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize("form", [list, tuple, np.array, torch.tensor])
+def test_strengths_may_be_held_by_any_list(form: Callable[[list[float]], Any]) -> None:
+    radii = [0.0, 0.1, 0.2, 0.3]
+    found = run(lambda task: task.x + 1, x=torch.zeros(4, 6), strength=form(radii), norm="Linf")
+    assert torch.equal(found, torch.tensor(radii)[:, None].expand(4, 6))

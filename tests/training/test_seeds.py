@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.seeds import derived_seed, generator_for
+from training.seeds import derived_seed, generator_for, generator_or_fresh
 
 PARTS = [
     (),
@@ -61,3 +61,23 @@ def test_seeding_leaves_the_global_random_state_alone():
     before = torch.get_rng_state()
     generator_for(3, "attack")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("part", [None, 1.5, (0,), torch.tensor(1)])
+@pytest.mark.usefixtures("as_in_production")
+def test_a_seed_that_is_no_whole_number_is_refused(part: object) -> None:
+    with pytest.raises(ValueError, match=r"`seed` should be a whole number. Found "):
+        derived_seed(0, part)
+
+
+def test_generator_is_kept_and_a_fresh_one_differs_each_time() -> None:
+    given = torch.Generator().manual_seed(3)
+    assert generator_or_fresh(given) is given
+    assert generator_or_fresh(None).initial_seed() != generator_or_fresh(None).initial_seed()
+
+
+@pytest.mark.parametrize("generator", [3, 0, "seed", np.random.default_rng(0)])
+@pytest.mark.usefixtures("as_in_production")
+def test_another_source_of_randomness_is_refused(generator: object) -> None:
+    with pytest.raises(ValueError, match=r"`generator` should be a torch.Generator. Found "):
+        generator_or_fresh(generator)

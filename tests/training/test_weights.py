@@ -128,3 +128,31 @@ def test_start_of_a_training_can_choose_too(save):
     network = build_network("mlp", **MLP)
     load_weights(network, save({"model": raw, "ema": averaged}), key="ema")
     assert_loaded(network, averaged)
+
+
+@pytest.mark.parametrize(
+    ("convert", "found"),
+    [
+        (lambda value: value.int(), "whole numbers for floating-point"),
+        (lambda value: value.to(torch.complex64), "complex for floating-point"),
+        (lambda value: value.to("meta"), "no values for floating-point"),
+    ],
+)
+def test_weights_that_would_lose_something_are_refused(save, convert: Callable[[Tensor], Tensor], found: str) -> None:
+    weights = {key: convert(value) for key, value in two()[0].items()}
+    with pytest.raises(ValueError, match=f"Keys of another kind: .*1.bias {found}"):
+        load_classifier("mlp", checkpoint=save(weights), **MLP)
+
+
+def test_weights_of_another_precision_are_converted_counts_of_batches_too(save) -> None:
+    network = build_network("resnet18_cifar", **CIFAR)
+    half = {key: value.half() for key, value in network.state_dict().items()}
+    loaded = load_classifier("resnet18_cifar", checkpoint=save(half), **CIFAR)
+    assert_loaded(loaded, {key: half[key].to(value.dtype) for key, value in network.state_dict().items()})
+
+
+@pytest.mark.parametrize("key", [3, ["model"]])
+@pytest.mark.usefixtures("as_in_production")
+def test_key_that_is_no_name_is_refused(save, key: object) -> None:
+    with pytest.raises(ValueError, match=r"`key` should be a name. Found "):
+        load_classifier("mlp", checkpoint=save(two()[0]), key=key, **MLP)

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any
 
 from torch import nn
@@ -44,9 +45,9 @@ def build_network(
 
     Args:
         name: one of ours, see `NETWORKS`, or the dotted path of a class or function of yours, such as
-            `mypackage.models.Net`, which is imported and called with `options` alone (and `num_classes` for
-            torchvision's): a name typed by a user or in a
-            user's configuration, which is code, and never one that a checkpoint holds.
+            `torchvision.models.resnet50` or `mypackage.models.Net`, which is imported and called with `options`, and
+            with `num_classes` where it takes that, by name or among any others: a name typed by a user or in a user's
+            configuration, which is code, and never one that a checkpoint holds.
         shape: of one input.
         num_classes: C ≥ 2.
         bounds: of the data, for networks that normalise.
@@ -72,7 +73,8 @@ def build_network(
         allowed = "2 with `one_logit`" if one_logit else "at least 2"
         raise ValueError(f"`num_classes` should be {allowed}. Found {num_classes}.")
     if "." in name:
-        network = _call(_imported(name), name, _classes_of(name, num_classes) | options)
+        make = _imported(name)
+        network = _call(make, name, _classes(make, 1 if one_logit else num_classes) | options)
     elif name in NETWORKS:
         ours = {"shape": tuple(shape), "outputs": 1 if one_logit else num_classes}
         if name in NEED_BOUNDS:
@@ -87,16 +89,25 @@ def build_network(
     return OneLogit(network) if one_logit else network
 
 
-def _classes_of(name: str, num_classes: int) -> dict[str, int]:
-    """The number of classes for torchvision's networks, which have 1000 unless they are told."""
-    return {"num_classes": num_classes} if name.startswith("torchvision.models.") else {}
-
-
 def _call(make: Callable[..., nn.Module], name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return make(**options)
     except TypeError as error:
         raise ValueError(f"The network {name!r} does not take these options: {error}.") from error
+    except RuntimeError as error:
+        if error.__cause__ is not None:  # not of torch, about sizes it cannot make or hold, but with words of its own
+            raise
+        raise ValueError(f"The network {name!r} cannot be built with {options}: {error}.") from error
+
+
+def _classes(make: Callable[..., nn.Module], outputs: int) -> dict[str, int]:
+    """The number of classes, for what takes it, as the networks of torchvision and timm do."""
+    try:
+        parameters = signature(make).parameters
+    except (TypeError, ValueError):
+        return {}
+    takes = "num_classes" in parameters or any(part.kind is Parameter.VAR_KEYWORD for part in parameters.values())
+    return {"num_classes": outputs} if takes else {}
 
 
 def _imported(path: str) -> Callable[..., nn.Module]:

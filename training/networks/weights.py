@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 Weights = dict[str, Tensor]
@@ -60,6 +61,8 @@ def _chosen(content: Mapping[str, Any], path: Path, key: str | None) -> dict[str
         )
     if key is None:
         return sets
+    if not isinstance(key, str):
+        raise ValueError(f"{path}: `key` should be a name. Found {key!r}.")
     under = {name: weights for name, weights in sets.items() if name == key or name.startswith(f"{key}.")}
     found = under or {
         f"{name}.{key.removeprefix(f'{name}.')}": part
@@ -127,8 +130,27 @@ def _differences(found: Weights, wanted: Weights) -> str:
         for key in sorted(wanted.keys() & found.keys())
         if wanted[key].shape != found[key].shape
     ]
-    parts = {"Missing keys": missing, "Unexpected keys": unexpected, "Keys of another shape": shapes}
+    kinds = [
+        f"{key} {_kind(found[key])} for {_kind(wanted[key])}"
+        for key in sorted(wanted.keys() & found.keys())
+        if _kind(found[key]) != _kind(wanted[key]) and not key.endswith("num_batches_tracked")
+    ]
+    parts = {
+        "Missing keys": missing,
+        "Unexpected keys": unexpected,
+        "Keys of another shape": shapes,
+        "Keys of another kind": kinds,
+    }
     return " ".join(f"{name}: {_listed(keys)}." for name, keys in parts.items() if keys)
+
+
+def _kind(weight: Tensor) -> str:
+    """What a weight holds; within a kind torch converts, as from float16 to float32, and between them it loses."""
+    if weight.is_meta:
+        return "no values"
+    if weight.layout != torch.strided:
+        return str(weight.layout).removeprefix("torch.")
+    return "complex" if weight.is_complex() else "floating-point" if weight.is_floating_point() else "whole numbers"
 
 
 def _hint(weights: Weights, wanted: Weights, name: str) -> str:

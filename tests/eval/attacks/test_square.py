@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from eval.attacks import square
+from eval.attacks import squares as moves
 from eval.attacks.square import image_shape, square_attack, square_search
 from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii
@@ -287,7 +288,7 @@ def test_inputs_of_any_shape_are_attacked(norm, shape, size):
 def test_whole_image_is_within_reach(norm):
     """Windows begin in every row and column, the last ones included, with every size."""
     for window in ((1, 1), (3, 3), (4, 6)):
-        squares = square._LinfSquares(LinfBall(torch.zeros(1, 1, 5, 7), torch.ones(1), (-1.0, 1.0)))
+        squares = moves.LinfSquares(LinfBall(torch.zeros(1, 1, 5, 7), torch.ones(1), (-1.0, 1.0)))
         share = torch.stack(
             torch.meshgrid(torch.linspace(0, 1 - 2**-53, 50), torch.linspace(0, 1 - 2**-53, 50), indexing="ij"), -1
         )
@@ -316,7 +317,7 @@ def test_layout_as_an_image(shape, expected):
 @pytest.mark.parametrize("side", [1, 2, 5, 9, 12])
 @pytest.mark.parametrize("size", [(12, 12), (3, 48), (48, 3), (1, 144)])
 def test_window_of_a_flat_image_is_as_large_as_a_square(side, size):
-    tall, wide = square._window(side, *size)
+    tall, wide = moves._window(side, *size)
     assert tall <= size[0]
     assert wide <= size[1]
     assert tall * wide == pytest.approx(side**2, rel=0.35)
@@ -324,7 +325,7 @@ def test_window_of_a_flat_image_is_as_large_as_a_square(side, size):
 
 @pytest.mark.parametrize("window", [(3, 3), (5, 5), (8, 8), (1, 7), (2, 5)])
 def test_pattern_is_two_opposite_bumps(window):
-    upright, lying = square._patterns(window, torch.zeros(1, dtype=torch.float64)).reshape(2, *window)
+    upright, lying = moves._patterns(window, torch.zeros(1, dtype=torch.float64)).reshape(2, *window)
     middle = window[0] // 2
     assert (upright[:middle] > 0).all()
     assert (upright[middle:] < 0).all()
@@ -337,7 +338,7 @@ def test_pattern_is_two_opposite_bumps(window):
 
 def test_bump_follows_equation_2():
     """η at (r, s), one-based, is the sum over k up to M(r, s) of 1 / (n + 1 − k)² with n = ⌊5/2⌋."""
-    bump, n = square._bump(5, 5), 2
+    bump, n = moves._bump(5, 5), 2
     for r in range(1, 6):
         for s in range(1, 6):
             m = n - max(abs(r - n - 1), abs(s - n - 1))
@@ -347,7 +348,7 @@ def test_bump_follows_equation_2():
 def test_l2_mass_moves_as_in_algorithm_3():
     """One move against the paper's algorithm written out for one channel of one sample after the other."""
     x, radius = torch.rand(3, 2, 9, 9, dtype=torch.float64), torch.full((3,), 2.0, dtype=torch.float64)
-    heaps = square._L2Squares(L2Ball(x, radius, UNBOUNDED))
+    heaps = moves.L2Squares(L2Ball(x, radius, UNBOUNDED))
     keys = torch.arange(3)
     heaps.start(keys)
     heaps.state *= torch.tensor([0.5, 0.9, 1.0])[:, None, None]

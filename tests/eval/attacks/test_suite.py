@@ -74,7 +74,7 @@ def test_all_but_the_spatial_attack_take_vectors_without_bounds(name) -> None:
         ("cw_linf", {"loss": "dlr"}, "should leave out 'loss', which is 'margin' there. Found 'dlr'."),
         ("pgd", {"restarts": 0}, "PGD cannot run: `restarts` should be at least 1. Found 0."),
         ("pgd", {"steps": "ten"}, "PGD cannot run: `steps` should be a whole number. Found 'ten'."),
-        ("pgd", {"momentum": "much"}, "PGD cannot run: Its options should be of the right type. Found {'momentum'"),
+        ("pgd", {"momentum": "much"}, "PGD cannot run: `momentum` should be at least 0. Found 'much'."),
         ("pgd", {"loss": "mse"}, "PGD cannot run: `loss` should be one of"),
         ("mi_fgsm", {"steps": -1}, "`steps` should be at least 0. Found -1"),
         ("square", {"p": 2.0}, "`p` should lie in"),

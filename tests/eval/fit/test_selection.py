@@ -98,6 +98,19 @@ def test_a_network_is_shown_inputs_of_its_own_type(kind: torch.dtype) -> None:
     assert torch.equal(found, network(x.to(kind)).to(found.dtype))
 
 
+class Wrapped(torch.nn.Linear):
+    """Returns logits as `transformers` does."""
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:  # type: ignore[override]
+        return {"logits": super().forward(x)}
+
+
+def test_a_network_may_return_more_than_a_tensor() -> None:
+    network, x = InItsPrecision(Wrapped(4, 3)), torch.rand(5, 4)
+    assert network(x).shape == (5, 3)
+    assert finite(network, [(x, None)], torch.device("cpu"))
+
+
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 1.0])
 def test_logits_that_are_no_numbers_are_noticed(value: float) -> None:
     x = torch.zeros(6, 2)

@@ -288,3 +288,83 @@ def test_network_that_normalises_in_place_does_not_change_the_samples() -> None:
     x, y = torch.tensor([[0.5], [-0.5]]), torch.tensor([1, 0])
     minimal_radii(InPlace(), [(x, y)], minimal, bounds=BOUNDS)
     assert x.tolist() == [[0.5], [-0.5]]
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize("classifier", [None, "resnet", torch.sum])
+@SEARCHES
+def test_what_is_no_module_is_refused(search: Search, classifier: Any) -> None:
+    assert "`classifier` should be a torch.nn.Module" in refusal(lambda: search(classifier, X, Y))
+
+
+def without_norm(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor) -> Tensor:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("attack", "found"),
+    [
+        ("pgd", "Found 'pgd'"),
+        (None, "Found None"),
+        (partial(pgd, setps=3), "Found pgd: got an unexpected keyword argument 'setps'"),
+        (minimal, "Found minimal: too many positional arguments"),
+        (without_norm, "Found without_norm: got an unexpected keyword argument 'norm'"),
+    ],
+)
+@pytest.mark.usefixtures("as_in_production")
+def test_what_cannot_be_called_as_an_attack_is_refused(attack: Any, found: str) -> None:
+    classifier, x, y = half_problem(8)[:3]
+    for call in (
+        lambda: critical_radii(classifier, [(x, y)], attack, bounds=BOUNDS),
+        lambda: masking_signs(classifier, [(x, y)], epsilon=0.1, bounds=BOUNDS, black_box=attack),
+        lambda: masking_verdict(classifier, [(x, y)], bounds=BOUNDS, black_box=attack),
+    ):
+        message = refusal(call)
+        assert "(classifier, x, y, strength, *, norm, bounds, generator) → x_adv" in message
+        assert found in message
+
+
+def test_attack_that_asks_for_a_strength_is_no_minimum_norm_attack() -> None:
+    message = refusal(lambda: minimal_radii(Half(torch.ones(3)), [(X, Y)], pgd, bounds=BOUNDS))
+    assert "Found pgd: missing a required argument: 'epsilon'" in message
+
+
+@pytest.mark.parametrize(
+    ("batches", "found"),
+    [
+        (None, "batches of (x, y). Found NoneType"),
+        ((X, Y), "(x, y, ...). Found Tensor"),
+        ([X, X], "(x, y, ...). Found Tensor"),
+        ([(X,)], "(x, y, ...). Found tuple"),
+        ([{"image": X, "label": Y}], "(x, y, ...). Found dict of image, label"),
+    ],
+)
+@pytest.mark.usefixtures("as_in_production")
+def test_what_is_no_batch_is_named(batches: Any, found: str) -> None:
+    for call in (
+        lambda: critical_radii(Half(torch.ones(3)), batches, ATTACK, bounds=BOUNDS),
+        lambda: masking_verdict(Half(torch.ones(3)), batches, bounds=BOUNDS),
+    ):
+        assert found in refusal(call)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.5, "all"])
+@pytest.mark.usefixtures("as_in_production")
+def test_limit_that_is_no_number_of_samples_is_refused(limit: Any) -> None:
+    assert "`limit` should be" in refusal(lambda: of_verdict(Half(torch.ones(3)), X, Y, limit=limit))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resolution": None}, "`resolution` should lie in (0, 1). Found None"),
+        ({"curve_resolution": "fine"}, "`curve_resolution` should lie in (0, 1). Found 'fine'"),
+        ({"epsilon_max": "much"}, "`epsilon_max` should be above 0 and finite. Found 'much'"),
+        ({"at": 0.1}, "`at` should be a list of strengths. Found 0.1"),
+        ({"at": ("8/255",)}, "`at` should lie in [0, 2.0]. Found '8/255'"),
+        ({"seed": None}, "`seed` should be a whole number. Found None"),
+    ],
+)
+@pytest.mark.usefixtures("as_in_production")
+def test_options_of_a_search_that_are_no_numbers_are_named(options: dict[str, Any], message: str) -> None:
+    assert message in refusal(lambda: of_radii(*half_problem(8)[:3], **options))

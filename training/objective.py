@@ -1,0 +1,39 @@
+"""What a training objective is: it returns named losses for a batch."""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+Losses = dict[str, Tensor]
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """Returns the named losses of a batch, each a scalar with a graph.
+
+    An objective may say their names beforehand, as an attribute `names`, so that a combiner or a penalty that does
+    not go with them is refused before training begins.
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
+        x: inputs, `(B, *shape)`.
+        y: true classes, `(B,)`.
+        clean_logits: gives `classifier(x)`; the forward pass is made once, however often it is asked for.
+        bounds: lowest and highest legal value of an input.
+        generator: randomness of this step.
+    """
+
+    def __call__(
+        self,
+        classifier: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        clean_logits: Callable[[], Tensor],
+        *,
+        bounds: tuple[float, float],
+        generator: torch.Generator,
+    ) -> Losses:
+        """Named losses of a batch."""
+        ...
