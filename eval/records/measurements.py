@@ -2,67 +2,30 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from inspect import signature
-from typing import Any, Protocol, runtime_checkable
-from weakref import WeakKeyDictionary
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from alignment import AlphaDx, AlphaX, evaluating, logits_of
-from alignment.contracts import check_choice, check_finite
+from alignment import AlphaDx, AlphaX
+from alignment.contracts import check_choice
 from alignment.metrics import Differentiated
-from eval.attacks import ATTACKS, SuiteAttack
-from eval.records.identity import digest, plain
-from eval.records.intervals import UNSURE, Interval, mean_interval, share_interval
+from eval.attacks import ATTACKS
+from eval.records.attack_radii import AttackRadii
+from eval.records.estimators import described_estimator, estimator_of
+from eval.records.intervals import mean_interval, share_interval
+from eval.records.outcome import Measurement, Outcome, outcomes_of
 from eval.records.quantity import NORMS, Quantity
+from eval.records.sanity import logits_at, sanity
 from eval.records.subject import first_samples
 from eval.robustness.masking import masking_verdict, summary
 from eval.robustness.passes import CountPasses
-from eval.robustness.radii import critical_radii, minimal_radii
 from generators import ResidualEstimator
 from generators.store import for_samples
-from training.attacks import ORDER, Loss, Norm
+from training.attacks import Loss, Norm
 from training.data import Batch, DataSet
 from training.strength import Strength
-
-SMALLEST_TAU = 0.05
-"""Where the search for τ50% ends; the smallest τ of the paper's grids."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a measurement found.
-
-    Attributes:
-        value: the number.
-        per_sample: one row per sample; the columns depend on the measurement.
-        interval: 95 % interval of the number over samples; NaN where there is none.
-        invalid: samples left out because they have no direction, or rejected outputs of an attack.
-        details: what else a reader of the number must know.
-    """
-
-    value: float
-    per_sample: pd.DataFrame
-    interval: Interval = UNSURE
-    invalid: int = 0
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@runtime_checkable
-class Measurement(Protocol):
-    """A number that can be measured on any classifier and data set. Its fields are its settings."""
-
-    def quantity(self, data: DataSet) -> Quantity:
-        """What it is a number of, with all that it depends on beside the classifier and the samples."""
-        ...
-
-    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
-        """Measure."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +39,7 @@ class Accuracy:
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Accuracy in [0, 1]; per sample the predicted class."""
         logits = torch.cat([logits_at(classifier, batch.x).cpu() for batch in batches])
-        frame = _frame(batches, predicted=logits.argmax(dim=1))
+        frame = outcomes_of(batches, predicted=logits.argmax(dim=1))
         correct = frame.predicted == frame.label
         interval = share_interval(int(correct.sum()), len(correct))
         return Outcome(float(correct.mean()), frame, interval, details=sanity(data, batches, logits))
@@ -137,127 +100,6 @@ class ImageAlignment:
 
 
 @dataclass(frozen=True)
-class AttackRadii:
-    """ε50% under an attack: the median over samples of the smallest strength at which it succeeds.
-
-    Under STA, whose strength is 1/τ, it is τ50% (paper 1, section 3.3).
-
-    Args:
-        attack: by its name in `eval.attacks.ATTACKS`.
-        norm: of the ball; None for STA.
-        options: what the attack itself takes. A `step_size` is η for Linf, and η·n^(1/p) in Lp, as in paper 1.
-        resolution: relative width to which ε50% is closed.
-        curve_resolution: relative width to which the other radii, and with them the curve, are closed; None for
-            not at all, when ε50% alone is wanted, which is much cheaper.
-        epsilons: strengths at which the accuracy is wanted exactly.
-        seed: of the attack's randomness.
-
-    Raises:
-        ValueError: if there is no such attack, or it does not know the norm.
-    """
-
-    attack: str = "pgd"
-    norm: Norm | None = "Linf"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    resolution: float = 0.01
-    curve_resolution: float | None = 0.05
-    epsilons: tuple[Strength, ...] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_choice(self.attack, tuple(ATTACKS), "attack")
-        check_choice(self.norm, self.entry.norms or (None,), f"norm of {self.attack}")
-
-    @property
-    def entry(self) -> SuiteAttack:
-        """The attack."""
-        return ATTACKS[self.attack]
-
-    def check(self, data: DataSet) -> None:
-        """Refuse what the attack cannot do on a data set, before it is asked to.
-
-        Raises:
-            ValueError: for options, a norm, or data that the attack does not know, and strengths above the largest
-                that can be tried.
-        """
-        options = {name: value for name, value in self.options.items() if value is not None}
-        self.entry.check(options, self.norm, data.shape, data.num_classes, data.bounds)
-        if self.norm and all(map(math.isfinite, data.bounds)):
-            largest = (data.bounds[1] - data.bounds[0]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
-            for epsilon in self.epsilons:
-                if epsilon > largest:
-                    raise ValueError(
-                        f"`epsilons` should lie in [0, {largest:g}], the diameter of {data.name} in {self.norm}. "
-                        f"Found {epsilon}."
-                    )
-
-    def quantity(self, data: DataSet) -> Quantity:
-        """ε50% or τ50% under this attack with all its options, those included that nobody named."""
-        search = {"resolution": self.resolution, "curve_resolution": self.curve_resolution, "seed": self.seed}
-        if self.entry.minimal:
-            del search["resolution"], search["curve_resolution"]
-        options = defaults(self.entry.attack) | dict(self.options)
-        settings = options | search | {"epsilons": [float(epsilon) for epsilon in self.epsilons]}
-        return Quantity("epsilon50" if self.norm else "tau50", self.attack, self.norm or "", plain(settings))
-
-    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
-        """ε50% or τ50%; per sample the radius (1/τ under STA) and the largest strength seen to fail."""
-        options = dict(self.options)
-        if self.norm is not None and options.get("step_size") is not None:
-            options["step_size"] = float(options["step_size"]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
-        attack = partial(self.entry.attack, **options)
-        mixed = self.entry.mixed_strengths and self.curve_resolution is not None
-        if self.entry.minimal:
-            assert self.norm is not None  # only STA has none
-            radii = minimal_radii(classifier, batches, attack, norm=self.norm, bounds=data.bounds, seed=self.seed)
-        else:
-            guess = self._guess(classifier, data, batches)
-            radii = critical_radii(
-                classifier,
-                batches,
-                attack,
-                norm=self.norm,
-                resolution=self.resolution,
-                curve_resolution=self.curve_resolution,
-                at=[*map(float, self.epsilons), *self._shared(guess)],
-                only="all" if mixed else "median",
-                bounds=data.bounds,
-                epsilon_max=1 / SMALLEST_TAU if self.norm is None else None,
-                guess=guess,
-                seed=self.seed,
-            )
-        frame = _frame(batches, radius=radii.upper, failed_at=radii.lower)
-        accuracies = {str(epsilon): radii.accuracy_at(float(epsilon)) for epsilon in self.epsilons}
-        details = {"epsilon_max": radii.epsilon_max, "accuracy_at": accuracies}
-        low, high = radii.interval()
-        value, low, high = (radii.epsilon50, low, high) if self.norm else map(_inverse, (radii.epsilon50, high, low))
-        return Outcome(value, frame, (low, high), radii.rejected, details)
-
-    def _shared(self, guess: float | None) -> list[float]:
-        """Strengths at which all samples are attacked at once, around ε50%, for the curve of a slow attack."""
-        if self.entry.mixed_strengths or self.curve_resolution is None or guess is None:
-            return []
-        return [share * guess for share in (0.7, 1.4)]
-
-    def _guess(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> float | None:
-        """ε50% under the attack's scout, if it has one, because failures of the attack itself are costly."""
-        if self.entry.first_guess is None:
-            return None
-        radii = critical_radii(
-            classifier,
-            batches,
-            self.entry.first_guess,
-            norm=self.norm,
-            resolution=0.05,
-            only="median",
-            bounds=data.bounds,
-            pilot=32,
-            seed=self.seed,
-        )
-        return radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max / 1.5 else None
-
-
-@dataclass(frozen=True)
 class Masking:
     """How many signs of gradient masking the classifier shows, at its ε50% under PGD L∞.
 
@@ -281,9 +123,9 @@ class Masking:
         epsilon, signs = masking_verdict(classifier, few, bounds=data.bounds, steps=self.steps, seed=self.seed)
         if not signs:
             verdict = {"signs": [], "summary": "No sample is classified correctly, so nothing can be said."}
-            return Outcome(math.nan, _frame(few), details=verdict)
+            return Outcome(math.nan, outcomes_of(few), details=verdict)
         told = {"epsilon": epsilon, "signs": [asdict(sign) for sign in signs], "summary": summary(signs)}
-        return Outcome(float(sum(sign.caught for sign in signs)), _frame(few), details=told)
+        return Outcome(float(sum(sign.caught for sign in signs)), outcomes_of(few), details=told)
 
 
 def standard_measurements(
@@ -358,15 +200,8 @@ def _mean_cosine(
     found = [metric_for(batch).similarity(classifier, batch.x, batch.y) for batch in batches]
     values, valid = torch.cat([s.value for s in found]), torch.cat([s.valid for s in found])
     chosen = values[valid].double().cpu()
-    frame = _frame(batches, cosine=values, valid=valid)
+    frame = outcomes_of(batches, cosine=values, valid=valid)
     return Outcome(float(chosen.mean()), frame, mean_interval(chosen.numpy()), int((~valid).sum()))
-
-
-def _frame(batches: Iterable[Batch], **columns: Tensor) -> pd.DataFrame:
-    """One row per sample: its index in the split, its label, and what was found."""
-    both = {"index": [b.indices for b in batches], "label": [b.y for b in batches]}
-    joined = {name: torch.cat(parts) for name, parts in both.items()} | columns
-    return pd.DataFrame({name: values.cpu().numpy() for name, values in joined.items()})
 
 
 def check_wanted(wanted: Sequence[Measurement], data: DataSet) -> None:
@@ -380,68 +215,3 @@ def check_wanted(wanted: Sequence[Measurement], data: DataSet) -> None:
         measurement.quantity(data)
         if isinstance(measurement, AttackRadii):
             measurement.check(data)
-
-
-def estimator_of(data: DataSet, residual: str | Mapping[str, Any]) -> ResidualEstimator:
-    """The estimator by its name, or by a name with options; the same object for the same data set and name."""
-    made, key = _MADE.setdefault(data, {}), digest(residual)
-    if key not in made:
-        made[key] = data.residual(residual)
-    return made[key]
-
-
-_MADE: WeakKeyDictionary[DataSet, dict[str, ResidualEstimator]] = WeakKeyDictionary()
-
-
-def described_estimator(estimator: ResidualEstimator) -> dict[str, Any]:
-    """What an estimator's output depends on, in plain values."""
-    return {"name": estimator.name, "settings": plain(estimator.settings), "digest": estimator.digest}
-
-
-def defaults(attack: Callable[..., Any]) -> dict[str, Any]:
-    """The options of an attack that has them, with their values where nobody names others.
-
-    Example:
-        >>> from training import pgd
-        >>> defaults(partial(pgd, steps=20))["steps"], "generator" in defaults(pgd)
-        (20, False)
-    """
-    parameters = signature(attack).parameters.values()
-    return {
-        p.name: p.default
-        for p in parameters
-        if p.default is not p.empty and p.name not in ("strength", "norm", "bounds", "generator")
-    }
-
-
-def logits_at(classifier: nn.Module, x: Tensor) -> Tensor:
-    """Logits in evaluation mode, without a graph.
-
-    Raises:
-        ValueError: if one is NaN.
-    """
-    with evaluating(classifier), torch.no_grad():
-        logits = logits_of(classifier, x)
-    check_finite(logits, "classifier(x)")
-    return logits
-
-
-def sanity(data: DataSet, batches: Iterable[Batch], logits: Tensor) -> dict[str, Any]:
-    """What tells a reader whether classifier and data fit each other at all.
-
-    `classes` and how many of them the samples are of, the lowest and highest input seen, the share of outputs that
-    look like probabilities, and the share of confident ones (softmax above 0.99).
-    """
-    seen = torch.cat([batch.y for batch in batches]).unique()
-    probabilities = (logits >= 0).all(dim=1) & ((logits.double().sum(dim=1) - 1).abs() < 1e-4)
-    return {
-        "classes": data.num_classes,
-        "classes_seen": len(seen),
-        "inputs": [float(min(b.x.min() for b in batches)), float(max(b.x.max() for b in batches))],
-        "probabilities": float(probabilities.double().mean()),
-        "confident": float((logits.softmax(dim=1).amax(dim=1) > 0.99).double().mean()),
-    }
-
-
-def _inverse(strength: float) -> float:
-    return math.inf if strength == 0 else 1 / strength

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from alignment import cosine_similarity
 from alignment.contracts import check_finite
 from eval.attacks.verdict import predictions
+from eval.records.estimators import described_estimator
 from eval.records.intervals import Interval, mean_interval, share_interval
-from eval.records.measurements import described_estimator
 from eval.records.provenance import provenance
 from eval.records.quantity import Quantity
 from eval.records.record import Record

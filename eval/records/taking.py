@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from eval.records.measurements import Measurement, logits_at
+from eval.records.outcome import Measurement
 from eval.records.provenance import provenance
 from eval.records.record import Record
+from eval.records.sanity import logits_at
 from eval.records.store import ModelFolder
 from eval.records.subject import Model, Subject, chosen_samples
 from eval.robustness.passes import CountPasses

@@ -7,8 +7,9 @@ from typing import Any
 
 from eval.attacks import ATTACKS
 from eval.records import Quantity, Record
+from eval.records.attack_radii import defaults
 from eval.records.identity import plain
-from eval.records.measurements import Alignment, ImageAlignment, defaults
+from eval.records.measurements import Alignment, ImageAlignment
 from eval.records.quantity import titles
 from eval.report.rows import Row, interval
 

@@ -1,53 +1,37 @@
 """Train and measure the models of a study; what is finished is never repeated."""
 
-import logging
 import os
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
 from io import StringIO
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
 from jsonargparse import ArgumentParser
-from tqdm import tqdm
 
 from alignment.contracts import check_choice
 from eval.fit import FitCLI, fit_from
-from eval.records.identity import digest
-from eval.records.measurements import Measurement, check_wanted, standard_measurements
-from eval.records.provenance import revision
+from eval.records.measurements import check_wanted, standard_measurements
+from eval.records.outcome import Measurement
 from eval.records.quality import EstimatorQuality, load_judge
-from eval.records.store import ModelFolder, Results, read_json, write_json
+from eval.records.store import ModelFolder, Results
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
+from eval.studies.claim import claimed
 from eval.studies.logs import training_records
 from eval.studies.parsing import one_sentence
 from eval.studies.plan import FIRST, EstimatorCell, ModelCell, Study, laid_over, with_first
 from eval.studies.trained import best_checkpoint, is_trained, trained
+from eval.studies.work import Done, all_done
 from generators.checkpoints import read_checkpoint
 from training import load_classifier
 from training.data import DataSet
-
-Work = Mapping[str, Callable[[], "Done"]]
-"""What is to be done, by name."""
-
-
-@dataclass
-class Done:
-    """What came of a piece of work: the seconds it took, and a sentence for everything that failed."""
-
-    seconds: float
-    failures: list[str]
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> S
     for cell in study.cells:
         if isinstance(cell, ModelCell):
             _wanted(cell, results.folder)  # so that what cannot be measured is refused before anything is trained
-    notes = _claim(results.folder, study)
+    notes = claimed(results.folder, study)
     cores = os.cpu_count() or 1
     if jobs is None:
         jobs = 1 if torch.cuda.is_available() else max(1, min(cores, len(study.cells) // 2))
@@ -96,53 +80,9 @@ def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> S
     cells = {
         home.path.name: partial(run_cell, cell, results.folder) for home, cell in zip(homes, study.cells, strict=True)
     }
-    if failures := _all(first, f"{study.name}, first", jobs, cores):
+    if failures := all_done(first, f"{study.name}, first", jobs, cores):
         raise ValueError(" ".join(failures))
-    return StudyRun(results, _all(cells, study.name, jobs, cores), notes)
-
-
-def _all(work: Work, title: str, jobs: int, cores: int) -> list[str]:
-    """Do some work, and return a sentence for everything that failed."""
-    failures: list[str] = []
-    finished = _in_turn(work) if jobs == 1 else _at_once(work, jobs, max(1, cores // jobs))
-    with tqdm(total=len(work), unit="model", desc=title, disable=not work) as bar:
-        for name, done in finished:
-            bar.set_postfix_str(f"{name}, {done.seconds:.0f} s")
-            bar.update()
-            failures += [f"{name}: {sentence}" for sentence in done.failures]
-    return failures
-
-
-def _in_turn(work: Work) -> Iterator[tuple[str, Done]]:
-    with warnings.catch_warnings():
-        _quiet()
-        for name, task in work.items():
-            yield name, _survived(task)
-
-
-def _at_once(work: Work, jobs: int, threads: int) -> Iterator[tuple[str, Done]]:
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet, (threads,)) as pool:
-        waiting = {pool.submit(_survived, task): name for name, task in work.items()}
-        for done in as_completed(waiting):
-            yield waiting[done], _survived(partial(_result, done))
-
-
-def _result(done: "Future[Done]") -> Done:
-    try:
-        return done.result()
-    except BrokenProcessPool as error:
-        raise ValueError(
-            "a process was ended from outside, perhaps for want of memory. Start again, with fewer --jobs."
-        ) from error
-
-
-def _survived(task: Callable[[], Done]) -> Done:
-    """What came of a task, also where it failed: a study outlives a model."""
-    started = time.perf_counter()
-    try:
-        return task()
-    except Exception as error:  # what a user's own network or data set may raise is not known
-        return Done(time.perf_counter() - started, [f"{type(error).__name__}: {error}"])
+    return StudyRun(results, all_done(cells, study.name, jobs, cores), notes)
 
 
 def _configured(make: Callable[[dict], FitCLI], configuration: dict) -> FitCLI:
@@ -307,35 +247,3 @@ def _last(folder: Path) -> str | None:
     except (ValueError, OSError) as error:
         raise ValueError(f"{last} is damaged. Remove {folder}, and the same command trains again.") from error
     return str(last)
-
-
-def _claim(folder: Path, study: Study) -> list[str]:
-    """Write the study's source into the folder, or find that it is the same; returns what else has changed."""
-    file = folder / "study.json"
-    now = {"revision": revision(), "data_root": os.environ.get("ALPHADX_DATA", "")}
-    if not file.exists():
-        content = {"name": study.name, "title": study.title, "models": len(study.cells), "source": study.source}
-        write_json(file, content | now)
-        return []
-    before = read_json(file, {"name", "title", "models", "source"})
-    if digest(before["source"]) != digest(study.source):
-        raise ValueError(
-            f"{folder} holds results of another study, or of another version of {study.name!r}. Name a new folder "
-            "with --out, or remove this one."
-        )
-    named = {"revision": "revision of the code", "data_root": "folder of data"}
-    return [
-        f"{folder} was begun with the {named[key]} {before[key] or 'of no name'}, and goes on with {value or 'none'}."
-        for key, value in now.items()
-        if key in before and before[key] != value
-    ]
-
-
-def _quiet(threads: int | None = None) -> None:
-    """Silence but for errors and, in a worker, its share of the cores."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    warnings.filterwarnings("ignore", category=FutureWarning)

@@ -300,7 +300,7 @@ def test_a_measurement_that_fails_is_said_after_the_others_are_printed(
     def broken(*_: object, **__: object) -> None:
         raise ValueError("`x` should be whole. Found half.")
 
-    monkeypatch.setattr("eval.records.measurements.critical_radii", broken)
+    monkeypatch.setattr("eval.records.attack_radii.critical_radii", broken)
     with pytest.raises(
         SystemExit, match=r"^alphadx: 1 failed, all else was finished:\n.*PGD L∞ failed: `x` should be"
     ):

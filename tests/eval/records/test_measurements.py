@@ -107,7 +107,7 @@ def test_step_size_may_be_a_fraction_and_grows_with_the_root_of_the_dimension_in
 ) -> None:
     strides = []
     monkeypatch.setattr(
-        "eval.records.measurements.critical_radii", lambda *args, **_: strides.append(args[2].keywords)
+        "eval.records.attack_radii.critical_radii", lambda *args, **_: strides.append(args[2].keywords)
     )
     for measurement in standard_measurements(step_size="8/255")[1:3]:
         with pytest.raises(AttributeError):

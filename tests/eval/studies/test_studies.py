@@ -251,10 +251,10 @@ def test_another_revision_and_another_folder_of_data_are_said(
     study = load_study(
         written(tmp_path, experiments={"Spheres4": {"recipes": {"B": {}}}}, measure={"masking": False})
     )
-    monkeypatch.setattr("eval.studies.run.revision", lambda: "old")
+    monkeypatch.setattr("eval.studies.claim.revision", lambda: "old")
     monkeypatch.setenv("ALPHADX_DATA", "here")
     assert run_study(study, tmp_path / "run", jobs=1).notes == []
-    monkeypatch.setattr("eval.studies.run.revision", lambda: "new")
+    monkeypatch.setattr("eval.studies.claim.revision", lambda: "new")
     monkeypatch.setenv("ALPHADX_DATA", "there")
     revision, root = run_study(study, tmp_path / "run", jobs=1).notes
     assert "was begun with the revision of the code old, and goes on with new" in revision

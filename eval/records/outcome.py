@@ -1,0 +1,53 @@
+"""What a measurement is, and what it finds."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from eval.records.intervals import UNSURE, Interval
+from eval.records.quantity import Quantity
+from eval.robustness.passes import CountPasses
+from training.data import Batch, DataSet
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a measurement found.
+
+    Attributes:
+        value: the number.
+        per_sample: one row per sample; the columns depend on the measurement.
+        interval: 95 % interval of the number over samples; NaN where there is none.
+        invalid: samples left out because they have no direction, or rejected outputs of an attack.
+        details: what else a reader of the number must know.
+    """
+
+    value: float
+    per_sample: pd.DataFrame
+    interval: Interval = UNSURE
+    invalid: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Measurement(Protocol):
+    """A number that can be measured on any classifier and data set. Its fields are its settings."""
+
+    def quantity(self, data: DataSet) -> Quantity:
+        """What it is a number of, with all that it depends on beside the classifier and the samples."""
+        ...
+
+    def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
+        """Measure."""
+        ...
+
+
+def outcomes_of(batches: Iterable[Batch], **columns: Tensor) -> pd.DataFrame:
+    """One row per sample: its index in the split, its label, and what was found."""
+    both = {"index": [b.indices for b in batches], "label": [b.y for b in batches]}
+    joined = {name: torch.cat(parts) for name, parts in both.items()} | columns
+    return pd.DataFrame({name: values.cpu().numpy() for name, values in joined.items()})
