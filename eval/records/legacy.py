@@ -41,10 +41,12 @@ def quantity(measurement: str, settings: Mapping[str, Any]) -> Quantity:
     """What the name of a measurement of schema 1 meant.
 
     Example:
-        >>> found = quantity("epsilon50_cw_linf_linf", {})
-        >>> found.kind, found.attack, found.norm
-        ('epsilon50', 'cw_linf', 'Linf')
+        >>> found = quantity("epsilon50_cw_linf_linf", {"attack": "cw_linf", "options": {"steps": 40}})
+        >>> found.kind, found.attack, found.norm, found.settings
+        ('epsilon50', 'cw_linf', 'Linf', {'steps': 40})
     """
+    options = settings.get("options") or {}
+    settings = {key: value for key, value in settings.items() if key not in ("attack", "norm", "options")} | options
     kind, _, rest = measurement.partition("_")
     if kind == "epsilon50":
         attack, _, norm = rest.rpartition("_")
