@@ -1,7 +1,7 @@
 """What a number was measured on: the very samples, and the very model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -153,8 +153,3 @@ def distinguished(names: Sequence[str]) -> list[str]:
             for part, depth, name in zip(parts, depths, shown, strict=True)
         ]
     return ["/".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]
-
-
-def renamed(model: Model, recipe: str) -> Model:
-    """The same model under another name."""
-    return replace(model, recipe=recipe)

@@ -95,6 +95,7 @@ class Sitting:
         counted = CountPasses(self.classifier)
         started = time.perf_counter()
         outcome = measurement(counted, self.data, self.batches)
+        seconds = time.perf_counter() - started
         record = Record(
             model=self.model,
             quantity=measurement.quantity(self.data),
@@ -106,7 +107,7 @@ class Sitting:
             details=outcome.details,
             forward_passes=counted.forward_passes,
             backward_passes=counted.backward_passes,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             provenance=provenance(),
         )
         return record, outcome.per_sample
