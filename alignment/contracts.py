@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from alignment.deferral import refuse_if
+
 
 def check_classifier(classifier: Any) -> None:
     """Refuse what is no module, and so has no mode and no parts."""
@@ -35,9 +37,11 @@ def check_floating(value: Any, name: str) -> None:
 
 def check_finite(value: Shaped[Tensor, "..."], name: str) -> None:
     """Refuse NaN and infinities, which would spread silently through every mean."""
-    if not torch.isfinite(value).all():
-        bad = int((~torch.isfinite(value)).sum())
-        raise ValueError(f"`{name}` should be finite. Found {bad} NaN or infinite of {value.numel()} values.")
+    size = value.numel()
+    refuse_if(
+        (~torch.isfinite(value)).sum(),
+        lambda bad: f"`{name}` should be finite. Found {bad} NaN or infinite of {size} values.",
+    )
 
 
 def check_gradient(gradient: Float[Tensor, "..."]) -> None:
@@ -60,10 +64,13 @@ def check_inputs(x: Float[Tensor, "B *shape"], bounds: tuple[float, float]) -> N
     check_bounds(bounds)
     check_floating(x, "x")
     check_finite(x, "x")
-    if x.numel() and (x.min() < bounds[0] or x.max() > bounds[1]):
-        raise ValueError(
-            f"`x` should lie within `bounds` {bounds}. "
-            f"Found values from {float(x.min()):.6g} to {float(x.max()):.6g}."
+    if x.numel():
+        low, high = x.aminmax()
+        refuse_if(
+            (low < bounds[0]) | (high > bounds[1]),
+            lambda _: (
+                f"`x` should lie within `bounds` {bounds}. Found values from {float(low):.6g} to {float(high):.6g}."
+            ),
         )
 
 
@@ -90,9 +97,12 @@ def check_range(values: Int[Tensor, " K"], count: int, name: str, what: str = ""
         name: of the argument.
         what: is counted, as ", the samples".
     """
-    if len(values) and (int(values.min()) < 0 or int(values.max()) >= count):
-        found = f"{int(values.min())} to {int(values.max())}"
-        raise ValueError(f"`{name}` should lie in [0, {count}){what}. Found values from {found}.")
+    if len(values):
+        low, high = values.aminmax()
+        refuse_if(
+            (low < 0) | (high >= count),
+            lambda _: f"`{name}` should lie in [0, {count}){what}. Found values from {int(low)} to {int(high)}.",
+        )
 
 
 def check_same_shape(value: Float[Tensor, "..."], reference: Float[Tensor, "..."], name: str, like: str) -> None:

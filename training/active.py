@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -47,3 +47,13 @@ class Active:
         """Write down where the active samples are, and return where all are."""
         self.ends[self.indices] = ends
         return self.ends
+
+    def leave(self, rows: Int[Tensor, " K"], ends: Float[Tensor, "A *shape"]) -> None:
+        """Let all but some rows of the active samples leave, and write down where all of them are.
+
+        Args:
+            rows: numbers of those that go on.
+            ends: where the active samples are.
+        """
+        self.ends[self.indices] = ends
+        self.indices = self.indices[rows]

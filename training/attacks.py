@@ -3,7 +3,6 @@
 Madry et al. 2018, https://arxiv.org/abs/1706.06083; paper 1, Eq. 17 and section 3.3.
 """
 
-from dataclasses import dataclass
 from typing import get_args
 
 import torch
@@ -11,11 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_counts, check_finite, check_inputs, check_number
-from alignment.gradients import as_variable, gradient_of
 from training.active import Active
+from training.ascent import Ascent
 from training.attack_loss import Loss, attack_loss
-from training.balls import DUAL, ORDER, Ball, Norm, column, unit
-from training.proposals import CheckedLogits, Task, numeric, per_sample, settled
+from training.balls import DUAL, ORDER, Norm, column
+from training.climb import Climb
+from training.leaving import Leaving
+from training.proposals import Task, numeric, per_sample, settled
 from training.seeds import generator_or_fresh
 
 __all__ = [
@@ -97,16 +98,20 @@ def pgd(
     source = generator_or_fresh(generator)
 
     def propose(task: Task) -> Tensor:
-        samples = _Samples.of(task, norm, steps, step_size, loss)
-        ascent = _Ascent(task.logits, steps, loss, momentum, leave_when_fooled)
+        stride = _stride(task, norm, steps, step_size)
+        reference = task.constant_logits(task.x) if loss == "kl" else None
+        ascent = Ascent(task.logits, steps, loss, momentum, leave_when_fooled, Leaving.for_device(x.device))
 
         def attempt() -> Tensor:
-            return ascent(samples, samples.ball.random_point(source) if random_start else samples.ball.x)
+            assert task.ball is not None  # a norm and a strength were given
+            start = task.ball.random_point(source) if random_start else task.x
+            return ascent(Climb.started(task.ball, task.y, stride, reference, start))
 
         active, points = Active(task.x), attempt()
         for _ in range(restarts - 1):
             stays = task.correct(task.settled(points))
-            points, task, samples = active.keep(stays, points, points, task, samples)
+            points, task, stride = active.keep(stays, points, points, task, stride)
+            reference = reference if reference is None else reference[stays]
             if not len(active):
                 break
             points = attempt()
@@ -189,61 +194,10 @@ def _check_options(steps: int, loss: Loss, momentum: float, random_start: bool, 
         )
 
 
-@dataclass(frozen=True)
-class _Samples:
-    """What belongs to each sample and does not change while it is attacked."""
-
-    ball: Ball
-    y: Tensor
-    stride: Tensor
-    reference: Tensor | None
-
-    @classmethod
-    def of(cls, task: Task, norm: Norm, steps: int, step_size: float | Tensor | None, loss: Loss) -> "_Samples":
-        """Their strides, and for "kl" their clean logits, which cost a forward pass."""
-        assert task.ball is not None  # a norm and a strength were given
-        default = REACH[norm] * task.strength / max(steps, 1)
-        stride = default if step_size is None else per_sample(step_size, task.x, "step_size")
-        check_finite(stride, "step_size")
-        return cls(task.ball, task.y, stride, task.constant_logits(task.x) if loss == "kl" else None)
-
-    def __getitem__(self, chosen: Tensor) -> "_Samples":
-        reference = None if self.reference is None else self.reference[chosen]
-        return _Samples(self.ball[chosen], self.y[chosen], self.stride[chosen], reference)
-
-
-@dataclass(frozen=True)
-class _Ascent:
-    """Projected gradient ascent on a loss."""
-
-    logits: CheckedLogits
-    steps: int
-    loss: Loss
-    momentum: float
-    leave_when_fooled: bool
-
-    def __call__(self, samples: _Samples, start: Tensor) -> Tensor:
-        """Where it leads from a start."""
-        active, point, direction = Active(start), start, torch.zeros_like(start)
-        broken = torch.zeros((), dtype=torch.int64, device=start.device)
-        for _ in range(self.steps):
-            logits, gradient = self._gradient(point, samples)
-            direction = direction.mul_(self.momentum).add_(unit(gradient, order=1.0)) if self.momentum else gradient
-            if self.leave_when_fooled:
-                stays = logits.argmax(dim=1) == samples.y
-                point, direction, samples = active.keep(stays, point, point, direction, samples)
-                if not len(active):
-                    break
-            broken += (~direction.isfinite()).sum()
-            point = samples.ball.step(point, direction, samples.stride)
-        # Only now, because to look at every step would make a GPU wait.
-        if broken:
-            raise ValueError(
-                f"`gradient of classifier(x)` should be finite. Found {int(broken)} NaN or infinite values."
-            )
-        return active.end(point)
-
-    def _gradient(self, point: Tensor, samples: _Samples) -> tuple[Tensor, Tensor]:
-        variable = as_variable(point)
-        logits = self.logits(variable)
-        return logits, gradient_of(attack_loss(logits, samples.y, self.loss, samples.reference), variable)
+def _stride(task: Task, norm: Norm, steps: int, step_size: float | Tensor | None) -> Float[Tensor, " B"]:
+    """The length of a step of each sample."""
+    if step_size is None:
+        return REACH[norm] * task.strength / max(steps, 1)
+    stride = per_sample(step_size, task.x, "step_size")
+    check_finite(stride, "step_size")
+    return stride

@@ -6,7 +6,8 @@ steepest ascent, and takes back what leaves it.
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -27,13 +28,27 @@ class Ball(ABC):
     """The points within ε of x in a norm and within the bounds."""
 
     order: float
+    parts: ClassVar[tuple[str, ...]] = ("x", "radius")
+    """The tensors of a ball, each with one row per sample."""
 
     def __init__(self, x: Tensor, radius: Tensor, bounds: tuple[float, float]) -> None:
         self.x, self.radius, self.bounds = x, radius, bounds
 
     def __getitem__(self, chosen: Tensor) -> "Ball":
         """The balls of some samples of the batch."""
-        return type(self)(self.x[chosen], self.radius[chosen], self.bounds)
+        return self.mapped(lambda part: part[chosen])
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Ball":
+        """The ball made of each of its tensors changed."""
+        ball = object.__new__(type(self))
+        ball.bounds = self.bounds
+        for name in self.parts:
+            setattr(ball, name, change(getattr(self, name)))
+        return ball
+
+    def tensors(self) -> list[Tensor]:
+        """What it is made of, in the order of `parts`."""
+        return [getattr(self, name) for name in self.parts]
 
     @abstractmethod
     def random_point(self, generator: torch.Generator) -> Tensor:
@@ -62,19 +77,13 @@ class LinfBall(Ball):
     """The box of all points within ε of x in every coordinate and within the bounds; it is kept exactly."""
 
     order = math.inf
+    parts = ("x", "radius", "low", "high")
 
     def __init__(self, x: Tensor, radius: Tensor, bounds: tuple[float, float]) -> None:
         super().__init__(x, radius, bounds)
         exact, reach = x.double(), column(radius.double(), x)
         self.low = _rounded(exact - reach, x.dtype, up=True).clamp(min=bounds[0])
         self.high = _rounded(exact + reach, x.dtype, up=False).clamp(max=bounds[1])
-
-    def __getitem__(self, chosen: Tensor) -> "LinfBall":
-        """The balls of some samples of the batch."""
-        ball = object.__new__(LinfBall)
-        Ball.__init__(ball, self.x[chosen], self.radius[chosen], self.bounds)
-        ball.low, ball.high = self.low[chosen], self.high[chosen]
-        return ball
 
     def random_point(self, generator: torch.Generator) -> Tensor:
         """Uniform in the ball; what lies beyond the bounds is moved to them."""

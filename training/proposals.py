@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_finite, check_inputs, check_label_form, check_labels
+from alignment.deferral import refuse_if, together
 from alignment.gradients import differentiable, evaluating, logits_of
 from training.balls import BALLS, Ball, Norm
 
@@ -38,8 +39,9 @@ class CheckedLogits:
         """
         logits = logits_of(self.classifier, x)
         if not self.checked:
-            check_labels(self.y, len(self.y), logits.shape[1])
-            check_finite(logits.detach(), "classifier(x)")
+            with together():
+                check_labels(self.y, len(self.y), logits.shape[1])
+                check_finite(logits.detach(), "classifier(x)")
             self.checked = True
         return logits
 
@@ -117,11 +119,12 @@ def settled(
         ValueError: naming the argument that cannot be used, see the attacks.
     """
     check_choice(norm, norms, "norm")
-    check_inputs(x, bounds)
-    check_label_form(y, len(x))
-    values = x.new_full((len(x),), torch.inf) if name is None else per_sample(strength, x, name)
-    if name is not None and norm is not None:
-        check_finite(values, name)
+    with together():
+        check_inputs(x, bounds)
+        check_label_form(y, len(x))
+        values = x.new_full((len(x),), torch.inf) if name is None else per_sample(strength, x, name)
+        if name is not None and norm is not None:
+            check_finite(values, name)
     if not len(x):
         return x.detach().clone()
     with evaluating(classifier), differentiable(), setting or nullcontext():
@@ -143,8 +146,8 @@ def per_sample(strength: Any, x: Tensor, name: str) -> Float[Tensor, " B"]:
         raise ValueError(
             f"`{name}` should be one number or one per sample ({len(x)}). Found shape {tuple(values.shape)}."
         )
-    if values.numel() and not (values >= 0).all():
-        raise ValueError(f"`{name}` should be at least 0. Found {float(values.min())}.")
+    if values.numel():
+        refuse_if(~(values >= 0).all(), lambda _: f"`{name}` should be at least 0. Found {float(values.min())}.")
     return values.expand(len(x))
 
 

@@ -1,0 +1,173 @@
+"""Projected gradient ascent on a loss, in chunks of steps between which samples may leave.
+
+On a CUDA device a chunk is recorded as a graph and replayed: its steps work on fixed shapes and never wait. A sample
+that is to leave stays where it is until the host, between two chunks, takes such samples out of the batch.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from alignment.deferral import refuse_if
+from alignment.gradients import as_variable, gradient_of
+from training.active import Active
+from training.attack_loss import Loss, attack_loss
+from training.balls import column, unit
+from training.climb import Climb
+from training.graphs import may_record
+from training.leaving import Leaving
+from training.proposals import CheckedLogits
+from training.recordings import Recording, differs, recordings_of, state_of
+
+FEW = 4
+"""Steps; fewer are not worth recording."""
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Steps along the gradient of a loss.
+
+    Args:
+        logits: of the classifier.
+        steps: κ.
+        loss: what is raised, see `training.attacks.pgd`.
+        momentum: μ of MI-FGSM.
+        leave_when_fooled: whether a sample stays at its first misclassified iterate.
+        leaving: when samples that stay are taken out of the batch.
+    """
+
+    logits: CheckedLogits
+    steps: int
+    loss: Loss
+    momentum: float
+    leave_when_fooled: bool
+    leaving: Leaving = field(default_factory=Leaving)
+
+    def __call__(self, climb: Climb) -> Float[Tensor, "B *shape"]:
+        """Where it leads from a start, `(B, *shape)`.
+
+        Raises:
+            ValueError: if a gradient is not finite.
+        """
+        start = climb.mapped(torch.clone) if self.may_record(climb) else climb
+        way = _Way(self, climb)
+        points = way.walked()
+        if way.recordings is None or not way.doubtful():
+            return points
+        way.recordings.give_up("the classifier does not return the same as when it was recorded")
+        return _Way(self, start).walked()
+
+    def chunk(self, climb: Climb) -> Tensor:
+        """As many steps as there are between two looks at who leaves, in place; returns the first logits."""
+        first = self.step(climb)
+        for _ in range(self.chunk_length - 1):
+            self.step(climb)
+        return first
+
+    @property
+    def chunk_length(self) -> int:
+        """The largest number of steps that divides all and is at most what `leaving` says."""
+        return next(
+            size for size in range(min(self.leaving.every, max(self.steps, 1)), 0, -1) if self.steps % size == 0
+        )
+
+    @property
+    def kind(self) -> tuple[Hashable, ...]:
+        """What a recording of a chunk depends on."""
+        return self.chunk_length, self.loss, self.momentum, self.leave_when_fooled
+
+    def may_record(self, climb: Climb) -> bool:
+        """Whether chunks are worth recording, and may be."""
+        return self.steps >= FEW and may_record(climb.point.device)
+
+    def step(self, climb: Climb) -> Float[Tensor, "B C"]:
+        """One step, in place; returns the logits before it."""
+        variable = as_variable(climb.point)
+        logits = self.logits(variable)
+        gradient = gradient_of(attack_loss(logits, climb.y, self.loss, climb.reference), variable)
+        if self.leave_when_fooled:
+            climb.fooled.logical_or_(logits.argmax(dim=1) != climb.y)
+        if self.momentum:
+            gradient = climb.direction.mul_(self.momentum).add_(unit(gradient, order=1.0))
+        broken = (~gradient.isfinite()).flatten(1).sum(dim=1)
+        climb.broken.add_(torch.where(climb.fooled, 0, broken))
+        moved = climb.ball.step(climb.point.clone(), gradient, climb.stride)
+        climb.point.copy_(torch.where(column(climb.fooled, moved), climb.point, moved))
+        return logits.detach()
+
+
+class _Way:
+    """One ascent of one batch."""
+
+    def __init__(self, ascent: Ascent, climb: Climb) -> None:
+        self.ascent, self.climb, self.active = ascent, climb, Active(climb.point)
+        self.recordings = recordings_of(ascent.logits.classifier) if ascent.may_record(climb) else None
+        self.state = None if self.recordings is None else state_of(ascent.logits.classifier)
+        self.broken = torch.zeros_like(climb.broken[:1]).sum()
+        self.doubt: Tensor | None = None
+
+    def walked(self) -> Float[Tensor, "B *shape"]:
+        """Where the samples end."""
+        length = self.ascent.chunk_length
+        for _ in range(0, self.ascent.steps, length):
+            self._chunk()
+            if self.ascent.leave_when_fooled and not self._let_leave():
+                break
+        self.broken += self.climb.broken.sum()
+        if self.doubt is None:
+            self._refuse_broken(self.broken)
+        return self.active.end(self.climb.point)
+
+    def doubtful(self) -> bool:
+        """Whether a replay did not do what the classifier does, so that the result does not count."""
+        if self.doubt is None:
+            return False
+        doubt, broken = torch.stack([self.doubt.to(self.broken), self.broken]).tolist()
+        if not doubt:
+            self._refuse_broken(torch.tensor(broken))
+        return bool(doubt)
+
+    def _refuse_broken(self, broken: Tensor) -> None:
+        # Only at the end, because to look at every step would make a GPU wait.
+        refuse_if(
+            broken,
+            lambda found: f"`gradient of classifier(x)` should be finite. Found {found} NaN or infinite values.",
+        )
+
+    def _chunk(self) -> None:
+        """Some steps: replayed, or plainly."""
+        if self.recordings is None:
+            self.ascent.chunk(self.climb)
+            return
+        key = (self.state, *self.ascent.kind, *self.climb.kind)
+        recording = self.recordings.find(key, self.ascent.chunk, self.climb)
+        if recording is None:
+            self.recordings.taken_plainly(key, self.ascent.chunk, self.climb)
+            return
+        self._replay(recording)
+
+    def _replay(self, recording: Recording) -> None:
+        """A replay, whose first logits should be those of a plain call."""
+        if self.climb is recording.climb:
+            recording.replay()
+            return
+        with torch.no_grad():
+            plain = self.ascent.logits(self.climb.point)
+        recording.climb.load(self.climb)
+        self.climb = recording.climb
+        recording.replay()
+        doubt = differs(recording.logits, plain)
+        self.doubt = doubt if self.doubt is None else self.doubt | doubt
+
+    def _let_leave(self) -> bool:
+        """Take samples that stay where they are out of the batch; whether any are left."""
+        rows = self.ascent.leaving.rows(~self.climb.fooled)
+        if rows is not None:
+            self.active.leave(rows, self.climb.point)
+            self.broken += self.climb.broken.sum()
+            self.climb = self.climb[rows]
+            self.climb.broken.zero_()
+        return len(self.climb) > 0

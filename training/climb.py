@@ -1,0 +1,73 @@
+"""Samples that an attack moves, and how far each has come."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from training.balls import Ball
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Everything has one row per sample, and is changed in place.
+
+    Attributes:
+        ball: in which a sample stays.
+        y: true classes, `(B,)`.
+        stride: length of a step, `(B,)`.
+        reference: logits of the clean inputs, `(B, C)`, for the loss "kl"; None for the others.
+        point: where a sample is, `(B, *shape)`.
+        direction: in which it moves, of the shape of the point.
+        fooled: whether it is to stay, because it is misclassified, `(B,)`.
+        broken: how many values of its directions were not finite, `(B,)`.
+    """
+
+    ball: Ball
+    y: Int[Tensor, " B"]
+    stride: Float[Tensor, " B"]
+    reference: Float[Tensor, "B C"] | None
+    point: Float[Tensor, "B *shape"]
+    direction: Float[Tensor, "B *shape"]
+    fooled: Bool[Tensor, " B"]
+    broken: Int[Tensor, " B"]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, chosen: Tensor) -> "Climb":
+        """The same for some of the samples."""
+        return self.mapped(lambda part: part[chosen])
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Climb":
+        """The same made of each tensor changed."""
+        names = ("y", "stride", "point", "direction", "fooled", "broken")
+        reference = None if self.reference is None else change(self.reference)
+        changed = {name: change(getattr(self, name)) for name in names}
+        return replace(self, ball=self.ball.mapped(change), reference=reference, **changed)
+
+    def tensors(self) -> list[Tensor]:
+        """All it is made of."""
+        own = [self.y, self.stride, self.point, self.direction, self.fooled, self.broken]
+        return [*self.ball.tensors(), *own, *([] if self.reference is None else [self.reference])]
+
+    @property
+    def kind(self) -> tuple[Hashable, ...]:
+        """What a recording depends on: the ball, and the shapes."""
+        shape = None if self.reference is None else self.reference.shape
+        return type(self.ball), self.ball.bounds, self.point.shape, self.point.dtype, self.point.device, shape
+
+    def load(self, other: "Climb") -> None:
+        """Take the values of another one of the same shapes."""
+        for mine, theirs in zip(self.tensors(), other.tensors(), strict=True):
+            mine.copy_(theirs)
+
+    @classmethod
+    def started(
+        cls, ball: Ball, y: Tensor, stride: Tensor, reference: Tensor | None, point: Float[Tensor, "B *shape"]
+    ) -> "Climb":
+        """Samples at their start."""
+        count = torch.zeros_like(y)
+        return cls(ball, y, stride, reference, point.clone(), torch.zeros_like(point), count.bool(), count)

@@ -1,0 +1,138 @@
+"""Steps of an attack on a classifier as CUDA graphs: recorded once per shape, replayed for every batch of that shape.
+
+A recording is used while the classifier is what it was: the same tensors in the same memory, no hooks, the same
+precision; and its first logits are held against those of a plain call, since what a network decides in Python cannot
+be seen otherwise.
+"""
+
+import warnings
+from collections.abc import Callable, Hashable
+from functools import partial
+from itertools import chain
+from weakref import WeakKeyDictionary, ref
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from training.climb import Climb
+from training.graphs import Graph, waits
+from training.passes import CountPasses
+
+Chunk = Callable[[Climb], Tensor]
+"""Some steps, in place; returns the logits of the first."""
+
+MOST = 16
+"""Recordings of one classifier."""
+
+TOLERANCE = 1e-2
+"""Of 1 plus the largest logit, how far a replay's may be from a plain call's: rounding in TF32 or bfloat16."""
+
+
+class Recording:
+    """Some steps, recorded for batches of one shape.
+
+    Args:
+        chunk: the steps.
+        like: what they work on; copied.
+        counters: of passes, which a replay adds to as a plain call does.
+
+    Attributes:
+        climb: what a replay works on.
+    """
+
+    def __init__(self, chunk: Chunk, like: Climb, counters: list[CountPasses]) -> None:
+        self.climb = like.mapped(torch.clone)
+        self.outputs: list[Tensor] = []
+        before = [(counter.forward_passes, counter.backward_passes) for counter in counters]
+        self.graph = Graph([partial(self._take, chunk)])
+        self.passes = []
+        for counter, (forward, backward) in zip(counters, before, strict=True):
+            made = counter.forward_passes - forward, counter.backward_passes - backward
+            counter.add(-made[0], -made[1])  # to record is not to do
+            self.passes.append((ref(counter), made))  # a reference would keep the classifier alive
+
+    @property
+    def logits(self) -> Float[Tensor, "B C"]:
+        """Of the first step of the last replay."""
+        return self.outputs[0]
+
+    def _take(self, chunk: Chunk) -> None:
+        self.outputs[:] = [chunk(self.climb)]
+
+    def replay(self) -> None:
+        """Take the steps."""
+        self.graph.replay()
+        for counter, made in self.passes:
+            if (found := counter()) is not None:
+                found.add(*made)
+
+
+class Recordings:
+    """The recordings of one classifier, and why there will be none where that is so."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        self.classifier = ref(classifier)
+        self.kept: dict[Hashable, Recording] = {}
+        self.tried: set[Hashable] = set()
+        self.reason: str | None = None
+
+    def find(self, key: Hashable, chunk: Chunk, climb: Climb) -> Recording | None:
+        """The recording of some steps, made now if they have been taken once; None to take them plainly."""
+        if self.reason is not None:
+            return None
+        if key not in self.kept and key in self.tried and len(self.kept) < MOST:
+            try:
+                self.kept[key] = Recording(chunk, climb, self._counters())
+            except RuntimeError as error:
+                self.give_up(str(error).partition("\n")[0])
+        return self.kept.get(key)
+
+    def taken_plainly(self, key: Hashable, chunk: Chunk, climb: Climb) -> None:
+        """Take the steps, and see whether something in them waits for the device."""
+        if self.reason is not None or key in self.tried:
+            chunk(climb)
+            return
+        with waits() as found:
+            chunk(climb)
+        self.tried.add(key)
+        if found:
+            self.give_up(f"it waits for the device at {found[0]}")
+
+    def _counters(self) -> list[CountPasses]:
+        classifier = self.classifier()
+        assert classifier is not None  # it is being attacked
+        return [part for part in classifier.modules() if isinstance(part, CountPasses)]
+
+    def give_up(self, reason: str) -> None:
+        """Take steps plainly from now on, and say so once."""
+        self.reason = reason
+        self.kept.clear()
+        warnings.warn(f"the steps of an attack are not recorded as a CUDA graph: {reason}", stacklevel=2)
+
+
+_recordings: "WeakKeyDictionary[nn.Module, Recordings]" = WeakKeyDictionary()
+
+
+def recordings_of(classifier: nn.Module) -> Recordings | None:
+    """The recordings of a classifier; None if it has hooks, which a replay would not call."""
+    if any(_hooked(part) for part in classifier.modules()):
+        return None
+    return _recordings.setdefault(classifier, Recordings(classifier))
+
+
+def state_of(classifier: nn.Module) -> Hashable:
+    """What a recording depends on that a classifier may exchange: where its tensors lie, and the precision."""
+    tensors = chain(classifier.parameters(), classifier.buffers())
+    autocast = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda")
+    exact = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    return tuple((t.data_ptr(), t.requires_grad) for t in tensors), autocast, exact
+
+
+def differs(recorded: Tensor, plain: Tensor) -> Tensor:
+    """Whether logits of a replay are not those of a plain call."""
+    return ~((recorded - plain).abs() <= TOLERANCE * (1 + plain.abs().amax())).all()
+
+
+def _hooked(part: nn.Module) -> bool:
+    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
