@@ -19,6 +19,7 @@ def alignment_penalty(
     *,
     candidates: int | None = None,
     logits: Float[Tensor, "B C"] | None = None,
+    target: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
     """−mean sim( Δ̂x, ∇ℓ(x) ) over the batch, with a graph to the weights (Eq. 9 without its λ_α).
 
@@ -34,6 +35,7 @@ def alignment_penalty(
         candidates: see `closest_class`.
         logits: of `x`, where they are already known; `x` must then have asked for a gradient before they were
             computed. Saves one forward pass.
+        target: c̃(x), `(B,)` int64 in [0, C), where it is already known. Saves finding it.
 
     Returns:
         A number in [-1, 1] with a graph; 0 without samples, which the classifier is not shown.
@@ -55,7 +57,9 @@ def alignment_penalty(
     elif not x.requires_grad:
         raise ValueError("`x` should ask for a gradient when `logits` is given. Found requires_grad=False.")
     check_labels(y, len(x), logits.shape[1])
-    target = 1 - y if logits.shape[1] == 2 else closest_class(classifier, x, y, candidates=candidates)
+    if target is None:
+        target = 1 - y if logits.shape[1] == 2 else closest_class(classifier, x, y, candidates=candidates)
+    check_labels(target, len(x), logits.shape[1], "target")
     direction = residuals_of(residual, x, y, target)
     slope = gradient_of(pick(logits, target) - pick(logits, y), x, create_graph=True)
     check_second_derivative(slope)

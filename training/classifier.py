@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from alignment import alignment_penalty
 from alignment.contracts import check_choice
 from alignment.gradients import as_variable
+from alignment.residuals import Residual
 from generators import ResidualEstimator
 from generators.store import SelfFillingResidual, for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
@@ -27,6 +29,8 @@ from training.data.dataset import named_residual
 from training.estimator import check_residual, estimator_for
 from training.networks import build_network
 from training.objectives import Losses, Objective, Plain, not_negative
+from training.optimizers import in_plain_form
+from training.recorded import RecordedTraining, Runner, why_plain
 from training.seeds import derived_seed, generator_for
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
@@ -67,6 +71,8 @@ class Classifier(LightningModule):
         scheduler_interval: when the schedule is stepped.
         start_from: checkpoint whose weights training starts from, as `training.load_classifier` reads it.
         log_layers: log the cosine between clean and adversarial gradient for every parameter (paper 2, Fig. 1).
+        graphs: take a training step as one CUDA graph where that is possible, see `training.recorded`; it ends where
+            a step of single kernels does, to rounding.
         seed: of initialisation, attacks and dropout.
 
     Raises:
@@ -93,6 +99,7 @@ class Classifier(LightningModule):
         scheduler_interval: Literal["epoch", "step"] = "epoch",
         start_from: Path | None = None,
         log_layers: bool = False,
+        graphs: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -124,6 +131,9 @@ class Classifier(LightningModule):
         self.optimizer, self.scheduler = optimizer or partial(Adam, lr=1e-4), scheduler
         self.scheduler_interval = scheduler_interval
         self.estimator: ResidualEstimator | None = None
+        self.graphs = graphs
+        self.runner: Runner | None = None
+        self.recorded: RecordedTraining | None = None
         if combiner is not None and (names := getattr(self.objective, "names", None)) is not None:
             self._check_combination(dict.fromkeys(["clean", *names]))
 
@@ -170,24 +180,40 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The sum of the losses, whose gradient is theirs, or what the combiner makes of theirs."""
-        losses = self._losses(batch, batch_index)
+        randomness = (self.seed, "attack", self.current_epoch, batch_index, self.global_rank)
+        if self.recorded is not None:
+            return self.recorded.take(batch, *randomness)
+        residual = for_samples(self.estimator, batch.indices) if self.estimator else None
+        losses = self.losses(batch.x, batch.y, generator_for(*randomness, device=self.device), residual)
         total = torch.stack(list(losses.values())).sum()
         self._log(batch, {f"train_{name}": value for name, value in losses.items()} | {"train_loss": total})
-        return self._combined(total, self._joined(losses), batch) if self.combining else total
+        return self._combined(total, losses, batch) if self.combining else total
 
-    def _losses(self, batch: Batch, batch_index: int) -> Losses:
-        """Those of the objective, the clean one where gradients are combined, and the weighted penalty."""
-        x = as_variable(batch.x) if self.estimator else batch.x
+    def losses(
+        self,
+        x: Float[Tensor, "B *shape"],
+        y: Int[Tensor, " B"],
+        generator: torch.Generator,
+        residual: Residual | Tensor | None = None,
+        target: Int[Tensor, " B"] | None = None,
+    ) -> Losses:
+        """Those of the objective, the clean one where gradients are combined, and the weighted penalty.
+
+        Args:
+            x: inputs, `(B, *shape)`.
+            y: true classes, `(B,)`.
+            generator: randomness of this step.
+            residual: for the penalty, see `alignment.alignment_penalty`; None for no penalty.
+            target: the closest classes, where they are known.
+        """
+        x = x if residual is None else as_variable(x)
         clean_logits = cache(lambda: self.network(x))
-        randomness = (self.seed, "attack", self.current_epoch, batch_index, self.global_rank)
-        generator = generator_for(*randomness, device=self.device)
-        losses = self.objective(self.network, x, batch.y, clean_logits, bounds=self.bounds, generator=generator)
+        losses = self.objective(self.network, x, y, clean_logits, bounds=self.bounds, generator=generator)
         if self.combining and "clean" not in losses:
-            losses = {"clean": F.cross_entropy(clean_logits(), batch.y)} | losses
-        if self.estimator:
-            residual = for_samples(self.estimator, batch.indices)
-            options: Any = {"candidates": self.candidates, "logits": clean_logits()}
-            penalty = alignment_penalty(self.network, x, batch.y, residual, **options)
+            losses = {"clean": F.cross_entropy(clean_logits(), y)} | losses
+        if residual is not None:
+            options: Any = {"candidates": self.candidates, "logits": clean_logits(), "target": target}
+            penalty = alignment_penalty(self.network, x, y, residual, **options)
             losses = losses | {"alignment": self.alignment_weight * penalty}
         return losses
 
@@ -201,16 +227,35 @@ class Classifier(LightningModule):
 
     def _combined(self, total: Tensor, losses: Losses, batch: Batch) -> Tensor:
         """The sum of the losses with the gradient that the combiner makes of theirs."""
-        trained = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
         with torch.autocast(self.device.type, enabled=False):  # a backward pass is never made in mixed precision
-            named, gradients = separate_gradients(losses, trained, self._loss_scale())
-            gradients = {name: self._averaged(gradient) for name, gradient in gradients.items()}
-            both = gradients.keys() >= {"clean", "adversarial"}
-            measured = conflict(gradients["clean"], gradients["adversarial"]) if both else None
-            combined = self.combiner(gradients, measured)  # type: ignore[misc]
-        if measured is not None:
-            self._log_conflict(measured, list(named), batch)
+            named, combined, measured = self._combination(losses)
+        self._log(batch, self._said(measured, named))
         return with_gradient(total, list(named.values()), combined)
+
+    def _combination(self, losses: Losses) -> tuple[dict[str, nn.Parameter], list[Tensor], Conflict | None]:
+        """The weights that a loss reaches, their combined gradient, and how far the gradients disagree."""
+        trained = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
+        named, gradients = separate_gradients(self._joined(losses), trained, self._loss_scale())
+        gradients = {name: self._averaged(gradient) for name, gradient in gradients.items()}
+        both = gradients.keys() >= {"clean", "adversarial"}
+        measured = conflict(gradients["clean"], gradients["adversarial"]) if both else None
+        return named, self.combiner(gradients, measured), measured  # type: ignore[misc]
+
+    def gradients(
+        self, total: Tensor, losses: Losses, weights: Sequence[Tensor]
+    ) -> tuple[list[Tensor | None], dict[str, Tensor]]:
+        """The gradient that a step follows in each of some weights, None where there is none, and what to log of it.
+
+        Args:
+            total: the sum of the losses.
+            losses: by name; their graph is freed.
+            weights: that are trained.
+        """
+        if not self.combining:
+            return list(torch.autograd.grad(total, weights, allow_unused=True)), {}
+        named, combined, measured = self._combination(losses)
+        found = {id(weight): gradient for weight, gradient in zip(named.values(), combined, strict=True)}
+        return [found.get(id(weight)) for weight in weights], self._said(measured, named)
 
     def _log(self, batch: Batch, values: dict[str, Tensor]) -> None:
         """Log means over the samples of an epoch."""
@@ -230,8 +275,10 @@ class Classifier(LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return 1.0 if scaler is None else scaler.scale(torch.ones((), device=self.device))
 
-    def _log_conflict(self, measured: Conflict, names: list[str], batch: Batch) -> None:
+    def _said(self, measured: Conflict | None, names: Iterable[str]) -> dict[str, Tensor]:
         """GOP frequency (paper 2), the conflict μ and its factors (paper 3), and cosines of layers if asked."""
+        if measured is None:
+            return {}
         found = {
             "train_gop_frequency": measured.opposed,
             "train_mu": measured.mu,
@@ -241,7 +288,44 @@ class Classifier(LightningModule):
         }
         if self.log_layers:
             found |= {f"cosine/{name}": value for name, value in zip(names, measured.cosines, strict=True)}
-        self._log(batch, {name: value.float() for name, value in found.items()})
+        return {name: value.float() for name, value in found.items()}
+
+    def on_train_start(self) -> None:
+        """Decide how steps are taken."""
+        if not self.graphs or (self.device.type != "cuda" and self.runner is None):
+            return
+        reason = why_plain(self, self.trainer)
+        if reason is None:
+            self.recorded = RecordedTraining(self, self.trainer.optimizers[0], self.runner)
+        else:
+            rank_zero_info(f"Steps are taken one kernel at a time, not as a CUDA graph: {reason}.")
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+        """Log what recorded steps have added up."""
+        if self.recorded is not None and self.trainer.is_last_batch:
+            self.recorded.look()
+            self.log_dict(self.recorded.means(), on_step=False, on_epoch=True, batch_size=1)
+
+    def on_train_end(self) -> None:
+        """Let go of the recorded steps and their memory."""
+        self.recorded = None
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """The backward pass of a loss; a recorded step has made it already."""
+        if self.recorded is None:
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, *given: Any) -> None:
+        """Forget the last gradient; a recorded step writes its own over it."""
+        if self.recorded is None:
+            super().optimizer_zero_grad(*given)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Take the step; a recorded one moves the weights in `training_step`."""
+        if self.recorded is None:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        else:
+            optimizer_closure()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy."""
@@ -257,5 +341,6 @@ class Classifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say in plain values which network the weights belong to."""
+        """Say in plain values which network the weights belong to, and keep nothing that only a GPU reads."""
         checkpoint[NETWORK_KEY] = self.description
+        in_plain_form(checkpoint)

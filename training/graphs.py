@@ -7,10 +7,15 @@ generators that are told beforehand.
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
+
+PLAINLY = 2
+"""How often work is done plainly before it is recorded: what is made on first use must not become part of it."""
 
 Work = Callable[[], None]
 """Reads and writes tensors that stay where they are."""
@@ -49,6 +54,83 @@ class Graph:
     def replay(self) -> None:
         """Do the work, on what the tensors hold now."""
         self.graph.replay()
+
+
+class Repeated:
+    """Work that is done again and again: plainly at first, to warm up, then as a graph where that is possible.
+
+    Args:
+        device: where it is done; only on a CUDA device it becomes a graph.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.times: Counter[Hashable] = Counter()
+        self.graphs: dict[Hashable, Graph] = {}
+        self.reason: str | None = None
+
+    def __call__(self, key: Hashable, pieces: Sequence[Work], generators: Sequence[torch.Generator] = ()) -> None:
+        """Do some work.
+
+        Args:
+            key: what it is: the same key stands for the same work on the same tensors.
+            pieces: none of which uses what another one writes; a graph does them side by side.
+            generators: on the device, from which they draw, beside the global one.
+        """
+        self.times[key] += 1
+        if self.recorded(key, pieces, generators):
+            self.graphs[key].replay()
+        elif self.reason is None and may_record(self.device):
+            self._watched(pieces)
+        else:
+            _in_turn(pieces)
+
+    def recorded(self, key: Hashable, pieces: Sequence[Work], generators: Sequence[torch.Generator]) -> bool:
+        """Whether there is a graph of this work; made now if it has been done plainly often enough."""
+        if key not in self.graphs and self.reason is None and self.times[key] > PLAINLY and may_record(self.device):
+            try:
+                self.graphs[key] = Graph([partial(_alone, work) for work in pieces], generators)
+            except RuntimeError as error:
+                self.give_up(str(error).partition("\n")[0])
+        return key in self.graphs
+
+    def give_up(self, reason: str) -> None:
+        """Do all work plainly from now on, and say so once."""
+        self.reason = reason
+        self.graphs.clear()
+        warnings.warn(f"steps are taken one kernel at a time, not as a CUDA graph: {reason}", stacklevel=2)
+
+    def _watched(self, pieces: Sequence[Work]) -> None:
+        with waits() as found:
+            _in_turn(pieces)
+        if found:
+            self.give_up(f"they wait for the device at {found[0]}")
+
+
+class Alone:
+    """Does the work of one training, see `Repeated`.
+
+    Args:
+        device: where it is done.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.repeated = Repeated(device)
+
+    def __call__(self, key: Hashable, work: Work, generator: torch.Generator) -> None:
+        """Do some work, which draws from a generator, see `Repeated`."""
+        self.repeated(key, [work], [generator])
+
+
+def _in_turn(pieces: Sequence[Work]) -> None:
+    for work in pieces:
+        _alone(work)
+
+
+def _alone(work: Work) -> None:
+    """Do work of which no part is recorded by itself."""
+    with unrecorded():
+        work()
 
 
 def capturing() -> bool:

@@ -1,0 +1,62 @@
+"""Optimisers in a form that a CUDA graph can hold, and their states in the form that everybody reads."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+
+
+def is_recordable(optimizer: Optimizer) -> bool:
+    """Whether a graph can hold the steps of an optimiser: those that know `capturable`, and SGD in its fused form."""
+    return "capturable" in optimizer.defaults or type(optimizer) is SGD
+
+
+def make_recordable(optimizer: Optimizer) -> None:
+    """Let learning rates and counts of steps be read from the device at every step, so that schedules take effect.
+
+    Args:
+        optimizer: for which `is_recordable` holds, of parameters on a CUDA device.
+    """
+    for group in optimizer.param_groups:
+        device = group["params"][0].device
+        if "capturable" in group:
+            group["capturable"] = True
+        else:
+            group["fused"], group["foreach"] = True, False
+        group["lr"] = torch.as_tensor(float(group["lr"]), dtype=torch.float32, device=device)
+    for state in optimizer.state.values():
+        if "step" in state:
+            device = next(value.device for name, value in state.items() if name != "step")
+            state["step"] = torch.as_tensor(float(state["step"]), dtype=torch.float32, device=device)
+
+
+def constants(optimizer: Optimizer) -> Hashable:
+    """The numbers of an optimiser that a graph holds as they are; a schedule that moves them needs a new one."""
+    groups: Iterable[Mapping[str, Any]] = optimizer.param_groups
+    return tuple(
+        tuple((name, value) for name, value in sorted(group.items()) if isinstance(value, int | float | tuple))
+        for group in groups
+    )
+
+
+def in_plain_form(checkpoint: dict[str, Any]) -> None:
+    """Take out of a checkpoint what only recorded steps need, so that any run, on any device, can go on from it."""
+    for state in checkpoint.get("optimizer_states", ()):
+        for group in state["param_groups"]:
+            if isinstance(group["lr"], Tensor):
+                group["lr"] = _number(group["lr"])
+                group |= {"capturable": False} if "capturable" in group else {"fused": None, "foreach": None}
+        for values in state["state"].values():
+            if isinstance(values.get("step"), Tensor):
+                values["step"] = values["step"].cpu()
+    for schedule in checkpoint.get("lr_schedulers", ()):
+        if "_last_lr" in schedule:
+            schedule["_last_lr"] = [_number(lr) if isinstance(lr, Tensor) else lr for lr in schedule["_last_lr"]]
+
+
+def _number(value: Tensor) -> float:
+    """The shortest number that is this one in float32: 0.001, not 0.0010000000475."""
+    return float(str(np.float32(float(value))))
