@@ -93,9 +93,11 @@ class Ascent:
         if self.momentum:
             gradient = climb.direction.mul_(self.momentum).add_(unit(gradient, order=1.0))
         broken = (~gradient.isfinite()).flatten(1).sum(dim=1)
-        climb.broken.add_(torch.where(climb.fooled, 0, broken))
-        moved = climb.ball.step(climb.point.clone(), gradient, climb.stride)
-        climb.point.copy_(torch.where(column(climb.fooled, moved), climb.point, moved))
+        climb.broken.add_(torch.where(climb.fooled, 0, broken) if self.leave_when_fooled else broken)
+        moved = climb.ball.step(climb.point, gradient, climb.stride)
+        if self.leave_when_fooled:
+            moved = torch.where(column(climb.fooled, moved), climb.point, moved)
+        climb.point.copy_(moved)
         return logits.detach()
 
 
@@ -104,8 +106,11 @@ class _Way:
 
     def __init__(self, ascent: Ascent, climb: Climb) -> None:
         self.ascent, self.climb, self.active = ascent, climb, Active(climb.point)
+        self.state: Hashable = None
         self.recordings = recordings_of(ascent.logits.classifier) if ascent.may_record(climb) else None
-        self.state = None if self.recordings is None else state_of(ascent.logits.classifier)
+        if self.recordings is not None:
+            self.state = state_of(ascent.logits.classifier)
+            ascent.logits.check(climb.point)
         self.broken = torch.zeros_like(climb.broken[:1]).sum()
         self.doubt: Tensor | None = None
 

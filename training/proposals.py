@@ -38,12 +38,25 @@ class CheckedLogits:
             ValueError: for labels out of range or logits that are not finite, the first time.
         """
         logits = logits_of(self.classifier, x)
+        self._check(logits)
+        return logits
+
+    def check(self, x: Float[Tensor, "B *shape"]) -> None:
+        """Check the logits of x now, if none have been checked.
+
+        Raises:
+            ValueError: as of a first call.
+        """
+        if not self.checked:
+            with torch.no_grad():
+                self(x)
+
+    def _check(self, logits: Float[Tensor, "B C"]) -> None:
         if not self.checked:
             with together():
                 check_labels(self.y, len(self.y), logits.shape[1])
                 check_finite(logits.detach(), "classifier(x)")
             self.checked = True
-        return logits
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,9 @@ def per_sample(strength: Any, x: Tensor, name: str) -> Float[Tensor, " B"]:
     Raises:
         ValueError: if it is negative, NaN, or not one number or one per sample.
     """
-    values = torch.as_tensor(numeric(strength, name), dtype=x.dtype, device=x.device)
+    given = numeric(strength, name)
+    # A number is filled in where x is, since to copy it there would make a GPU wait.
+    values = given.to(x) if isinstance(given, Tensor) else x.new_full((), float(given))
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(x)):
         raise ValueError(
             f"`{name}` should be one number or one per sample ({len(x)}). Found shape {tuple(values.shape)}."

@@ -59,7 +59,8 @@ def why_plain(module: "Classifier", trainer: Trainer) -> str | None:
     reasons = {
         "several processes train together": trainer.world_size > 1,
         "gradients are accumulated over batches": trainer.accumulate_grad_batches != 1,
-        "float16 scales losses by what gradients it finds": hasattr(trainer.precision_plugin, "scaler"),
+        "float16 scales losses by what gradients it finds": getattr(trainer.precision_plugin, "scaler", None)
+        is not None,
         f"{', '.join(hooked)} looks at gradients": bool(hooked),
         f"{type(optimizer).__name__} has no form for it": not is_recordable(optimizer),
         "an objective or combiner that is not of this package may change from step to step": any(
