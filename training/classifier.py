@@ -73,6 +73,7 @@ class Classifier(LightningModule):
         log_layers: log the cosine between clean and adversarial gradient for every parameter (paper 2, Fig. 1).
         graphs: take a training step as one CUDA graph where that is possible, see `training.recorded`; it ends where
             a step of single kernels does, to rounding.
+        channels_last: keep the weights of convolutions in the layout that a GPU is faster with; None where it is one.
         seed: of initialisation, attacks and dropout.
 
     Raises:
@@ -100,6 +101,7 @@ class Classifier(LightningModule):
         start_from: Path | None = None,
         log_layers: bool = False,
         graphs: bool = True,
+        channels_last: bool | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -131,7 +133,7 @@ class Classifier(LightningModule):
         self.optimizer, self.scheduler = optimizer or partial(Adam, lr=1e-4), scheduler
         self.scheduler_interval = scheduler_interval
         self.estimator: ResidualEstimator | None = None
-        self.graphs = graphs
+        self.graphs, self.channels_last = graphs, channels_last
         self.runner: Runner | None = None
         self.recorded: RecordedTraining | None = None
         if combiner is not None and (names := getattr(self.objective, "names", None)) is not None:
@@ -142,9 +144,12 @@ class Classifier(LightningModule):
         return self.network(x)
 
     def setup(self, stage: str) -> None:
-        """Build the residual estimator, which needs the data; one that is named and not used must at least exist."""
+        """Lay out the weights, and build the residual estimator; one that is named and not used must at least exist."""
         if stage != "fit":
             return
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        if on_gpu if self.channels_last is None else self.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, DataSet):
             if self.alignment_weight > 0:

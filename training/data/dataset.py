@@ -21,6 +21,9 @@ from training.seeds import derived_seed
 SplitName = Literal["train", "validation", "test"]
 Bounds = tuple[float, float]
 
+ROOM = 0.2
+"""Of a GPU's free memory, how much the samples of a split may take to be kept there."""
+
 HALVES = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-odd": slice(1, None, 2)}
 """Which training examples the nearest one is looked for among."""
 
@@ -66,6 +69,22 @@ class Split(Dataset[Batch]):
         """The order in which an epoch visits the samples."""
         generator = torch.Generator().manual_seed(derived_seed(seed, "order", epoch))
         return torch.randperm(len(self), generator=generator).tolist()
+
+
+class OnDevice(Split):
+    """The same samples in the memory of a GPU, so that no batch has to be sent there.
+
+    Args:
+        split: with all its samples in memory; left where it is.
+        device: that has room for them.
+    """
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        super().__init__(split.images.to(device), split.labels.to(device), split.bounds)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """A batch by indices, on the device."""
+        return super().__getitems__(torch.as_tensor(indices, dtype=torch.int64).to(self.images.device))  # type: ignore[arg-type]
 
 
 def from_bytes(images: UInt8[Tensor, "*shape"], bounds: Bounds) -> Float[Tensor, "*shape"]:
@@ -203,7 +222,7 @@ class DataSet(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training split in the order of the epoch."""
-        split = self.split("train")
+        split = self._near(self.split("train"))
         if self.trainer is None:
             order = EpochOrder(split, self.seed)
         else:
@@ -215,11 +234,26 @@ class DataSet(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation split, in order."""
-        return self.batches("validation")
+        return self._loader(self._near(self.split("validation")), self.eval_batch_size, None)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test split, in order."""
         return self.batches("test")
+
+    def _near(self, split: Split) -> Split:
+        """The split where the trainer's steps are taken, if it lies in memory and that device has ample room."""
+        if self.trainer is None or self.workers or type(split) is not Split:
+            return split
+        device = self.trainer.strategy.root_device
+        if device.type != "cuda" or split.images.nbytes > ROOM * torch.cuda.mem_get_info(device)[0]:
+            return split
+        return OnDevice(split, device)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Send a batch to a device, unless it is there already; called by Lightning."""
+        if isinstance(batch, Batch) and batch.x.device == device:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment a training batch, on the device where its step is taken; called by Lightning.

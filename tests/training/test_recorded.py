@@ -1,0 +1,300 @@
+"""Steps on buffers, as a graph holds them: weights, what is logged, schedules and checkpoints are Lightning's own."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+from torch.optim import SGD, Adam, AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
+
+from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, WeightedSum
+from training.data import DataSet, Digits, Spheres, Squares
+from training.graphs import Alone, Repeated
+from training.optimizers import in_plain_form
+from training.recorded import residuals_of_all, why_plain
+
+CPU = torch.device("cpu")
+
+
+def data_of(name: str) -> DataSet:
+    if name == "digits":
+        return Digits(batch_size=300)
+    if name == "squares":
+        return Squares(size=8, train_size=90, batch_size=40)
+    return Spheres(dimensions=8, train_size=100, batch_size=40)
+
+
+def made(data: DataSet, **options: Any) -> Classifier:
+    given = {"network": "small_cnn", "optimizer": partial(SGD, lr=0.05, momentum=0.9)}
+    if data.name.startswith("Spheres"):
+        given |= {"network": "mlp", "network_options": {"hidden": [16]}}
+    shape = {"shape": data.shape, "num_classes": data.num_classes, "bounds": data.bounds}
+    return Classifier(**(given | shape | options))
+
+
+def trained(
+    data: DataSet, module: Classifier, trainer: Callable[..., Trainer], *, recorded: bool, **settings: Any
+) -> tuple[Classifier, dict[str, float]]:
+    if recorded:
+        module.runner = Alone(CPU)
+    fit = trainer(epochs=2, **settings)
+    fit.fit(module, data)
+    return module, {name: float(value) for name, value in fit.callback_metrics.items()}
+
+
+def assert_same(left: tuple[Classifier, dict], right: tuple[Classifier, dict]) -> None:
+    torch.testing.assert_close(dict(left[0].state_dict()), dict(right[0].state_dict()))
+    assert left[1].keys() == right[1].keys()
+    assert left[1] == pytest.approx(right[1], rel=1e-5, abs=1e-6)
+
+
+OBJECTIVES = {
+    "plain": Plain,
+    "AT": lambda: AT(Strength("0.1"), steps=3),
+    "TRADES": lambda: TRADES(Strength("0.1"), steps=2),
+    "MART": lambda: MART(Strength("0.1"), steps=2),
+    "CLP": lambda: CLP(Strength("0.1"), steps=2),
+    "AvMixup": lambda: AvMixup(Strength("0.1"), steps=2),
+    "AWP": lambda: AWP(TRADES(Strength("0.1"), steps=2)),
+}
+COMBINERS = {
+    "none": lambda: None,
+    "AGR": AGR,
+    "CAAT": CAAT,
+    "sum": lambda: WeightedSum({"clean": 1.0, "adversarial": 2.0}),
+}
+
+
+PAIRS = [pair for pair in product(OBJECTIVES, COMBINERS) if pair[0] != "plain" or pair[1] == "none"]
+
+
+@pytest.mark.parametrize(("objective", "combiner"), PAIRS)
+def test_every_objective_and_combiner_trains_as_in_a_plain_step(
+    objective: str, combiner: str, quiet_trainer: Callable[..., Trainer]
+) -> None:
+    runs = []
+    for recorded in (False, True):
+        data = data_of("digits")
+        module = made(data, objective=OBJECTIVES[objective](), combiner=COMBINERS[combiner](), log_layers=True)
+        runs.append(trained(data, module, quiet_trainer, recorded=recorded))
+    assert_same(*runs)
+
+
+@pytest.mark.parametrize("name", ["digits", "squares", "spheres"])
+@pytest.mark.parametrize(
+    "options", [{}, {"objective": AT(Strength("0.1"), steps=2), "combiner": AGR(), "alignment_with": "own"}]
+)
+def test_the_penalty_trains_as_in_a_plain_step(
+    name: str, options: dict, quiet_trainer: Callable[..., Trainer]
+) -> None:
+    runs = []
+    for recorded in (False, True):
+        data = data_of(name)
+        module = made(data, alignment_weight=0.5, **options)
+        runs.append(trained(data, module, quiet_trainer, recorded=recorded))
+    assert_same(*runs)
+
+
+SCHEDULES = {
+    "steps": {"scheduler": partial(StepLR, step_size=1, gamma=0.1)},
+    "cosine": {"scheduler": partial(CosineAnnealingLR, T_max=10), "scheduler_interval": "step"},
+    "one cycle": {
+        "optimizer": partial(Adam, lr=0.01),
+        "scheduler": partial(OneCycleLR, max_lr=0.1, total_steps=20),
+        "scheduler_interval": "step",
+    },
+    "AdamW": {"optimizer": partial(AdamW, lr=0.01)},
+}
+
+
+@pytest.mark.parametrize("options", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("settings", [{}, {"gradient_clip_val": 0.01}], ids=["free", "clipped"])
+def test_schedules_and_clips_take_effect(
+    options: dict, settings: dict, quiet_trainer: Callable[..., Trainer]
+) -> None:
+    runs = [
+        trained(data_of("spheres"), made(data_of("spheres"), **options), quiet_trainer, recorded=recorded, **settings)
+        for recorded in (False, True)
+    ]
+    assert_same(*runs)
+
+
+def test_a_run_goes_on_from_its_checkpoint_in_either_way(
+    tmp_path: Path, quiet_trainer: Callable[..., Trainer]
+) -> None:
+    data = data_of("digits")
+    options = {"objective": AT(Strength("0.1"), steps=2), "optimizer": partial(Adam, lr=0.01)}
+    at_once = trained(data, made(data, **options), quiet_trainer, recorded=True)
+    for first in (False, True):
+        module = made(data, **options)
+        module.runner = Alone(CPU) if first else None
+        begun = quiet_trainer(epochs=1)
+        begun.fit(module, data)
+        begun.save_checkpoint(tmp_path / "last.ckpt")
+        after = made(data, **options)
+        after.runner = None if first else Alone(CPU)
+        whole = quiet_trainer(epochs=2)
+        whole.fit(after, data, ckpt_path=tmp_path / "last.ckpt")
+        torch.testing.assert_close(dict(after.state_dict()), dict(at_once[0].state_dict()))
+
+
+def test_what_is_wrong_in_a_step_is_said(quiet_trainer: Callable[..., Trainer]) -> None:
+    data = data_of("spheres")
+    module = made(data, objective=AT(Strength("0.1"), steps=2), optimizer=partial(SGD, lr=1e30))
+    with pytest.raises(ValueError, match="should be finite"):
+        trained(data, module, quiet_trainer, recorded=True)
+
+
+class LooksAtGradients(Callback):
+    def on_after_backward(self, trainer: Trainer, pl_module: Any) -> None:
+        """Look."""
+
+
+class Own(Plain):
+    """An objective that is not of the package."""
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "reason"),
+    [
+        ({}, {}, None),
+        ({"optimizer": Adam}, {}, None),
+        ({}, {"accumulate_grad_batches": 2}, "accumulated"),
+        ({}, {"callbacks": [LooksAtGradients()]}, "LooksAtGradients looks at gradients"),
+        ({"optimizer": partial(torch.optim.LBFGS)}, {}, "LBFGS has no form"),
+        ({"objective": Own()}, {}, "not of this package"),
+    ],
+)
+def test_what_a_graph_cannot_hold_is_named(
+    options: dict, settings: dict, reason: str | None, quiet_trainer: Callable[..., Trainer]
+) -> None:
+    data = data_of("spheres")
+    found = []
+
+    class Asks(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+            found.append(why_plain(pl_module, trainer))
+            trainer.should_stop = True
+
+    module = made(data, **options)
+    callbacks = [Asks(), *settings.pop("callbacks", [])]
+    quiet_trainer(epochs=1, callbacks=callbacks, **settings).fit(module, data)
+    assert found[0] is None if reason is None else reason in found[0]
+
+
+def test_residuals_that_are_known_are_looked_up(quiet_trainer: Callable[..., Trainer]) -> None:
+    data = data_of("squares")
+    module = made(data, alignment_weight=0.5, residual="nearest")
+    found: list[Any] = []
+
+    class Asks(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+            found.append(residuals_of_all(pl_module))
+
+    quiet_trainer(epochs=1, callbacks=[Asks()]).fit(module, data)
+    split = data.split("train").__getitems__(range(len(data.split("train"))))
+    torch.testing.assert_close(found[0], data.residual("nearest")(split.x, split.y, 1 - split.y))
+
+
+def test_a_checkpoint_keeps_nothing_that_only_a_gpu_reads() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = Adam([weight], lr=0.1)
+    weight.grad = torch.ones(3)
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["param_groups"][0] |= {"lr": torch.tensor(0.1), "capturable": True}
+    checkpoint = {"optimizer_states": [state], "lr_schedulers": [{"_last_lr": [torch.tensor(0.1)]}]}
+    in_plain_form(checkpoint)
+    group = checkpoint["optimizer_states"][0]["param_groups"][0]
+    assert (group["lr"], group["capturable"], checkpoint["lr_schedulers"][0]["_last_lr"]) == (0.1, False, [0.1])
+    Adam([weight], lr=0.5).load_state_dict(state)
+
+
+class Rehearsal:
+    """Does recorded work anew at every replay."""
+
+    made = 0
+
+    def __init__(self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = ()) -> None:
+        self.pieces = pieces
+        type(self).made += 1
+
+    def replay(self) -> None:
+        for work in self.pieces:
+            work()
+
+
+def test_work_is_recorded_after_it_was_done_plainly_and_each_kind_for_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.graphs.Graph", Rehearsal)
+    monkeypatch.setattr("training.graphs.may_record", lambda device: True)
+    repeated, done = Repeated(CPU), []
+    for key in "aababbcaab":
+        repeated(key, [partial(done.append, key), partial(done.append, key.upper())])
+    assert "".join(done) == "aAaAbBaAbBbBcCaAaAbB"
+    assert sorted(repeated.graphs) == ["a", "b"]
+
+
+def test_work_that_cannot_be_recorded_is_done_plainly_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*given: Any) -> None:
+        raise RuntimeError("a reason\nand more")
+
+    monkeypatch.setattr("training.graphs.Graph", refuses)
+    monkeypatch.setattr("training.graphs.may_record", lambda device: True)
+    repeated, done = Repeated(CPU), []
+    work = [partial(done.append, 1)]
+    for _ in range(2):
+        repeated("a", work)
+    with pytest.warns(UserWarning, match="one kernel at a time, not as a CUDA graph: a reason$"):
+        repeated("a", work)
+    repeated("a", work)
+    assert len(done) == 4
+
+
+def test_a_step_does_not_wait_to_look_at_values() -> None:
+    """By what is asked of tensors: no `.item()` or the like from the batch to the moved weights."""
+    asked = []
+
+    class Watching(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
+                asked.append(function)
+            return function(*args, **(kwargs or {}))
+
+    data = data_of("digits")
+    for options in (
+        {},
+        {"objective": AWP(TRADES(Strength("0.1"), steps=3)), "combiner": AGR()},
+        {"alignment_weight": 0.3},
+    ):
+        module = made(data, **options)
+        module.runner = lambda key, work, generator: _watched(Watching, work)
+        Trainer(
+            max_epochs=1,
+            limit_train_batches=2,
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            accelerator="cpu",
+            inference_mode=False,
+        ).fit(module, data)
+    assert not asked
+
+
+def _watched(mode: Any, work: Callable[[], None]) -> None:
+    with mode():
+        work()
+
+
+def test_recorded_training_lets_go_at_the_end(quiet_trainer: Callable[..., Trainer]) -> None:
+    data = data_of("spheres")
+    module, _ = trained(data, made(data), quiet_trainer, recorded=True)
+    assert module.recorded is None
