@@ -144,12 +144,12 @@ class Classifier(LightningModule):
         return self.network(x)
 
     def setup(self, stage: str) -> None:
-        """Lay out the weights, and build the residual estimator; one that is named and not used must at least exist."""
+        """Lay out the weights; build the residual estimator, or see that the one that is named and not used exists."""
         if stage != "fit":
             return
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         if on_gpu if self.channels_last is None else self.channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.to(memory_format=torch.channels_last)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, DataSet):
             if self.alignment_weight > 0:

@@ -78,8 +78,8 @@ def why_plain(module: "Classifier", trainer: Trainer) -> str | None:
 def residuals_of_all(module: "Classifier") -> Float[Tensor, "N *shape"] | None:
     """The residual of every training sample to the one other class; None where no step could look it up.
 
-    They are found once for all where there are two classes, images are not augmented, an estimator draws them from the
-    examples themselves, and the device has ample room.
+    They are found once for all where there are two classes, images are not augmented, the estimator draws them from
+    the examples themselves, and the device has ample room.
     """
     data: DataSet = module.trainer.datamodule  # type: ignore[attr-defined]
     estimator = module.estimator
