@@ -2,9 +2,9 @@
 
     python benchmarks/gpu.py --save benchmarks/records/gpu.json [--rows pgd,step,…]
 
-Every row is a ratio, or a time beside its goal, of medians measured side by side in one run on one card; the goals are
-named in the table. Rows that are done are kept in the record, so that the same command goes on. Data is random where
-only its shape matters. Without a GPU it says so, and checks on the CPU that recorded steps end where single ones do.
+Every row is a ratio of medians measured side by side on one card, or a time beside its goal. Rows that are done are
+kept in the record, so that the same command goes on. Data is random where only its shape matters. Without a GPU it
+says so, and checks on the CPU that recorded steps end where single ones do.
 """
 
 import argparse
@@ -96,11 +96,13 @@ class Clock(Callback):
     """Milliseconds of a step, after some that are not counted."""
 
     def on_train_batch_start(self, trainer: Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+        """Start after the steps that are not counted."""
         if trainer.global_step == WARM:
             torch.cuda.synchronize()
             self.started = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, module: Any) -> None:
+        """Divide by the steps."""
         torch.cuda.synchronize()
         self.step = 1e3 * (time.perf_counter() - self.started) / (trainer.global_step - WARM)
 

@@ -144,7 +144,7 @@ class Classifier(LightningModule):
         return self.network(x)
 
     def setup(self, stage: str) -> None:
-        """Lay out the weights; build the residual estimator, or see that the one that is named and not used exists."""
+        """Lay out the weights, and build the residual estimator, or see that one that is not used exists."""
         if stage != "fit":
             return
         on_gpu = self.trainer.strategy.root_device.type == "cuda"

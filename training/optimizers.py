@@ -1,12 +1,15 @@
 """Optimisers in a form that a CUDA graph can hold, and their states in the form that everybody reads."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
+
+HELD = ("betas", "momentum", "weight_decay", "dampening", "alpha", "eps")
+"""Numbers of an optimiser, but for the learning rate."""
 
 
 def is_recordable(optimizer: Optimizer) -> bool:
@@ -35,11 +38,7 @@ def make_recordable(optimizer: Optimizer) -> None:
 
 def constants(optimizer: Optimizer) -> Hashable:
     """The numbers of an optimiser that a graph holds as they are; a schedule that moves them needs a new one."""
-    groups: Iterable[Mapping[str, Any]] = optimizer.param_groups
-    return tuple(
-        tuple((name, value) for name, value in sorted(group.items()) if isinstance(value, int | float | tuple))
-        for group in groups
-    )
+    return tuple(tuple(group.get(name) for name in HELD) for group in optimizer.param_groups)
 
 
 def in_plain_form(checkpoint: dict[str, Any]) -> None:
