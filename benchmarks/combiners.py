@@ -223,7 +223,7 @@ def main() -> None:
     if options.save:
         record = {
             "command": " ".join(["python", *sys.argv]),
-            "provenance": provenance(),
+            "provenance": provenance(options.device),
             "parameters": parameters,
             "seconds": seconds,
             "peak_bytes": memory,

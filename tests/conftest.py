@@ -1,4 +1,9 @@
-"""What several tests need: linear classifiers with known radii, and the real data where it is at hand."""
+"""What several tests need: linear classifiers with known radii, and the real data where it is at hand.
+
+Tests are the same on every machine. They work on the CPU, by default or because they name it: who trains says
+`accelerator: cpu` (where there is a GPU, Lightning remarks on that, and pyproject.toml lets it), and `--device auto`
+is the CPU. Only those marked `gpu`, all in tests/gpu, work on a GPU, and are skipped where there is none.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +20,12 @@ Linear = Callable[..., nn.Module]
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _auto_is_the_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("gpu") is None:
+        monkeypatch.setattr("eval.records.device.best_device", lambda: "cpu")
 
 
 @pytest.fixture

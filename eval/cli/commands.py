@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NoReturn
 
-import torch
 from jsonargparse import ArgumentParser, auto_cli
 from torch import nn
 from tqdm import tqdm
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from eval.cli.fill import residuals
 from eval.fit import fit_from
 from eval.records import EstimatorQuality, Model, Record, Results, Sitting, Taken, standard_measurements
+from eval.records.device import AUTO, chosen_device
 from eval.records.identity import plain
 from eval.records.measurements import check_wanted
 from eval.records.quality import load_judge
@@ -58,7 +58,7 @@ def measure(
     split: SplitName = "test",
     limit: int | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = AUTO,
     out: Path | None = None,
     judge: Path | None = None,
     residual_options: dict[str, Any] | None = None,
@@ -84,7 +84,7 @@ def measure(
         split: of the data set.
         limit: only that many samples; all if not given.
         seed: of the attacks.
-        device: cpu, cuda, …
+        device: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one.
         out: folder for records, table, plots and page, in which what is recorded is not measured again; nothing is
             saved if not given.
         judge: checkpoint of a classifier of ours that had no part in the estimator's training.
@@ -104,7 +104,7 @@ def measure(
         raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint file.")
-    check_device(device)
+    place = chosen_device(device)
     check_folder(out)
     with TemporaryDirectory() as nowhere:
         results = Results(out or nowhere)
@@ -121,7 +121,7 @@ def measure(
                 rival = name == "nearest example"  # lies in no file, and is called so everywhere
                 file, named = ("", True) if rival else (str(checkpoint), bool(recipe))
                 model = Model(data.name, name, seed=seed, groups=("estimators",), checkpoint=file, named=named)
-                quality = EstimatorQuality(estimator, data, model, judging, split, limit, device, seed)
+                quality = EstimatorQuality(estimator, data, model, judging, split, limit, place, seed)
                 taken.records += quality.measured(results.home(model, estimator.digest))
         else:
             _check_unused("a classifier", judge=judge, residual_options=residual_options)
@@ -131,7 +131,7 @@ def measure(
             model = Model(
                 data.name, recipe or checkpoint.stem, seed=seed, checkpoint=str(checkpoint), named=bool(recipe)
             )
-            classifier.to(device)
+            classifier.to(place)
             sitting = Sitting.of(classifier, data, model, split=split, limit=limit, network=described)
             folder = results.home(model, sitting.subject.key)
             bar = tqdm(total=len(wanted), unit="measurement", leave=False)
@@ -176,19 +176,6 @@ def _not_default(measurements: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in measurements.items() if plain(value) != plain(usual[name])}
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        ValueError: naming it.
-    """
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        told = str(error).splitlines()[0]
-        raise ValueError(f"`device` should be one that is there, such as cpu. Found {device!r} ({told}).") from error
-
-
 def check_folder(out: Path | None) -> None:
     """Refuse a folder for results that cannot be written to, before anything is measured.
 
@@ -221,6 +208,7 @@ def study(
     fast: bool = False,
     data_root: Path | None = None,
     jobs: int | None = None,
+    device: str = AUTO,
 ) -> None:
     """Train and measure a grid of data set × recipe × ε × seed; goes on where a killed run stopped.
 
@@ -232,13 +220,15 @@ def study(
         fast: the form of a preset that a CPU can finish.
         data_root: folder of data files such as MNIST's.
         jobs: processes; as many as there are cores if not given, one with a GPU.
+        device: to train and measure on: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one, and leaves
+            a training's own `trainer.accelerator` as it is.
     """
     if data_root is not None:
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(f"{name}_fast" if fast else name)
     folder = out or Path("runs") / plan.name
     check_folder(folder)
-    done = run_study(plan, folder, jobs=jobs)
+    done = run_study(plan, folder, jobs=jobs, device=device)
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
     if len(done.results.load()):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from eval.records.device import AUTO, chosen_device
 from generators import ResidualStore, StoredResidual
 from training.data import DataSet, SplitName
 
@@ -23,7 +24,7 @@ def residuals(
     classes: list[int] | None = None,
     limit: int | None = None,
     jobs: int = 1,
-    device: str = "cpu",
+    device: str = AUTO,
     batch: int = 512,
     residual_options: dict[str, Any] | None = None,
 ) -> StoredResidual:
@@ -40,7 +41,7 @@ def residuals(
         classes: to point to; all if not given.
         limit: only that many samples, the first ones; all if not given.
         jobs: processes on this machine.
-        device: cpu, cuda, …; the processes take the GPUs in turn.
+        device: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one; the processes take all GPUs in turn.
         batch: samples that are computed and saved together.
         residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
 
@@ -48,8 +49,8 @@ def residuals(
         The store, open for reading.
 
     Raises:
-        ValueError: if no data set is given, a class is not one of its classes, `jobs` is below 1, or the file holds
-            other residuals.
+        ValueError: if no data set is given, a class is not one of its classes, `jobs` is below 1, the device is not
+            there, or the file holds other residuals.
         OSError: if the disk is full; filling can go on when there is space.
     """
     if data is None:
@@ -59,6 +60,7 @@ def residuals(
     unknown = sorted({*(classes or ())} - {*range(data.num_classes)})
     if unknown:
         raise ValueError(f"`classes` should lie in [0, {data.num_classes}), those of {data.name}. Found {unknown}.")
+    place = chosen_device(device)
     work = partial(
         _store,
         estimator=estimator,
@@ -73,8 +75,8 @@ def residuals(
     store = work(data)
     with tqdm(total=store.pairs, initial=store.filled, unit="pair", desc=str(out), smoothing=0.05) as bar:
         if jobs > 1:
-            _fill_at_once(partial(_fill, recipe, work), jobs, device, store, bar)
-        stored = store.fill(device, lambda filled: bar.update(filled - bar.n))
+            _fill_at_once(partial(_fill, recipe, work), jobs, place, store, bar)
+        stored = store.fill(place, lambda filled: bar.update(filled - bar.n))
     size = out.stat().st_size
     print(f"{out}: {stored.pairs:,} residuals of {size / stored.pairs:,.0f} bytes, {size / 1e6:,.1f} MB")
     return stored
@@ -103,11 +105,11 @@ def _store(
     )
 
 
-def _fill_at_once(fill: partial, jobs: int, device: str, store: ResidualStore, bar: tqdm) -> None:
+def _fill_at_once(fill: partial, jobs: int, device: torch.device, store: ResidualStore, bar: tqdm) -> None:
     """Let processes fill the store, and show what they have done together."""
     devices = [device] * jobs
-    if device == "cuda":
-        devices = [f"cuda:{job % max(1, torch.cuda.device_count())}" for job in range(jobs)]
+    if device == torch.device("cuda"):  # one with a number stands for itself
+        devices = [torch.device("cuda", job % max(1, torch.cuda.device_count())) for job in range(jobs)]
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
         waiting = {pool.submit(fill, place) for place in devices}
@@ -118,5 +120,5 @@ def _fill_at_once(fill: partial, jobs: int, device: str, store: ResidualStore, b
                 job.result()
 
 
-def _fill(recipe: bytes, work: partial, device: str) -> None:
+def _fill(recipe: bytes, work: partial, device: torch.device) -> None:
     work(pickle.loads(recipe)).fill(device)

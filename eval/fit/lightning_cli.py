@@ -21,6 +21,8 @@ from training.data import DataSet
 from training.watch import EpochCost, StopAtCollapse
 
 TRAINER_DEFAULTS = {
+    # A GPU where there is one: the same rule as `--device auto` of the other commands.
+    "accelerator": "auto",
     "max_epochs": 30,
     # Lightning's inference mode would break every attack and metric that needs a gradient.
     "inference_mode": False,

@@ -10,18 +10,24 @@ from typing import Any
 
 import torch
 
+from eval.records.device import device_name
+
 LIBRARIES = ("alphadx", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "kornia", "scipy", "numpy")
 
 
-def provenance() -> dict[str, Any]:
-    """Library versions, code revision, machine and where data files are looked for."""
+def provenance(device: str | torch.device = "cpu") -> dict[str, Any]:
+    """Library versions, code revision, machine and where data files are looked for.
+
+    Args:
+        device: that the numbers were computed on.
+    """
     return {
         "versions": versions(),
         "python": platform.python_version(),
         "revision": revision(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "device": device_name(device),
         "data_root": os.environ.get("ALPHADX_DATA", ""),
     }
 

@@ -158,7 +158,7 @@ class EstimatorQuality:
                 interval=interval,
                 forward_passes=len(whole.y) if kind == TARGET_SHARE else 0,
                 seconds=seconds,
-                provenance=provenance(),
+                provenance=provenance(self.device),
             )
             frame = pd.DataFrame({key: column.numpy() for key, column in (both | columns).items()})
             outcomes.append((record, frame))

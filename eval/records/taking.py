@@ -108,7 +108,7 @@ class Sitting:
             forward_passes=counted.forward_passes,
             backward_passes=counted.backward_passes,
             seconds=seconds,
-            provenance=provenance(),
+            provenance=provenance(self.batches[0].x.device),
         )
         return record, outcome.per_sample
 

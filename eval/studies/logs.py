@@ -17,7 +17,7 @@ LOGGED = {"gop_frequency": "train_gop_frequency", "mu": "train_mu", "cosine": "t
 
 
 def training_records(
-    model: Model, subject: Subject, folder: Path, checkpoint: Path
+    model: Model, subject: Subject, folder: Path, checkpoint: Path, device: str | torch.device = "cpu"
 ) -> Iterator[tuple[Record, pd.DataFrame]]:
     """Means over the epochs that made a checkpoint, with every epoch beside; nothing if gradients were not combined.
 
@@ -26,6 +26,7 @@ def training_records(
         subject: what the records are about.
         folder: of the training, with its logs; a run that was resumed has several, of which the later hold.
         checkpoint: the one that was kept; epochs after it are left out.
+        device: that the training worked on.
 
     Raises:
         ValueError: if a log is damaged, naming it and the remedy.
@@ -48,7 +49,7 @@ def training_records(
             float(epochs[kind].mean()),
             len(epochs),
             interval=mean_interval(epochs[kind].to_numpy()),
-            provenance=provenance(),
+            provenance=provenance(device),
         )
         yield record, epochs
 

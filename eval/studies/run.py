@@ -11,12 +11,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock
 from jsonargparse import ArgumentParser
 
 from alignment.contracts import check_choice
 from eval.fit import FitCLI, fit_from
+from eval.records.device import AUTO, chosen_device, trainer_on
 from eval.records.measurements import check_wanted, standard_measurements
 from eval.records.outcome import Measurement
 from eval.records.quality import EstimatorQuality, load_judge
@@ -49,7 +49,7 @@ class StudyRun:
     notes: list[str]
 
 
-def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> StudyRun:
+def run_study(study: Study, folder: str | Path, *, jobs: int | None = None, device: str = AUTO) -> StudyRun:
     """Train what comes first, then train and measure every model of a study that is not finished yet.
 
     A model that is half trained goes on from its last checkpoint; a number that is recorded is kept. Each model is
@@ -60,13 +60,15 @@ def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> S
         study: what to run.
         folder: for results.
         jobs: processes; None for one per two models but no more than there are cores, or one with a GPU.
+        device: to train and measure on, see `eval.records.device`; auto leaves trainings as they are configured.
 
     Raises:
-        ValueError: if the folder holds results of another study, a file in it is damaged, `jobs` is below 1, or what
-            comes first fails.
+        ValueError: if the folder holds results of another study, a file in it is damaged, `jobs` is below 1, the
+            device is not there, or what comes first fails.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"`jobs` should be at least 1. Found {jobs}.")
+    works_on = chosen_device(device)
     results = Results(folder)
     for cell in study.cells:
         if isinstance(cell, ModelCell):
@@ -74,11 +76,12 @@ def run_study(study: Study, folder: str | Path, *, jobs: int | None = None) -> S
     notes = claimed(results.folder, study)
     cores = os.cpu_count() or 1
     if jobs is None:
-        jobs = 1 if torch.cuda.is_available() else max(1, min(cores, len(study.cells) // 2))
-    first = {name: partial(train_first, name, results.folder, fit) for name, fit in study.first.items()}
+        jobs = 1 if works_on.type == "cuda" else max(1, min(cores, len(study.cells) // 2))
+    first = {name: partial(train_first, name, results.folder, fit, device) for name, fit in study.first.items()}
     homes = [results.home(cell.model, cell.identity) for cell in study.cells]
     cells = {
-        home.path.name: partial(run_cell, cell, results.folder) for home, cell in zip(homes, study.cells, strict=True)
+        home.path.name: partial(run_cell, cell, results.folder, device)
+        for home, cell in zip(homes, study.cells, strict=True)
     }
     if failures := all_done(first, f"{study.name}, first", jobs, cores):
         raise ValueError(" ".join(failures))
@@ -99,48 +102,49 @@ def _configured(make: Callable[[dict], FitCLI], configuration: dict) -> FitCLI:
             raise ValueError(told or f"ended with {error.code}") from error
 
 
-def train_first(name: str, folder: Path, fit: dict[str, Any]) -> Done:
+def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO) -> Done:
     """Train what models refer to as `first/NAME`, as far as that is not done yet."""
     started = time.perf_counter()
     home = folder / FIRST / name
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".lock"):
         if not is_trained(home):
-            trained(_configured(fit_from, _configuration(fit, home)), home)
+            trained(_configured(fit_from, _configuration(fit, home, device)), home)
         best_checkpoint(home)
     return Done(time.perf_counter() - started, [])
 
 
-def run_cell(cell: ModelCell | EstimatorCell, folder: Path) -> Done:
+def run_cell(cell: ModelCell | EstimatorCell, folder: Path, device: str = AUTO) -> Done:
     """Train and measure one model, as far as that is not done yet."""
     started = time.perf_counter()
     home = Results(folder).home(cell.model, cell.identity)
     home.path.mkdir(parents=True, exist_ok=True)
     with FileLock(home.path / ".lock"):
         if isinstance(cell, EstimatorCell):
-            failures = _judge(cell, home, folder)
+            failures = _judge(cell, home, folder, device)
         else:
-            failures = _train_and_measure(cell, home, folder)
+            failures = _train_and_measure(cell, home, folder, device)
     return Done(time.perf_counter() - started, failures)
 
 
-def _train_and_measure(cell: ModelCell, home: ModelFolder, folder: Path) -> list[str]:
+def _train_and_measure(cell: ModelCell, home: ModelFolder, folder: Path, device: str) -> list[str]:
     fit = _resolved(cell.fit, folder)
-    cli = _configured(FitCLI, _configuration(fit, home.path))
+    cli = _configured(FitCLI, _configuration(fit, home.path, device))
     for _, wanted in _wanted(cell, folder):
         check_wanted(wanted, cli.datamodule)
     checkpoint = trained(cli, home.path)
     model = cell.fit.get("model", {})
     network = {"network": model.get("network", "small_cnn"), "options": model.get("network_options") or {}}
     classifier = load_classifier(checkpoint=checkpoint, trusted_networks=[network["network"]])
-    classifier.to(cli.trainer.strategy.root_device)
+    place = cli.trainer.strategy.root_device
+    classifier.to(place)
     failures: list[str] = []
     subjects: list[Subject] = []
     for limit, wanted in _wanted(cell, folder):
         sitting = Sitting.of(classifier, cli.datamodule, cell.model, limit=limit, network=network, training=cell.fit)
         failures += sitting.take_all(wanted, home).failures
         subjects.append(sitting.subject)
-    for record, epochs in training_records(cell.model, subjects[0], home.path / "training", checkpoint):
+    for record, epochs in training_records(cell.model, subjects[0], home.path / "training", checkpoint, place):
         if home.find(record.quantity, record.subject) is None:
             home.write(record, epochs)
     return failures
@@ -177,7 +181,7 @@ def _measurements(settings: dict[str, Any]) -> list[Measurement]:
         ) from error
 
 
-def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path) -> list[str]:
+def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path, device: str) -> list[str]:
     """Measure a residual estimator."""
     asked = {"residual": cell.residual, "options": cell.options, "judge": cell.judge}
     settings = _resolved(asked, folder)
@@ -189,7 +193,7 @@ def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path) -> list[str]:
         cell.model,
         judge=None if judge is None else load_judge(judge, data),
         limit=cell.limit,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=chosen_device(device),
         training=asked,
     ).measured(home)
     return []
@@ -212,7 +216,7 @@ def _first_best(folder: Path, name: str) -> Path:
     return best_checkpoint(home) if is_trained(home) else home / "training" / "best.ckpt"
 
 
-def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
+def _configuration(fit: Mapping[str, Any], home: Path, device: str) -> dict:
     """A training with everything it writes kept under its home."""
     folder = (home / "training").resolve()
     logs = {"save_dir": str(folder), "name": "logs"}
@@ -228,6 +232,7 @@ def _configuration(fit: Mapping[str, Any], home: Path) -> dict:
                 "log_every_n_steps": 1,
                 "enable_progress_bar": False,
                 "enable_model_summary": False,
+                **trainer_on(device),
             },
         },
     )

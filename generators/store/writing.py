@@ -124,7 +124,9 @@ class ResidualStore:
             return self.pairs
         return sum(len(block.indices) for block in self.blocks if self._part(block).name in written)
 
-    def fill(self, device: str = "cpu", progress: Callable[[int], object] = lambda filled: None) -> "StoredResidual":
+    def fill(
+        self, device: str | torch.device = "cpu", progress: Callable[[int], object] = lambda filled: None
+    ) -> "StoredResidual":
         """Compute what is missing, wait for what others compute, and open the store; nothing if it is finished.
 
         Args:
@@ -185,7 +187,7 @@ class ResidualStore:
             if not self.path.exists():  # else another process has finished, and removed the parts and their locks
                 raise
 
-    def _fill_block(self, block: Block, device: str) -> None:
+    def _fill_block(self, block: Block, device: str | torch.device) -> None:
         if not self._has(block):
             write_whole(self._part(block), self._computed(block, device))
 
@@ -196,7 +198,7 @@ class ResidualStore:
     def _part(self, block: Block) -> Path:
         return self.parts / f"class{block.target}_sample{block.indices[0]}.h5"
 
-    def _computed(self, block: Block, device: str) -> bytes:
+    def _computed(self, block: Block, device: str | torch.device) -> bytes:
         """The HDF5 file of a block."""
         batch = self.samples.__getitems__(block.indices)
         x, y = batch.x.to(device), batch.y.to(device)

@@ -174,14 +174,14 @@ def test_fast_and_hyphens_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_pa
     planned = []
     monkeypatch.setenv("ALPHADX_DATA", "before")
 
-    def run(plan: Study, folder: Path, jobs: int) -> StudyRun:
-        planned.append((plan.name, folder))
+    def run(plan: Study, folder: Path, jobs: int, device: str) -> StudyRun:
+        planned.append((plan.name, folder, device))
         return StudyRun(Results(tmp_path), [], [])
 
     monkeypatch.setattr("eval.cli.commands.run_study", run)
     monkeypatch.setattr("eval.cli.commands.write_report", lambda folder: {})
     main(["study", "mnist35", "--fast", "--data-root", str(tmp_path), "--jobs=1"])
-    assert planned == [("mnist35_fast", Path("runs/mnist35_fast"))]
+    assert planned == [("mnist35_fast", Path("runs/mnist35_fast"), "auto")]
 
 
 def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,0 +1,55 @@
+"""One rule says where a command works."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from eval.records.device import best_device, chosen_device, device_name, trainer_on
+from eval.records.provenance import provenance
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_is_a_gpu_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert best_device() == expected
+
+
+def test_auto_is_what_was_found_best() -> None:
+    assert chosen_device("auto") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "toaster", "meta"])
+def test_device_that_is_not_there_is_refused_in_one_sentence(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^`device` should be one that is there, such as cpu\. Found '{name}' \(.*\)\.$"
+    ):
+        chosen_device(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("auto", {}),
+        ("cpu", {"accelerator": "cpu"}),
+        ("cuda", {"accelerator": "cuda"}),
+        ("cuda:1", {"accelerator": "cuda", "devices": [1]}),
+        ("mps", {"accelerator": "mps"}),
+    ],
+)
+def test_trainer_works_where_it_is_told(name: str, options: dict[str, Any]) -> None:
+    assert trainer_on(name) == options
+
+
+def test_records_name_the_card_that_numbers_were_computed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card {device.index}")
+    assert provenance()["device"] == "CPU"
+    assert provenance(torch.device("cuda", 1))["device"] == "card 1"
+    assert device_name("mps") == "MPS"
