@@ -57,17 +57,19 @@ def as_variable(x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B *shape"]:
 
 
 def gradient_of(
-    scores: Float[Tensor, " B"],
+    scores: Float[Tensor, "B ..."],
     x: Float[Tensor, "B *shape"],
     *,
+    along: Float[Tensor, "B ..."] | None = None,
     create_graph: bool = False,
     keep: bool = False,
 ) -> Float[Tensor, "B *shape"]:
     """Gradient of each sample's score with respect to that sample's input.
 
     Args:
-        scores: one number per sample, computed from `x`.
+        scores: one number per sample, computed from `x`; or several, such as logits, of which the sum counts.
         x: a variable (a tensor that asks for a gradient).
+        along: what each score counts in the sum; None for 1.
         create_graph: whether the gradient can be differentiated again.
         keep: whether the graph is needed for a further gradient.
 
@@ -77,7 +79,12 @@ def gradient_of(
     gradient = None
     if scores.requires_grad:
         (gradient,) = torch.autograd.grad(
-            scores.sum(), x, create_graph=create_graph, retain_graph=keep or create_graph, allow_unused=True
+            scores,
+            x,
+            torch.ones_like(scores) if along is None else along,
+            create_graph=create_graph,
+            retain_graph=keep or create_graph,
+            allow_unused=True,
         )
     if gradient is None:
         raise ValueError(

@@ -59,6 +59,8 @@ class AdversarialObjective(ABC):
     """
 
     names: ClassVar[tuple[str, ...]] = ("adversarial",)
+    draws: ClassVar[bool] = False
+    """Whether its loss draws random numbers, beside those of the inner maximisation."""
 
     def __init__(
         self,

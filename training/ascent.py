@@ -14,7 +14,7 @@ from torch import Tensor
 from alignment.deferral import refuse_if
 from alignment.gradients import as_variable, gradient_of
 from training.active import Active
-from training.attack_loss import Loss, attack_loss
+from training.attack_loss import Loss, slope_in_logits
 from training.balls import column, unit
 from training.climb import Climb
 from training.graphs import may_record
@@ -52,13 +52,14 @@ class Ascent:
         Raises:
             ValueError: if a gradient is not finite.
         """
-        start = climb.mapped(torch.clone) if self.may_record(climb) else climb
+        start = climb.point.clone() if self.may_record(climb) else climb.point
         way = _Way(self, climb)
         points = way.walked()
         if way.recordings is None or not way.doubtful():
             return points
         way.recordings.give_up("the classifier does not return the same as when it was recorded")
-        return _Way(self, start).walked()
+        again = Climb.started(climb.ball, climb.y, climb.stride, climb.reference, start)
+        return _Way(self, again).walked()
 
     def chunk(self, climb: Climb) -> Tensor:
         """As many steps as there are between two looks at who leaves, in place; returns the first logits."""
@@ -87,18 +88,25 @@ class Ascent:
         """One step, in place; returns the logits before it."""
         variable = as_variable(climb.point)
         logits = self.logits(variable)
-        gradient = gradient_of(attack_loss(logits, climb.y, self.loss, climb.reference), variable)
+        slope = slope_in_logits(logits.detach(), climb.y, self.loss, climb.reference)
+        gradient = gradient_of(logits, variable, along=slope)
         if self.leave_when_fooled:
             climb.fooled.logical_or_(logits.argmax(dim=1) != climb.y)
         if self.momentum:
             gradient = climb.direction.mul_(self.momentum).add_(unit(gradient, order=1.0))
-        broken = (~gradient.isfinite()).flatten(1).sum(dim=1)
-        climb.broken.add_(torch.where(climb.fooled, 0, broken) if self.leave_when_fooled else broken)
+        self._note_largest(gradient, climb)
         moved = climb.ball.step(climb.point, gradient, climb.stride)
         if self.leave_when_fooled:
             moved = torch.where(column(climb.fooled, moved), climb.point, moved)
         climb.point.copy_(moved)
         return logits.detach()
+
+    def _note_largest(self, gradient: Tensor, climb: Climb) -> None:
+        """Keep the largest entry, which shows at the end whether all were finite."""
+        found = torch.linalg.vector_norm(gradient.flatten(1), ord=torch.inf, dim=1)
+        if self.leave_when_fooled:
+            found = torch.where(climb.fooled, 0, found)
+        torch.maximum(climb.largest, found, out=climb.largest)
 
 
 class _Way:
@@ -106,12 +114,13 @@ class _Way:
 
     def __init__(self, ascent: Ascent, climb: Climb) -> None:
         self.ascent, self.climb, self.active = ascent, climb, Active(climb.point)
-        self.state: Hashable = None
         self.recordings = recordings_of(ascent.logits.classifier) if ascent.may_record(climb) else None
+        self.state: Hashable = None
+        self.shown: Tensor | None = None
         if self.recordings is not None:
             self.state = state_of(ascent.logits.classifier)
-            ascent.logits.check(climb.point)
-        self.broken = torch.zeros_like(climb.broken[:1]).sum()
+            self.shown = self._plain()  # so that the first logits are checked outside of a recording
+        self.broken = torch.zeros((), dtype=torch.int64, device=climb.y.device)
         self.doubt: Tensor | None = None
 
     def walked(self) -> Float[Tensor, "B *shape"]:
@@ -121,7 +130,7 @@ class _Way:
             self._chunk()
             if self.ascent.leave_when_fooled and not self._let_leave():
                 break
-        self.broken += self.climb.broken.sum()
+        self._count_broken()
         if self.doubt is None:
             self._refuse_broken(self.broken)
         return self.active.end(self.climb.point)
@@ -135,12 +144,22 @@ class _Way:
             self._refuse_broken(torch.tensor(broken))
         return bool(doubt)
 
+    def _count_broken(self) -> None:
+        self.broken += (~self.climb.largest.isfinite()).sum()
+
     def _refuse_broken(self, broken: Tensor) -> None:
         # Only at the end, because to look at every step would make a GPU wait.
         refuse_if(
             broken,
-            lambda found: f"`gradient of classifier(x)` should be finite. Found {found} NaN or infinite values.",
+            lambda found: (
+                "`gradient of classifier(x)` should be finite. "
+                f"Found NaN or infinite values in those of {found} samples."
+            ),
         )
+
+    def _plain(self) -> Tensor:
+        with torch.no_grad():
+            return self.ascent.logits(self.climb.point)
 
     def _chunk(self) -> None:
         """Some steps: replayed, or plainly."""
@@ -151,6 +170,7 @@ class _Way:
         recording = self.recordings.find(key, self.ascent.chunk, self.climb)
         if recording is None:
             self.recordings.taken_plainly(key, self.ascent.chunk, self.climb)
+            self.shown = None
             return
         self._replay(recording)
 
@@ -159,12 +179,11 @@ class _Way:
         if self.climb is recording.climb:
             recording.replay()
             return
-        with torch.no_grad():
-            plain = self.ascent.logits(self.climb.point)
+        plain = self._plain() if self.shown is None else self.shown
         recording.climb.load(self.climb)
         self.climb = recording.climb
         recording.replay()
-        doubt = differs(recording.logits, plain)
+        self.shown, doubt = None, differs(recording.logits, plain)
         self.doubt = doubt if self.doubt is None else self.doubt | doubt
 
     def _let_leave(self) -> bool:
@@ -172,7 +191,7 @@ class _Way:
         rows = self.ascent.leaving.rows(~self.climb.fooled)
         if rows is not None:
             self.active.leave(rows, self.climb.point)
-            self.broken += self.climb.broken.sum()
+            self._count_broken()
             self.climb = self.climb[rows]
-            self.climb.broken.zero_()
+            self.climb.largest.zero_()
         return len(self.climb) > 0

@@ -39,6 +39,27 @@ def attack_loss(
     return margin if loss == "margin" else _scaled(margin, logits)
 
 
+def slope_in_logits(
+    logits: Float[Tensor, "B C"],
+    y: Int[Tensor, " B"],
+    loss: Loss = "auto",
+    reference: Float[Tensor, "B C"] | None = None,
+) -> Float[Tensor, "B C"]:
+    """∂ loss / ∂ logits of `attack_loss`, from which the network's backward pass goes on; arguments as there.
+
+    The two that attacks use most have closed forms, which spare a GPU some twenty small kernels a step.
+    """
+    if loss == "auto":
+        loss = "margin" if logits.shape[1] == 2 else "cross_entropy"
+    true = y.unsqueeze(1)
+    if loss == "margin" and logits.shape[1] == 2:
+        return torch.ones_like(logits).scatter_(1, true, -1.0)
+    if loss == "cross_entropy":
+        return logits.detach().softmax(dim=1).scatter_add_(1, true, -torch.ones_like(logits[:, :1]))
+    variable = logits.detach().requires_grad_()
+    return torch.autograd.grad(attack_loss(variable, y, loss, reference).sum(), variable)[0]
+
+
 def _divergence(logits: Tensor, reference: Tensor | None) -> Tensor:
     """KL(p ‖ q) from the softmax of the reference to that of the logits."""
     if reference is None:

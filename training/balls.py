@@ -93,7 +93,7 @@ class LinfBall(Ball):
 
     def step(self, point: Tensor, gradient: Tensor, stride: Tensor) -> Tensor:
         """Along the sign of the gradient."""
-        return gradient.sign().mul_(column(stride, point)).add_(point).clamp_(self.low, self.high)
+        return torch.addcmul(point, gradient.sign(), column(stride, point)).clamp_(self.low, self.high)
 
     def projected(self, point: Tensor) -> Tensor:
         """The nearest point in the box."""

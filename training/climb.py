@@ -22,7 +22,7 @@ class Climb:
         point: where a sample is, `(B, *shape)`.
         direction: in which it moves, of the shape of the point.
         fooled: whether it is to stay, because it is misclassified, `(B,)`.
-        broken: how many values of its directions were not finite, `(B,)`.
+        largest: entry, by size, of all its directions, `(B,)`; NaN or infinite if one was.
     """
 
     ball: Ball
@@ -32,7 +32,7 @@ class Climb:
     point: Float[Tensor, "B *shape"]
     direction: Float[Tensor, "B *shape"]
     fooled: Bool[Tensor, " B"]
-    broken: Int[Tensor, " B"]
+    largest: Float[Tensor, " B"]
 
     def __len__(self) -> int:
         return len(self.y)
@@ -43,14 +43,14 @@ class Climb:
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Climb":
         """The same made of each tensor changed."""
-        names = ("y", "stride", "point", "direction", "fooled", "broken")
+        names = ("y", "stride", "point", "direction", "fooled", "largest")
         reference = None if self.reference is None else change(self.reference)
         changed = {name: change(getattr(self, name)) for name in names}
         return replace(self, ball=self.ball.mapped(change), reference=reference, **changed)
 
     def tensors(self) -> list[Tensor]:
         """All it is made of."""
-        own = [self.y, self.stride, self.point, self.direction, self.fooled, self.broken]
+        own = [self.y, self.stride, self.point, self.direction, self.fooled, self.largest]
         return [*self.ball.tensors(), *own, *([] if self.reference is None else [self.reference])]
 
     @property
@@ -69,5 +69,7 @@ class Climb:
         cls, ball: Ball, y: Tensor, stride: Tensor, reference: Tensor | None, point: Float[Tensor, "B *shape"]
     ) -> "Climb":
         """Samples at their start."""
-        count = torch.zeros_like(y)
-        return cls(ball, y, stride, reference, point.clone(), torch.zeros_like(point), count.bool(), count)
+        still = torch.zeros_like(y, dtype=torch.bool)
+        return cls(
+            ball, y, stride, reference, point.clone(), torch.zeros_like(point), still, torch.zeros_like(stride)
+        )

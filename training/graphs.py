@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -164,22 +164,23 @@ def may_record(device: torch.device) -> bool:
 def waits() -> Iterator[list[str]]:
     """Collect what waits for the device meanwhile, a sentence for each; such work cannot be recorded."""
     found: list[str] = []
-    with ExitStack() as stack:
-        if torch.cuda.is_available():
-            stack.enter_context(_debugging("warn"))
-        caught = stack.enter_context(warnings.catch_warnings(record=True))
-        warnings.filterwarnings("always", message=".*synchronizing CUDA operation.*")
-        yield found
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with _debugging("warn"):
+            yield found
     for warning in caught:
         text = str(warning.message)
         if "synchronizing CUDA operation" in text:
             found.append(f"{warning.filename}:{warning.lineno}")
-        else:
+        elif "Synchronization debug mode" not in text:  # which torch says of itself
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 @contextmanager
 def _debugging(mode: str) -> Iterator[None]:
+    if not torch.cuda.is_available():
+        yield
+        return
     outer = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode(mode)
     try:

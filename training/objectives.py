@@ -153,6 +153,8 @@ class AvMixup(AdversarialObjective):
         inner: norm, steps, step_size, loss and random_start of `AdversarialObjective`.
     """
 
+    draws = True
+
     def __init__(
         self,
         epsilon: Strength,

@@ -38,25 +38,12 @@ class CheckedLogits:
             ValueError: for labels out of range or logits that are not finite, the first time.
         """
         logits = logits_of(self.classifier, x)
-        self._check(logits)
-        return logits
-
-    def check(self, x: Float[Tensor, "B *shape"]) -> None:
-        """Check the logits of x now, if none have been checked.
-
-        Raises:
-            ValueError: as of a first call.
-        """
-        if not self.checked:
-            with torch.no_grad():
-                self(x)
-
-    def _check(self, logits: Float[Tensor, "B C"]) -> None:
         if not self.checked:
             with together():
                 check_labels(self.y, len(self.y), logits.shape[1])
                 check_finite(logits.detach(), "classifier(x)")
             self.checked = True
+        return logits
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,9 @@ class AWP:
 
         weights = perturbed_weights(classifier)
         buffers = {name: buffer.clone() for name, buffer in classifier.named_buffers()}
-        # Both passes draw the same numbers.
-        loss = losses_of(Substituted(classifier, buffers), generator.clone_state())["adversarial"]
+        # Both passes draw the same numbers; a CUDA graph could not hold a copy of the generator.
+        copied = generator.clone_state() if self.objective.draws else generator
+        loss = losses_of(Substituted(classifier, buffers), copied)["adversarial"]
         shifts = worst_shifts(loss, weights, self.gamma)
         moved = {name: weight + shifts[name] for name, weight in weights.items()}
         return losses_of(Substituted(classifier, moved), generator)
