@@ -131,7 +131,7 @@ MINIMAL: dict[str, tuple[MinimumNormAttack, str]] = {
 
 @pytest.mark.parametrize("name", [needing("foolbox", name, id=name) for name in MINIMAL])
 def test_minimum_norm_attack_comes_as_near_as_on_the_cpu(cuda: torch.device, name: str) -> None:
-    """These libraries work in float32, where a search may branch: the median size agrees to 1 %, nine in ten to 5 %."""
+    """These libraries work in float32, where a search may branch: the median agrees to 1 %, nine in ten to 5 %."""
     attack, norm = MINIMAL[name]
     classifier, x, y = problem(20)
     sizes = []
