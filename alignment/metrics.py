@@ -15,6 +15,7 @@ from alignment.contracts import (
     check_label_form,
     check_labels,
 )
+from alignment.double import double_device, exactly
 from alignment.gradients import evaluating, input_gradient, logits_of
 from alignment.residuals import Residual, check_residual, residuals_of
 from alignment.similarity import Similarity, cosine_similarity
@@ -99,10 +100,10 @@ def alpha_dx_other_classes(
     if not len(x):
         return alpha_dx(classifier, x, y, residual)
     classes = _checked_logits(classifier, x).shape[1]
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    total = torch.zeros(len(x), dtype=torch.float64, device=double_device(x.device))
     for step in range(1, classes):
-        total += alpha_dx(classifier, x, y, residual, target=(y + step) % classes).double()
-    return (total / (classes - 1)).to(torch.promote_types(x.dtype, torch.float32))
+        total += exactly(alpha_dx(classifier, x, y, residual, target=(y + step) % classes))
+    return (total / (classes - 1)).to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
 
 
 class _MeanOverValid(Metric):
@@ -121,9 +122,9 @@ class _MeanOverValid(Metric):
         self.add_state("invalid", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def _add(self, similarity: Similarity) -> None:
-        self.total += similarity.value.double().sum()
-        self.valid += similarity.valid.sum()
-        self.invalid += (~similarity.valid).sum()
+        self.total += exactly(similarity.value).sum().to(self.total.device)
+        self.valid += similarity.valid.sum().to(self.valid.device)
+        self.invalid += (~similarity.valid).sum().to(self.valid.device)
 
     def compute(self) -> Tensor:
         """Mean over valid samples; NaN when there is none, which `invalid` then explains."""

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.contracts import check_finite, check_labels
+from alignment.double import double_device, exactly
 
 
 @runtime_checkable
@@ -87,8 +88,9 @@ def _radial(radii: tuple[float, ...], x: Tensor, y: Tensor, target: Tensor) -> T
     check_labels(y, len(x), len(radii))
     check_labels(target, len(x), len(radii), "target")
     # float64, because 1.3 / 1 − 1 loses a digit in float32.
-    table = torch.tensor(radii, dtype=torch.float64, device=x.device)
-    scale = (table[target] / table[y] - 1).to(x.dtype)
+    place = double_device(x.device)
+    table = torch.tensor(radii, dtype=torch.float64, device=place)
+    scale = (table[target.to(place)] / table[y.to(place)] - 1).to(x.dtype).to(x.device)
     return x * scale.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -163,14 +165,14 @@ class NearestExample:
 
     def _nearest(self, queries: Tensor, c: int) -> Tensor:
         examples = self.examples[c]
-        found = [self._nearest_index(part.double(), examples) for part in queries.split(self.block)]
+        found = [self._nearest_index(exactly(part), examples) for part in queries.split(self.block)]
         return examples[torch.cat(found).to(examples.device)].to(queries)
 
     def _nearest_index(self, queries: Tensor, examples: Tensor) -> Tensor:
         best = torch.full((len(queries),), torch.inf, dtype=torch.float64, device=queries.device)
         index = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
         for start in range(0, len(examples), self.block):
-            block = examples[start : start + self.block].to(queries)
+            block = exactly(examples[start : start + self.block]).to(queries)
             # ‖q − e‖² without ‖q‖², which does not change the order.
             distance = torch.addmm(block.square().sum(1), queries, block.T, alpha=-2)
             closest, where = distance.min(dim=1)

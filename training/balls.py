@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from alignment.double import exactly
+
 Norm = Literal["Linf", "L2", "L1"]
 
 ORDER: dict[Norm, float] = {"Linf": math.inf, "L2": 2.0, "L1": 1.0}
@@ -63,12 +65,12 @@ class Ball(ABC):
 
         Points in the ball stay as they are. What rounding alone carried outside shows where ε is tiny beside x.
         """
-        shift = point.double() - self.x.double()
+        shift = exactly(point) - exactly(self.x)
         length = torch.linalg.vector_norm(shift.flatten(1), ord=self.order, dim=1)
-        outside = column(length > self.radius.double(), point)
-        inside = shift * column(self.radius.double() / length.clamp(min=1e-300), point)
-        near = (self.x.double() + inside).to(point.dtype)
-        further = (near.double() - self.x.double()).abs() > inside.abs()
+        outside = column(length > exactly(self.radius), point).to(point.device)
+        inside = shift * column(exactly(self.radius) / length.clamp(min=1e-300), point)
+        near = (exactly(self.x) + inside).to(point.dtype).to(point.device)
+        further = ((exactly(near) - exactly(self.x)).abs() > inside.abs()).to(point.device)
         near = torch.where(further, torch.nextafter(near, self.x), near)
         return torch.where(outside, near, point).clamp(*self.bounds)
 
@@ -81,9 +83,9 @@ class LinfBall(Ball):
 
     def __init__(self, x: Tensor, radius: Tensor, bounds: tuple[float, float]) -> None:
         super().__init__(x, radius, bounds)
-        exact, reach = x.double(), column(radius.double(), x)
-        self.low = _rounded(exact - reach, x.dtype, up=True).clamp(min=bounds[0])
-        self.high = _rounded(exact + reach, x.dtype, up=False).clamp(max=bounds[1])
+        exact, reach = exactly(x), column(exactly(radius), x)
+        self.low = _rounded(exact - reach, x.dtype, up=True).to(x.device).clamp(min=bounds[0])
+        self.high = _rounded(exact + reach, x.dtype, up=False).to(x.device).clamp(max=bounds[1])
 
     def random_point(self, generator: torch.Generator) -> Tensor:
         """Uniform in the ball; what lies beyond the bounds is moved to them."""

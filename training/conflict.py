@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from alignment.double import double_device
+
 Tensors = list[Tensor] | tuple[Tensor, ...]
 """What multi-tensor operations take and return."""
 
@@ -67,7 +69,7 @@ def conflict(clean: list[Tensor], adversarial: list[Tensor]) -> Conflict:
         >>> float(measured.cosine), float(measured.mu)
         (0.0, 25.0)
     """
-    clean, adversarial = in_single(clean), in_single(adversarial)
+    clean, adversarial = _summable(in_single(clean)), _summable(in_single(adversarial))
     products = torch._foreach_mul(clean, adversarial)
     sums = torch.stack([product.sum(dtype=torch.float64) for product in products])
     return Conflict(sums, norms(clean), norms(adversarial))
@@ -80,7 +82,12 @@ def in_single(gradients: list[Tensor]) -> list[Tensor]:
 
 def norms(gradients: Tensors) -> Float64[Tensor, " T"]:
     """Euclidean norm of every tensor, summed in float64, where squares of float32 neither overflow nor underflow."""
-    return torch.stack(torch._foreach_norm(gradients, dtype=torch.float64))
+    return torch.stack(torch._foreach_norm(_summable(gradients), dtype=torch.float64))
+
+
+def _summable(gradients: Tensors) -> list[Tensor]:
+    """The same where they can be summed in float64; nothing is copied where they lie there already."""
+    return [gradient.to(double_device(gradient.device)) for gradient in gradients]
 
 
 def _cosine(inner_product: Tensor, lengths: Tensor) -> Tensor:

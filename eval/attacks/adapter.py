@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from alignment.contracts import check_gradient
+from alignment.double import exactly
 from alignment.gradients import differentiable, evaluating, logits_of
 from training.seeds import generator_or_fresh
 
@@ -71,7 +72,7 @@ class UnitBox:
 
     def enter(self, x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B *shape"]:
         """In [0, 1], float32."""
-        return ((x.double() - self.low) / self.width).clamp(0, 1).float()
+        return ((exactly(x) - self.low) / self.width).clamp(0, 1).float().to(x.device)
 
     def leave(self, u: Float[Tensor, "B *shape"], like: Tensor) -> Float[Tensor, "B *rest"]:
         """In the data's own range, in shape and precision of the data."""

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_counts
+from alignment.double import exactly
 from alignment.gradients import pick
 from eval.attacks.adapter import Boxed, UnitBox, isolated
 from eval.attacks.square import image_shape
@@ -131,7 +132,8 @@ def _fooled_by(battery: Callable[..., "_Battery"], parts: Sequence[Part], task: 
     logits, x = task.constant_logits(task.x), task.x
     stands = (logits.argmax(dim=1) == task.y) & (task.strength > 0)
     box = UnitBox.around(x, task.bounds, ROOM * float(task.strength.max()))
-    u, reach = box.enter(x).reshape(-1, *image_shape(x.shape[1:])), (task.strength.double() / box.width).float()
+    u = box.enter(x).reshape(-1, *image_shape(x.shape[1:]))
+    reach = (exactly(task.strength) / box.width).float().to(x.device)
     active = Active(x)
     task, u, reach = active.keep(stands, x, task, u, reach)
     for propose in battery(model=Boxed(task.logits, box, x), classes=logits.shape[1]).proposals(parts):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from alignment.double import double_device
 from eval.attacks.adapter import Boxed, UnitBox
 from eval.attacks.verdict import distance
 from training.attack_loss import attack_loss
@@ -23,15 +24,16 @@ class Shown(Boxed):
         super().__init__(classifier, box, x)
         self.x, self.y, self.norm = x, y, norm
         self.closest = x.clone()
-        self.reached = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
+        self.reached = torch.full((len(x),), torch.inf, dtype=torch.float64, device=double_device(x.device))
 
     def forward(self, u: Tensor) -> Tensor:
         """Logits, after which the closest points are known."""
         logits = super().forward(u)
         point = self.box.leave(u.detach(), self.x)
         size = distance(point, self.x, self.norm)
-        better = (logits.argmax(dim=1) != self.y) & (size < self.reached)
-        self.reached = torch.where(better, size, self.reached)
+        closer = (logits.argmax(dim=1) != self.y).to(size.device) & (size < self.reached)
+        self.reached = torch.where(closer, size, self.reached)
+        better = closer.to(point.device)
         self.closest = torch.where(column(better, point), point, self.closest)
         return logits
 

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from alignment import evaluating, logits_of
+from alignment.double import exactly
 from training.attacks import ORDER, Norm, column
 
 TOLERANCE = 1e-6
@@ -36,8 +37,8 @@ def predictions(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Int[Tens
 
 
 def distance(a: Float[Tensor, "B *shape"], b: Float[Tensor, "B *shape"], norm: Norm) -> Float[Tensor, " B"]:
-    """‖a − b‖ per sample, computed in float64."""
-    difference = (a.double() - b.double()).flatten(1)
+    """‖a − b‖ per sample, in float64, see `alignment.double`."""
+    difference = (exactly(a) - exactly(b)).flatten(1)
     return torch.linalg.vector_norm(difference, ord=ORDER[norm], dim=1)
 
 
@@ -69,10 +70,10 @@ def verdict(
         ValueError: if the attack returned no floating-point tensor of the shape of x.
     """
     adversarial = _as_seen(adversarial, x)
-    size = strength.double() if norm is None else distance(adversarial, x, norm)
+    size = exactly(strength) if norm is None else distance(adversarial, x, norm)
     flat = adversarial.flatten(1)
     legal = (flat >= bounds[0]).all(dim=1) & (flat <= bounds[1]).all(dim=1) & flat.isfinite().all(dim=1)
-    legal &= size <= strength.double() * (1 + TOLERANCE)
+    legal &= (size <= exactly(strength) * (1 + TOLERANCE)).to(legal.device)
     # What is illegal is never shown to the classifier, whose logits might be NaN.
     wrong = predictions(classifier, torch.where(column(legal, x), adversarial, x)) != y
     return Verdict(wrong & legal, size, ~legal)

@@ -199,7 +199,7 @@ def _mean_cosine(
 ) -> Outcome:
     found = [metric_for(batch).similarity(classifier, batch.x, batch.y) for batch in batches]
     values, valid = torch.cat([s.value for s in found]), torch.cat([s.valid for s in found])
-    chosen = values[valid].double().cpu()
+    chosen = values[valid].cpu().double()
     frame = outcomes_of(batches, cosine=values, valid=valid)
     return Outcome(float(chosen.mean()), frame, mean_interval(chosen.numpy()), int((~valid).sum()))
 

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_counts
+from alignment.double import double_device
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.passes import CountPasses
@@ -83,7 +84,7 @@ class Judge:
             self.classifier,
             *self.shown(part),
             adversarial,
-            limit.to(self.device),
+            limit.to(double_device(self.device)),
             norm=self.norm,
             bounds=self.bounds,
         )

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_bounds, check_finite, check_labels, check_same_shape
+from alignment.double import exactly
 from alignment.gradients import evaluating, logits_of
 from training.attacks import ORDER, Norm, check_inputs
 
@@ -90,5 +91,5 @@ def largest_strength(x: Float[Tensor, "B *shape"], norm: Norm, bounds: tuple[flo
     width = bounds[1] - bounds[0]
     if math.isfinite(width):
         return width * x[0].numel() ** (1 / ORDER[norm])
-    flat = x.double().flatten(1)
+    flat = exactly(x).flatten(1)
     return float(torch.linalg.vector_norm(flat, ord=ORDER[norm], dim=1).max())

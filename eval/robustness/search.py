@@ -120,7 +120,7 @@ class Search:
             return start
         for rows in self.judge.parts(torch.arange(len(which))):
             x, y = self.judge.shown(which[rows])
-            guess = first_order_radii(self.judge.classifier, x, y, self.judge.norm).double().cpu()
+            guess = first_order_radii(self.judge.classifier, x, y, self.judge.norm).cpu().double()
             usable = guess.isfinite() & (guess > SMALLEST * self.epsilon_max)
             start[rows] = torch.where(usable, guess, start[rows])
         return start.clamp(max=self.epsilon_max)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Float16, Float32, Float64
 from torch import Tensor
 
+from alignment.double import exactly
+
 FORMAT = 1
 IDENTITY = ("data", "split", "samples", "digest", "classes", "estimator", "settings", "weights", "format")
 """What a store says of its residuals, see `ResidualStore.identity`."""
@@ -16,7 +18,7 @@ IDENTITY = ("data", "split", "samples", "digest", "classes", "estimator", "setti
 
 def fingerprint(x: Float[Tensor, "B *shape"]) -> tuple[Float64[Tensor, " B"], Float64[Tensor, " B"]]:
     """Σ_j cos(j²)·x_j of each image in float64, j from 0, and by how much the last bits of x may move it."""
-    flat = x.detach().flatten(1).double()
+    flat = exactly(x.detach().flatten(1))
     return flat @ _direction(flat.shape[1], flat.device), 2**-21 * flat.abs().sum(dim=1)
 
 

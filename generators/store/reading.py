@@ -203,7 +203,7 @@ def refuse_others(
     """Refuse images whose fingerprints are not those of the samples at the indices."""
     found, tolerance = fingerprint(x)
     refuse(
-        ~((found - fingerprints.to(x.device)).abs() <= tolerance).cpu(),
+        ~((found - fingerprints.to(found.device)).abs() <= tolerance).cpu(),
         f"`x` should be {whose}: a stored residual belongs to one unaugmented image. "
         "Found other images at the indices",
         indices,

@@ -332,16 +332,6 @@ def test_the_digest_tells_weights_apart() -> None:
     assert DirectResidual(first).digest != DirectResidual(second).digest
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_direct_residual_follows_its_samples_to_their_device() -> None:
-    estimator, found = DirectResidual(Doubling()), samples(4, classes=4)
-    here = estimator(found.x, found.y, found.y)
-    there = estimator(found.x.cuda(), found.y.cuda(), found.y.cuda())
-    assert there.is_cuda
-    torch.testing.assert_close(there.cpu(), here)
-
-
 @pytest.mark.usefixtures("as_in_production")
 @pytest.mark.parametrize(
     ("change", "message"),

@@ -17,7 +17,7 @@ import torch
 
 @pytest.fixture
 def cuda() -> Iterator[torch.device]:
-    """The GPU, without TF32, whose products have three digits; the test is skipped, saying so, where there is none."""
+    """The GPU, without TF32, whose products have three digits; where there is none, the test is skipped."""
     if os.environ.get("ALPHADX_GPU_TESTS_ON") == "cpu":
         yield torch.device("cpu")
     elif not torch.cuda.is_available():

@@ -116,10 +116,12 @@ def test_a_step_with_the_penalty_ends_at_the_weights_of_the_cpu(cuda: torch.devi
     assert_same_weights(cuda, **given, **options)
 
 
-@pytest.mark.parametrize("network", ["resnet18_cifar", "mlp"])
-def test_other_networks_train_alike(cuda: torch.device, network: str) -> None:
+@pytest.mark.parametrize(
+    ("network", "options"), [("wide_resnet", {"depth": 10, "widen": 1}), ("mlp", {"hidden": [32]})]
+)
+def test_other_networks_train_alike(cuda: torch.device, network: str, options: dict[str, Any]) -> None:
     """One with batch norm, and one without convolutions."""
-    assert_same_weights(cuda, network=network, network_options={}, steps=2, rtol=1e-7, atol=1e-8)
+    assert_same_weights(cuda, network=network, network_options=options, steps=2, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -116,17 +116,6 @@ def test_global_random_state_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_augmentation_is_the_same_on_a_gpu():
-    x, augmentation = images(), Augmentation(**EVERYTHING)
-    before = torch.cuda.get_rng_state()
-    found = augmentation(x.cuda(), bounds=BOUNDS, seed=1)
-    assert found.is_cuda
-    torch.testing.assert_close(found.cpu(), augmentation(x, bounds=BOUNDS, seed=1), rtol=0, atol=1e-3)
-    assert torch.equal(torch.cuda.get_rng_state(), before)
-
-
 @pytest.mark.parametrize(
     ("part", "message"),
     [

@@ -481,24 +481,6 @@ def test_nothing_waits_for_the_device(make):
     assert [tensor.shape for tensor in everything] == [(len(SHAPES),), (), (), ()]
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@every_combiner
-def test_nothing_waits_for_a_gpu_and_results_are_those_of_the_cpu(make):
-    clean, adversarial = next(random_pairs(1))
-    expected = make()(pair(clean, adversarial))
-    there = pair([g.cuda() for g in clean], [g.cuda() for g in adversarial])
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        combined = make()(there)
-        conflict(**there).mu  # noqa: B018
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    for found, exact, g_n, g_a in zip(combined, expected, clean, adversarial, strict=True):
-        assert_near(found.cpu(), exact.double(), g_n.norm() + g_a.norm())
-
-
 @pytest.mark.parametrize("make", [AGR, CAAT, lambda: CAAT(gamma=1.0)], ids=["agr", "caat", "caat1"])
 def test_further_gradients_are_added_to_the_combination_of_two(make):
     clean, adversarial, alignment = ([torch.randn(3, 2), torch.randn(5)] for _ in range(3))

@@ -107,10 +107,11 @@ def test_batch_norm_may_lack_its_count_as_in_torch(save):
 @pytest.mark.parametrize("wrap", [nn.Identity, nn.DataParallel], ids=["plain", "DataParallel"])
 def test_averaged_model_is_loaded_without_its_count(save, wrap):
     network = build_network("mlp", **MLP)
-    averaged = AveragedModel(network if wrap is nn.Identity else wrap(network))
+    expected = {key: value.clone() for key, value in network.state_dict().items()}
+    averaged = AveragedModel(network if wrap is nn.Identity else wrap(network))  # which takes it to a GPU
     assert "n_averaged" in averaged.state_dict()
     path = save({"ema": averaged.state_dict()})
-    assert_loaded(load_classifier("mlp", checkpoint=path, **MLP), network.state_dict())
+    assert_loaded(load_classifier("mlp", checkpoint=path, **MLP), expected)
 
 
 def test_mismatch_names_ten_keys_and_counts_the_rest(save):

@@ -89,6 +89,7 @@ def test_store_of_another_estimator_is_refused(tmp_path: Path) -> None:
     [
         ({"data": None}, "`--data` should name a data set"),
         ({"jobs": 0}, "`jobs` should be at least 1. Found 0"),
+        ({"device": "toaster"}, "`device` should be one that is there, such as cpu. Found 'toaster'"),
         ({"classes": [1, 3, -1]}, r"`classes` should lie in \[0, 3\), those of dots. Found \[-1, 3\]"),
         ({"estimator": "nearestt"}, "'nearestt'"),
         ({"estimator": "exact"}, "'exact' is not known for dots"),

@@ -467,6 +467,24 @@ def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> Non
     assert {name: mark.stat().st_mtime_ns for name, mark in marks.items()} == before
 
 
+def test_device_that_is_named_holds_for_trainings_and_measurements(tmp_path: Path) -> None:
+    """Over what a training's own configuration says; auto leaves that as it is."""
+    elsewhere = TINY["base"] | {"trainer": {"accelerator": "tpu", "max_epochs": 1}}
+    study = load_study(written(tmp_path, base=elsewhere, **ONE))
+    done = run_study(study, tmp_path / "named", jobs=1, device="cpu")
+    assert done.failures == []
+    assert {record.provenance["device"] for record in done.results.load()} == {"CPU"}
+    assert all("torch_xla" in failure for failure in run_study(study, tmp_path / "auto", jobs=1).failures)
+    assert len(run_study(study, tmp_path / "auto", jobs=1).failures) == 1
+
+
+def test_device_that_is_not_there_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    study = load_study(written(tmp_path, **ONE))
+    with pytest.raises(ValueError, match=r"`device` should be one that is there, .* Found 'toaster'"):
+        run_study(study, tmp_path / "run", device="toaster")
+    assert not (tmp_path / "run").exists()
+
+
 def test_reference_to_what_is_not_trained_first_is_refused(tmp_path: Path) -> None:
     recipes = {"Lα": {"model": {"residual": "first/mine"}}}
     with pytest.raises(ValueError, match=r"`first` should hold all .* Found \['yours'\], not \['mine'\]"):
