@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
-from tests.gpu.problems import BOUNDS, CLASSES, SIDE, network, on_cpu, there
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
+from tests.gpu.problems import BOUNDS, CLASSES, SIDE, network, on_cpu, there
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Strength, WeightedSum, pgd
 from training.data import DataSet, Split
 from training.graphs import Repeated, unrecorded
