@@ -221,6 +221,7 @@ def study(
     fast: bool = False,
     data_root: Path | None = None,
     jobs: int | None = None,
+    side_by_side: int | None = None,
 ) -> None:
     """Train and measure a grid of data set × recipe × ε × seed; goes on where a killed run stopped.
 
@@ -232,13 +233,15 @@ def study(
         fast: the form of a preset that a CPU can finish.
         data_root: folder of data files such as MNIST's.
         jobs: processes; as many as there are cores if not given, one with a GPU.
+        side_by_side: models of equal shapes that a process trains at a time; if not given one on a CPU, and on a GPU
+            as many as fit into its memory, at most 16.
     """
     if data_root is not None:
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(f"{name}_fast" if fast else name)
     folder = out or Path("runs") / plan.name
     check_folder(folder)
-    done = run_study(plan, folder, jobs=jobs)
+    done = run_study(plan, folder, jobs=jobs, side_by_side=side_by_side)
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
     if len(done.results.load()):
