@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
-from training.side_by_side import SideBySide
 
 from eval import critical_radii
 from eval.records.provenance import provenance
@@ -30,6 +29,7 @@ from training.attack_loss import attack_loss
 from training.data import DataSet
 from training.data.dataset import Split
 from training.graphs import Alone, unrecorded
+from training.side_by_side import SideBySide
 
 SHAPES = {"small_cnn": (1, 28, 28), "resnet18": (1, 28, 28), "preact_resnet18": (3, 32, 32)}
 QUIET = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False)

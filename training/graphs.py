@@ -94,6 +94,10 @@ class Repeated:
                 self.give_up(str(error).partition("\n")[0])
         return key in self.graphs
 
+    def forget(self, which: Callable[[Hashable], bool]) -> None:
+        """Let go of the graphs of some keys, and their memory."""
+        self.graphs = {key: graph for key, graph in self.graphs.items() if not which(key)}
+
     def give_up(self, reason: str) -> None:
         """Do all work plainly from now on, and say so once."""
         self.reason = reason

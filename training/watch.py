@@ -4,6 +4,7 @@ import math
 import resource
 import time
 import warnings
+from collections.abc import Callable
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -52,13 +53,17 @@ class StopAtCollapse(Callback):
 
 
 class EpochCost(Callback):
-    """Logs seconds per epoch and peak memory in MB, of the device where there is one, else of the process."""
+    """Logs seconds per epoch and peak memory in MB, of the device where there is one, else of the process.
+
+    Of trainings side by side each has its share of the seconds, see `training.side_by_side.Member.clock`; the memory
+    is that of all.
+    """
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Start the clock."""
         if module.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(module.device)
-        self.started = time.perf_counter()
+        self.started = _clock(module)()
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Log both."""
@@ -66,4 +71,9 @@ class EpochCost(Callback):
             peak = torch.cuda.max_memory_allocated(module.device) / 2**20
         else:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        module.log_dict({"epoch_seconds": time.perf_counter() - self.started, "epoch_peak_mb": peak})
+        module.log_dict({"epoch_seconds": _clock(module)() - self.started, "epoch_peak_mb": peak})
+
+
+def _clock(module: LightningModule) -> Callable[[], float]:
+    """Counts the seconds of a training, of which what runs its steps may know better than the clock on the wall."""
+    return getattr(getattr(module, "runner", None), "clock", time.perf_counter)

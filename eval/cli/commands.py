@@ -209,6 +209,7 @@ def study(
     data_root: Path | None = None,
     jobs: int | None = None,
     device: str = AUTO,
+    side_by_side: int | None = None,
 ) -> None:
     """Train and measure a grid of data set × recipe × ε × seed; goes on where a killed run stopped.
 
@@ -222,13 +223,15 @@ def study(
         jobs: processes; as many as there are cores if not given, one with a GPU.
         device: to train and measure on: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one, and leaves
             a training's own `trainer.accelerator` as it is.
+        side_by_side: models of equal shapes that a process trains at a time; if not given one on a CPU, and on a GPU
+            as many as fit into its memory, at most 16.
     """
     if data_root is not None:
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(f"{name}_fast" if fast else name)
     folder = out or Path("runs") / plan.name
     check_folder(folder)
-    done = run_study(plan, folder, jobs=jobs, device=device)
+    done = run_study(plan, folder, jobs=jobs, device=device, side_by_side=side_by_side)
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
     if len(done.results.load()):

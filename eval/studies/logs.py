@@ -17,7 +17,12 @@ LOGGED = {"gop_frequency": "train_gop_frequency", "mu": "train_mu", "cosine": "t
 
 
 def training_records(
-    model: Model, subject: Subject, folder: Path, checkpoint: Path, device: str | torch.device = "cpu"
+    model: Model,
+    subject: Subject,
+    folder: Path,
+    checkpoint: Path,
+    side_by_side: int = 1,
+    device: str | torch.device = "cpu",
 ) -> Iterator[tuple[Record, pd.DataFrame]]:
     """Means over the epochs that made a checkpoint, with every epoch beside; nothing if gradients were not combined.
 
@@ -26,6 +31,8 @@ def training_records(
         subject: what the records are about.
         folder: of the training, with its logs; a run that was resumed has several, of which the later hold.
         checkpoint: the one that was kept; epochs after it are left out.
+        side_by_side: how many models were trained at a time, which share the seconds in the logs. Records say it
+            where it is more than one.
         device: that the training worked on.
 
     Raises:
@@ -49,7 +56,7 @@ def training_records(
             float(epochs[kind].mean()),
             len(epochs),
             interval=mean_interval(epochs[kind].to_numpy()),
-            provenance=provenance(device),
+            provenance=provenance(device) | ({"side_by_side": side_by_side} if side_by_side > 1 else {}),
         )
         yield record, epochs
 

@@ -3,70 +3,107 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 
 import torch
 from tqdm import tqdm
 
-Work = Mapping[str, Callable[[], "Done"]]
-"""What is to be done, by name."""
-
 
 @dataclass
 class Done:
-    """What came of a piece of work: the seconds it took, and a sentence for everything that failed."""
+    """What came of one model.
+
+    Attributes:
+        seconds: it took.
+        failures: a sentence for everything that failed.
+        notes: what a reader should know.
+    """
 
     seconds: float
     failures: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
-def all_done(work: Work, title: str, jobs: int, cores: int) -> list[str]:
-    """Do some work, and return a sentence for everything that failed."""
-    failures: list[str] = []
-    finished = _in_turn(work) if jobs == 1 else _at_once(work, jobs, max(1, cores // jobs))
-    with tqdm(total=len(work), unit="model", desc=title, disable=not work) as bar:
-        for name, done in finished:
-            bar.set_postfix_str(f"{name}, {done.seconds:.0f} s")
-            bar.update()
-            failures += [f"{name}: {sentence}" for sentence in done.failures]
-    return failures
+@dataclass(frozen=True)
+class Task:
+    """A piece of work.
+
+    Attributes:
+        names: of the models that it is about.
+        do: does it, and returns what came of each; models that it leaves to others are missing.
+    """
+
+    names: tuple[str, ...]
+    do: Callable[[], Mapping[str, Done]]
 
 
-def _in_turn(work: Work) -> Iterator[tuple[str, Done]]:
+def all_done(tasks: Sequence[Task], title: str, jobs: int, cores: int) -> dict[str, Done]:
+    """Do some work, and return what came of each model."""
+    done: dict[str, Done] = {}
+    finished = _in_turn(tasks) if jobs == 1 else _at_once(tasks, jobs, max(1, cores // jobs))
+    total = sum(len(task.names) for task in tasks)
+    with tqdm(total=total, unit="model", desc=title, disable=not tasks) as bar:
+        for found in finished:
+            for name, model in found.items():
+                bar.set_postfix_str(f"{name}, {model.seconds:.0f} s")
+                bar.update()
+            done |= found
+    return done
+
+
+def failures(done: Mapping[str, Done]) -> list[str]:
+    """A sentence for everything that failed, with the name of its model."""
+    return [f"{name}: {sentence}" for name, model in done.items() for sentence in model.failures]
+
+
+def _in_turn(tasks: Sequence[Task]) -> Iterator[Mapping[str, Done]]:
     with warnings.catch_warnings():
         quiet()
-        for name, task in work.items():
-            yield name, _survived(task)
+        for task in tasks:
+            yield _survived(task)
 
 
-def _at_once(work: Work, jobs: int, threads: int) -> Iterator[tuple[str, Done]]:
+def _at_once(tasks: Sequence[Task], jobs: int, threads: int) -> Iterator[Mapping[str, Done]]:
     with ProcessPoolExecutor(jobs, get_context("spawn"), quiet, (threads,)) as pool:
-        waiting = {pool.submit(_survived, task): name for name, task in work.items()}
-        for done in as_completed(waiting):
-            yield waiting[done], _survived(partial(_result, done))
+        waiting = {pool.submit(_survived, task): task for task in tasks}
+        for future in as_completed(waiting):
+            yield _survived(Task(waiting[future].names, partial(_result, future)))
 
 
-def _result(done: "Future[Done]") -> Done:
+def _result(future: "Future[Mapping[str, Done]]") -> Mapping[str, Done]:
     try:
-        return done.result()
+        return future.result()
     except BrokenProcessPool as error:
         raise ValueError(
             "a process was ended from outside, perhaps for want of memory. Start again, with fewer --jobs."
         ) from error
 
 
-def _survived(task: Callable[[], Done]) -> Done:
-    """What came of a task, also where it failed: a study outlives a model."""
+def _survived(task: Task) -> Mapping[str, Done]:
     started = time.perf_counter()
     try:
-        return task()
+        return task.do()
+    except Exception as error:
+        return {name: failed(error, time.perf_counter() - started) for name in task.names}
+
+
+def survived(model: Callable[[], Done]) -> Done:
+    """What came of a model, also where it failed: a study outlives a model."""
+    started = time.perf_counter()
+    try:
+        return model()
     except Exception as error:  # what a user's own network or data set may raise is not known
-        return Done(time.perf_counter() - started, [f"{type(error).__name__}: {error}"])
+        return failed(error, time.perf_counter() - started)
+
+
+def failed(error: Exception, seconds: float) -> Done:
+    """A model that an error has ended."""
+    return Done(seconds, [f"{type(error).__name__}: {error}"])
 
 
 def quiet(threads: int | None = None) -> None:

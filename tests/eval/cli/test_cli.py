@@ -174,7 +174,7 @@ def test_fast_and_hyphens_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_pa
     planned = []
     monkeypatch.setenv("ALPHADX_DATA", "before")
 
-    def run(plan: Study, folder: Path, jobs: int, device: str) -> StudyRun:
+    def run(plan: Study, folder: Path, jobs: int, device: str, **options: object) -> StudyRun:
         planned.append((plan.name, folder, device))
         return StudyRun(Results(tmp_path), [], [])
 

@@ -1,0 +1,315 @@
+"""One model of a study, or several side by side: trained and measured, as far as that is not done yet."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, redirect_stderr
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from jsonargparse import ArgumentParser
+
+from alignment.contracts import check_choice
+from eval.fit import FitCLI, fit_from
+from eval.records.device import AUTO, chosen_device, trainer_on
+from eval.records.measurements import check_wanted, standard_measurements
+from eval.records.outcome import Measurement
+from eval.records.quality import EstimatorQuality, load_judge
+from eval.records.store import ModelFolder, Results
+from eval.records.subject import Subject
+from eval.records.taking import Sitting
+from eval.studies.grouping import fitting, parts
+from eval.studies.logs import training_records
+from eval.studies.parsing import one_sentence
+from eval.studies.plan import FIRST, Cell, EstimatorCell, ModelCell, laid_over, with_first
+from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
+from eval.studies.work import Done, survived
+from generators.checkpoints import read_checkpoint
+from training import load_classifier
+from training.data import DataSet
+from training.side_by_side import Member, SideBySide, draws
+
+ALONE = "Networks that draw random numbers in training, as dropout does, are trained one at a time, not side by side."
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that has been trained.
+
+    Attributes:
+        cli: its training, with its data set.
+        checkpoint: its best epoch.
+        seconds: its training took just now.
+        notes: what a reader should know of it.
+    """
+
+    cli: FitCLI
+    checkpoint: Path
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def _configured(make: Callable[[dict], FitCLI], configuration: dict) -> FitCLI:
+    """A training, ready to begin.
+
+    Raises:
+        ValueError: in one sentence, for what the parser refuses: it prints its usage, and ends the process.
+    """
+    with redirect_stderr(StringIO()) as printed:
+        try:
+            return make(configuration)
+        except SystemExit as error:
+            told = one_sentence(printed.getvalue().rpartition("error: ")[2])
+            raise ValueError(told or f"ended with {error.code}") from error
+
+
+def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO) -> dict[str, Done]:
+    """Train what models refer to as `first/NAME`, as far as that is not done yet."""
+    started = time.perf_counter()
+    home = folder / FIRST / name
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / ".lock"):
+        if not is_trained(home):
+            trained(_configured(fit_from, _configuration(fit, home, device)), home)
+        best_checkpoint(home)
+    return {name: Done(time.perf_counter() - started, [])}
+
+
+def home_of(cell: Cell, folder: Path) -> ModelFolder:
+    """Where everything of a model lies."""
+    return Results(folder).home(cell.model, cell.identity)
+
+
+def run_cells(
+    cells: Sequence[Cell], folder: Path, device: str = AUTO, *, auto: bool = False, wait: bool = False
+) -> dict[str, Done]:
+    """Train models side by side, then measure one after the other, as far as that is not done yet.
+
+    Args:
+        cells: one, or several classifiers that share the shapes of their steps.
+        folder: of the study.
+        device: to train and measure on, see `eval.records.device`.
+        auto: whether to train only as many at a time as fit into the memory of the GPU.
+        wait: for the first one, where another process works on it; others on which one does are left out.
+
+    Returns:
+        What came of each, by name, but for those that are left out.
+    """
+    size = _size(cells, folder, device) if auto and len(cells) > 1 else len(cells)
+    done: dict[str, Done] = {}
+    for number, part in enumerate(parts(cells, size)):
+        done |= _run_part(part, folder, device, wait and number == 0)
+    return done
+
+
+def _size(cells: Sequence[Cell], folder: Path, device: str) -> int:
+    """How many of some cells fit into the memory of the GPU together."""
+    for cell in cells:
+        if not isinstance(cell, ModelCell) or is_trained(home_of(cell, folder).path):
+            continue
+        try:
+            return fitting(_training_of(cell, folder, device), free=torch.cuda.mem_get_info()[0])
+        except Exception:  # it is said when this one is trained
+            continue
+    return 1
+
+
+def _run_part(cells: Sequence[Cell], folder: Path, device: str, wait: bool) -> dict[str, Done]:
+    homes = [home_of(cell, folder) for cell in cells]
+    with ExitStack() as stack:
+        held = [home for number, home in enumerate(homes) if _locked(stack, home, wait and number == 0)]
+        mine = {home.path.name: cell for home, cell in zip(homes, cells, strict=True) if home in held}
+        found = _train_together(mine, folder, device)
+        return {name: survived(partial(_run, cell, folder, device, found.get(name))) for name, cell in mine.items()}
+
+
+def _locked(stack: ExitStack, home: ModelFolder, wait: bool) -> bool:
+    """Whether a model is this process's to work on, until the stack is left."""
+    home.path.mkdir(parents=True, exist_ok=True)
+    try:
+        stack.enter_context(FileLock(home.path / ".lock", blocking=wait))
+    except Timeout:
+        return False
+    return True
+
+
+def _train_together(cells: Mapping[str, Cell], folder: Path, device: str) -> dict[str, "Trained | Exception"]:
+    """Train those that are not trained yet side by side, if they are several."""
+    new = {
+        name: cell
+        for name, cell in cells.items()
+        if isinstance(cell, ModelCell) and not is_trained(home_of(cell, folder).path)
+    }
+    if len(new) < 2:
+        return {}
+    group = SideBySide([partial(_train, cell, folder, device) for cell in new.values()])
+    return dict(zip(new, group.run(), strict=True))
+
+
+def _run(cell: Cell, folder: Path, device: str, found: "Trained | Exception | None") -> Done:
+    """Do what is left to be done of a model, which may have been trained just now."""
+    started = time.perf_counter()
+    if isinstance(found, Exception):
+        raise found
+    home = home_of(cell, folder)
+    if isinstance(cell, EstimatorCell):
+        return Done(time.perf_counter() - started, _judge(cell, home, folder, device))
+    before = 0.0 if found is None else found.seconds
+    found = found or _train(cell, folder, device)
+    failures = _measure(cell, home, folder, found)
+    return Done(before + time.perf_counter() - started, failures, [*found.notes])
+
+
+def _train(cell: ModelCell, folder: Path, device: str, member: Member | None = None) -> Trained:
+    """Train a model, if that has not been done.
+
+    Args:
+        cell: the model.
+        folder: of the study.
+        device: to train on.
+        member: runs its steps beside those of others; None where it is trained alone.
+    """
+    cli = _training_of(cell, folder, device)
+    notes: tuple[str, ...] = ()
+    for _, wanted in wanted_of(cell, folder):
+        check_wanted(wanted, cli.datamodule)
+    if member is not None and draws(cli.model.network, cli.datamodule.shape):
+        member, notes = None, (ALONE,)
+    clock = time.perf_counter if member is None else member.clock
+    started = clock()
+    checkpoint = trained(cli, home_of(cell, folder).path, member)
+    return Trained(cli, checkpoint, clock() - started, notes)
+
+
+def _training_of(cell: ModelCell, folder: Path, device: str) -> FitCLI:
+    home = home_of(cell, folder).path
+    return _configured(FitCLI, _configuration(_resolved(cell.fit, folder), home, device))
+
+
+def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -> list[str]:
+    """Take the measurements of a model that are not recorded yet."""
+    cli, model = found.cli, cell.fit.get("model", {})
+    network = {"network": model.get("network", "small_cnn"), "options": model.get("network_options") or {}}
+    classifier = load_classifier(checkpoint=found.checkpoint, trusted_networks=[network["network"]])
+    place = cli.trainer.strategy.root_device
+    classifier.to(place)
+    failures: list[str] = []
+    subjects: list[Subject] = []
+    for limit, wanted in wanted_of(cell, folder):
+        sitting = Sitting.of(classifier, cli.datamodule, cell.model, limit=limit, network=network, training=cell.fit)
+        failures += sitting.take_all(wanted, home).failures
+        subjects.append(sitting.subject)
+    logs, together = home.path / "training", side_by_side(home.path)
+    for record, epochs in training_records(cell.model, subjects[0], logs, found.checkpoint, together, place):
+        if home.find(record.quantity, record.subject) is None:
+            home.write(record, epochs)
+    return failures
+
+
+def wanted_of(cell: ModelCell, folder: Path) -> list[tuple[int | None, list[Measurement]]]:
+    """The measurements of a model, by the number of samples that they are taken on."""
+    by_limit: dict[int | None, list[Measurement]] = {}
+    for settings in cell.measure:
+        chosen = dict(settings)
+        limit = chosen.pop("limit", None)
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise ValueError(f"`limit` should be a whole number of at least 1. Found {limit!r}.")
+        resolved = with_first(chosen, lambda name: str(_first_best(folder, name)))
+        wanted = by_limit.setdefault(limit, [])
+        wanted += [m for m in _measurements(resolved) if m not in wanted]
+    return [*by_limit.items()]
+
+
+def _measurements(settings: dict[str, Any]) -> list[Measurement]:
+    """The measurements that a study's `measure` names.
+
+    Raises:
+        ValueError: for a misspelt setting, or one of another type.
+    """
+    known = signature(standard_measurements).parameters
+    for name in settings:
+        check_choice(name, (*known, "limit"), "measure")
+    try:
+        return standard_measurements(**settings)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(
+            f"`measure` should hold what `standard_measurements` takes. Found {settings} ({error})."
+        ) from error
+
+
+def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path, device: str) -> list[str]:
+    """Measure a residual estimator."""
+    asked = {"residual": cell.residual, "options": cell.options, "judge": cell.judge}
+    settings = _resolved(asked, folder)
+    data = _data(cell.data)
+    judge = settings["judge"]
+    EstimatorQuality(
+        data.residual(settings["residual"], **settings["options"]),
+        data,
+        cell.model,
+        judge=None if judge is None else load_judge(judge, data),
+        limit=cell.limit,
+        device=chosen_device(device),
+        training=asked,
+    ).measured(home)
+    return []
+
+
+def _data(configuration: Mapping[str, Any]) -> DataSet:
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(DataSet, "data")
+    return parser.instantiate_classes(parser.parse_object({"data": configuration})).data
+
+
+def _resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A configuration in which `first/NAME` is the path of a checkpoint."""
+    return with_first(configuration, lambda name: str(best_checkpoint(folder / FIRST / name)))
+
+
+def _first_best(folder: Path, name: str) -> Path:
+    """Where the checkpoint of what is trained first lies, or will."""
+    home = folder / FIRST / name
+    return best_checkpoint(home) if is_trained(home) else home / "training" / "best.ckpt"
+
+
+def _configuration(fit: Mapping[str, Any], home: Path, device: str) -> dict:
+    """A training with everything it writes kept under its home."""
+    folder = (home / "training").resolve()
+    logs = {"save_dir": str(folder), "name": "logs"}
+    logger = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": logs}
+    return laid_over(
+        fit,
+        {
+            "checkpoint": {"dirpath": str(folder)},
+            "resume": _last(folder),
+            "trainer": {
+                "default_root_dir": str(folder),
+                "logger": logger,
+                "log_every_n_steps": 1,
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                **trainer_on(device),
+            },
+        },
+    )
+
+
+def _last(folder: Path) -> str | None:
+    """The checkpoint from which a training goes on, or None.
+
+    Raises:
+        ValueError: if it is damaged, with the remedy.
+    """
+    last = folder / "last.ckpt"
+    if not last.exists():
+        return None
+    try:
+        read_checkpoint(last, mmap=True)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{last} is damaged. Remove {folder}, and the same command trains again.") from error
+    return str(last)

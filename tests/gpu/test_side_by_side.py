@@ -1,0 +1,100 @@
+"""Models side by side in one CUDA graph end where those one at a time do."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from eval.studies import StudyRun, load_study, run_study
+from training import graphs
+
+pytestmark = pytest.mark.gpu
+
+AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/10", "steps": 3}}
+RECIPES: dict[str, dict[str, Any]] = {
+    "B": {},
+    "Lα": {"model": {"alignment_weight": 1.0}},
+    "P": {"model": {"objective": AT}},
+    "AT+AGR": {"model": {"objective": AT, "combiner": {"class_path": "training.AGR"}}},
+}
+DATA = {
+    "Spheres": ({"class_path": "training.data.Spheres", "init_args": {"dimensions": 8, "train_size": 520}}, "mlp"),
+    "digits": ({"class_path": "training.data.Digits", "init_args": {"batch_size": 128}}, "small_cnn"),
+}
+TOLERANCE = 1e-3
+"""Of a weight: kernels of a GPU add in another order, and what Adam makes of a small gradient magnifies it."""
+
+
+def ran(folder: Path, name: str, size: int | None, **trainer: Any) -> tuple[StudyRun, Path]:
+    data, network = DATA[name]
+    base = {
+        "trainer": {"accelerator": "gpu", "max_epochs": 2} | trainer,
+        "model": {"network": network},
+        "selection": {"steps": 2, "resolution": 0.2},
+        "checkpoint": {"monitor": "val_accuracy"},
+        "data": data,
+    }
+    measure = {"masking": False, "steps": 3, "limit": 50, "resolution": 0.1}
+    experiments = {"here": {"recipes": RECIPES, "seeds": [0, 1]}}
+    plan = folder / "plan.yaml"
+    plan.write_text(yaml.safe_dump({"title": "t", "base": base, "measure": measure, "experiments": experiments}))
+    out = folder / f"run-{size}"
+    return run_study(load_study(str(plan)), out, jobs=1, side_by_side=size), out
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return {
+        path.parents[1].name: torch.cat(
+            [
+                value.double().flatten()
+                for value in torch.load(path, map_location="cpu", weights_only=True)["state_dict"].values()
+            ]
+        )
+        for path in out.glob("models/*/training/last.ckpt")
+    }
+
+
+@pytest.mark.parametrize("size", [3, None], ids=["three", "by memory"])
+@pytest.mark.parametrize("data", DATA)
+def test_side_by_side_on_a_gpu_ends_as_one_at_a_time(
+    tmp_path: Path, data: str, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, wanted = ran(tmp_path, data, 1)
+    recorded: list[int] = []
+    made = graphs.Graph
+
+    def counted(pieces: list, *rest: Any) -> graphs.Graph:
+        recorded.append(len(pieces))
+        return made(pieces, *rest)
+
+    monkeypatch.setattr(graphs, "Graph", counted)
+    run, out = ran(tmp_path, data, size)
+    assert (run.failures, alone.failures) == ([], [])
+    assert max(recorded) == (size or 8)
+    found, expected = weights(out), weights(wanted)
+    assert found.keys() == expected.keys()
+    assert len(found) == 8
+    for name, values in found.items():
+        torch.testing.assert_close(values, expected[name], rtol=TOLERANCE, atol=TOLERANCE, msg=partial(said, name))
+    marks = [json.loads(path.read_text()) for path in out.glob("models/*/training/trained.json")]
+    assert max(mark["side_by_side"] for mark in marks) == (size or 8)
+
+
+def said(name: str, message: str) -> str:
+    return f"{name}: {message}"
+
+
+def test_side_by_side_under_bfloat16_learns_as_one_at_a_time(tmp_path: Path) -> None:
+    """Rounding to eight bits is magnified too much for weights to be compared; what is learnt is not."""
+    scores = []
+    for size in (1, 4):
+        run, out = ran(tmp_path, "digits", size, precision="bf16-mixed", max_epochs=4)
+        assert run.failures == []
+        scores.append({r.model: r.value for r in run.results.load() if r.quantity.kind == "accuracy"})
+        assert len(scores[-1]) == len(list(out.glob("models/*"))) == 8
+    for model, accuracy in scores[0].items():
+        assert scores[1][model] == pytest.approx(accuracy, abs=0.1), model
