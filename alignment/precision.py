@@ -36,9 +36,10 @@ def _leave_tf32(undo: ExitStack) -> None:
     except RuntimeError:
         _set(torch.backends.cuda.matmul, "fp32_precision", "ieee", undo)
     else:
-        # Not CUDA's flag alone: "medium" is bfloat16 on a CPU too, and both should say the same.
-        undo.callback(torch.set_float32_matmul_precision, products)
-        torch.set_float32_matmul_precision("highest")
+        if products != "highest":
+            # Not CUDA's flag alone: "medium" is bfloat16 on a CPU too, and both should say the same.
+            undo.callback(torch.set_float32_matmul_precision, products)
+            torch.set_float32_matmul_precision("highest")
     try:
         _set(torch.backends.cudnn, "allow_tf32", False, undo)
     except RuntimeError:
