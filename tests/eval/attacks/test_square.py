@@ -17,6 +17,7 @@ from training import build_network
 from training.attacks import attack_loss
 from training.balls import L2Ball, LinfBall
 from training.data import Digits
+from training.leaving import Leaving
 
 UNBOUNDED = (-math.inf, math.inf)
 ORDER = {"Linf": math.inf, "L2": 2}
@@ -188,18 +189,18 @@ def test_no_query_in_linf_repeats_the_best():
 
 def test_share_is_halved_on_the_papers_schedule():
     """At 10,000 queries after 10, 50, 200, 500, 1,000, 2,000, 4,000, 6,000 and 8,000, and in proportion at others."""
-    shares = {number: share for numbers, share in square._rounds(10_000, 0.8) for number in numbers}
+    shares = {number: share for numbers, share in square._rounds(10_000, 0.8, 10_000) for number in numbers}
     assert list(shares) == list(range(2, 10_000))
     ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000, 9999]
     for halved, (end, start) in enumerate(zip(ends, [2, *(end + 1 for end in ends)], strict=False)):
         assert shares[start] == shares[end] == 0.8 / 2**halved
-    fewer = {number: share for numbers, share in square._rounds(1000, 0.8) for number in numbers}
+    fewer = {number: share for numbers, share in square._rounds(1000, 0.8, 1000) for number in numbers}
     assert list(fewer) == list(range(2, 1000))
     assert all(fewer[number] == shares[10 * number] for number in fewer)
 
 
 def test_rounds_are_short_while_few_queries_have_been_made():
-    for numbers, _ in square._rounds(5000, 0.8):
+    for numbers, _ in square._rounds(5000, 0.8, 5000):
         assert len(numbers) <= min(max(numbers.start // 8, 1), 64)
 
 
@@ -213,7 +214,7 @@ def test_squares_have_as_many_features_as_the_share_says():
         rows, columns = changed.any(dim=1).nonzero(), changed.any(dim=0).nonzero()
         sides[number] = 1 + int(max(rows.max() - rows.min(), columns.max() - columns.min()))
         best = min(point, best, key=lambda image: float(image.double().sum()))
-    for numbers, share in square._rounds(500, 0.8):
+    for numbers, share in square._rounds(500, 0.8, 500):
         side = max(round(math.sqrt(share * 400)), 1)
         assert all(sides[number] <= side for number in numbers)
         assert len(numbers) < 8 or max(sides[number] for number in numbers) == side
@@ -468,3 +469,48 @@ def lambda_of(function) -> nn.Module:
     module = nn.Module()
     module.forward = function
     return module
+
+
+def on_gpu(monkeypatch: pytest.MonkeyPatch, every: int = 8) -> None:
+    """Samples leave as they do on a GPU."""
+    monkeypatch.setattr(Leaving, "for_device", lambda device: Leaving(every=every, buckets=True))
+
+
+@both_norms
+@pytest.mark.parametrize("every", [1, 8, 200])
+def test_samples_that_leave_in_buckets_end_where_they_would_have(norm, every, monkeypatch):
+    """Bit by bit, for a model whose sums do not depend on the size of the batch."""
+    classifier, x = Exact(dyadic(1, 5, 5)), dyadic(300, 1, 5, 5)
+    y = classifier(x).argmax(dim=1)
+    y[:20] = 1 - y[:20]
+    radius = torch.linspace(1, 25, 300)[torch.randperm(300)] / (64 if norm == "Linf" else 10)
+    attack = partial(square_search, y=y, strength=radius, norm=norm, queries=300, bounds=UNBOUNDED)
+    at_once = Opaque(classifier)
+    expected = attack(at_once, x, generator=seeded())
+    assert (expected.queries[:20] == 1).all()
+    assert 50 < (expected.queries < 300).sum() < 290
+    on_gpu(monkeypatch, every)
+    bucketed = Opaque(classifier)
+    found = attack(bucketed, x, generator=seeded())
+    assert torch.equal(found.adversarial, expected.adversarial)
+    assert torch.equal(found.queries, expected.queries)
+    sizes = [len(asked) for asked in bucketed.asked]
+    assert set(sizes) <= {300, 256, 128, 64}
+    assert {300, 64} < set(sizes)
+    assert len({len(asked) for asked in at_once.asked}) > 10
+
+
+def test_gpu_is_asked_to_decide_every_eight_queries_at_most(monkeypatch):
+    """While rounds are short it is not waited for after each."""
+    decided = []
+    rows = Leaving.rows
+    monkeypatch.setattr(Leaving, "rows", lambda self, stays: decided.append(len(stays)) or rows(self, stays))
+    classifier, x, y = Exact(torch.full((16,), 10.0)), torch.rand(3, 16), torch.ones(3, dtype=torch.int64)
+    counts = {}
+    for every in (1, 8):
+        decided.clear()
+        on_gpu(monkeypatch, every)
+        square_attack(classifier, x, y, 0.01, queries=500)
+        counts[every] = len(decided)
+    assert counts[1] == len(list(square._rounds(500, 0.8, 500)))
+    assert counts[8] <= counts[1] - 15
