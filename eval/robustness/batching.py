@@ -66,9 +66,8 @@ class Batching:
         """
         classifier = self.classifier
         if classifier is not None and self.is_auto and device.type == "cuda":
-            few = x[torch.arange(PROBE, device=x.device) % len(x)].to(device)
-            self.size = PROBE
-            each = self.over(torch.arange(PROBE), lambda rows: _bytes_each(classifier, few[rows], device))
+            self.size, rows = PROBE, torch.arange(PROBE, device=x.device) % len(x)
+            each = self.over(rows, lambda part: _bytes_each(classifier, x[part], device))
             self.size = fitting(free_bytes(device), max(each))
 
     def over(
@@ -179,7 +178,7 @@ def _bytes_each(classifier: nn.Module, x: Float[Tensor, "B *shape"], device: tor
     torch.cuda.reset_peak_memory_stats(device)
     # A classifier that is random itself draws from the global random state, which is put back.
     with torch.random.fork_rng(devices=[device]), evaluating(classifier), differentiable():
-        variable = as_variable(x)
+        variable = as_variable(x.to(device))
         scores = logits_of(classifier, variable).sum()
         if scores.requires_grad:
             torch.autograd.grad(scores, variable, allow_unused=True)
