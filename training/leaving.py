@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from training.active import Active
+from training.balls import column
 
 SMALLEST = 64
 """Samples in the smallest bucket; those above hold twice as many each."""
@@ -104,6 +105,6 @@ class Departures:
         rows = self.rows(stays, iterations)
         if rows is None:
             return state
-        active.end(ends)
+        active.end(torch.where(column(stays, ends), active.ends[active.indices], ends))
         active.indices = active.indices[rows]
         return tuple(part[rows] for part in state)

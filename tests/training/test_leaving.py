@@ -72,4 +72,5 @@ def test_keeps_as_active_does() -> None:
         (found,) = Departures(Leaving()).keep(ours, staying(5, *those), ends, state)
         assert torch.equal(found, expected)
         assert torch.equal(ours.indices, theirs.indices)
+        assert torch.equal(ours.ends, theirs.ends)
         assert torch.equal(ours.end(ends[found] + 1), theirs.end(ends[found] + 1))
