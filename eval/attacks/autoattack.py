@@ -18,12 +18,12 @@ from alignment.contracts import check_choice, check_counts
 from alignment.gradients import pick
 from eval.attacks.adapter import Boxed, UnitBox, isolated
 from eval.attacks.radii import Radius
-from eval.attacks.square import Search, image_shape
+from eval.attacks.square import image_shape
 from training.active import Active
 from training.attack_loss import attack_loss
-from training.balls import BALLS, Norm, column
+from training.balls import Norm, column
 from training.leaving import Departures, Leaving
-from training.proposals import CheckedLogits, Task, settled
+from training.proposals import Task, settled
 
 Version = Literal["standard", "plus", "rand"]
 Part = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
@@ -65,9 +65,8 @@ def auto_attack(
     minus the true one takes its place.
 
     On a sample that withstands everything, "standard" in L∞ with ten classes takes about 1,000 + 1,800 + 5,000
-    forward and 1,000 + 900 backward passes. Samples of different strengths are attacked together. Only the package's
-    Square knows one strength at a time: where there are several, `eval.attacks.square` takes its place in L∞ and L2,
-    with as many queries on the same schedule; in L1 each strength is taken by itself, in a batch of its own.
+    forward and 1,000 + 900 backward passes. Samples of different strengths are attacked together, each as it would be
+    by itself but for what is drawn for a batch as a whole.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`. It is left as it was found.
@@ -232,43 +231,28 @@ class _Battery:
 
     def _square(self, u: Tensor, y: Tensor, reach: Tensor) -> Tensor:
         """One run: the points of the largest margin."""
-        if self.norm == "L1":
-            return _each_strength(self._their_square, u, y, reach)
-        if reach.amin() == reach.amax():
-            return self._their_square(u, y, reach)
-        return self._our_square(u, y, reach)
-
-    def _their_square(self, u: Tensor, y: Tensor, reach: Tensor) -> Tensor:
-        """That of pyautoattack, for samples of one strength."""
         from pyautoattack.square import SquareAttack
 
-        square = SquareAttack(
-            self.model, self.norm, self.queries, eps=float(reach[0]), resc_schedule=False, device=u.device
-        )
+        square = SquareAttack(self.model, self.norm, self.queries, eps=1.0, resc_schedule=False, device=u.device)
         square.init_hyperparam(u)
-        return square.attack_single_run(u, y)[1]
+        left, look = reach, square.margin_and_loss
+        square.eps = Radius.of(left, u.ndim)
 
-    def _our_square(self, u: Tensor, y: Tensor, reach: Tensor) -> Tensor:
-        """The same attack with a strength per sample: x and the start come on top of the queries, as there."""
-        seed = int(torch.randint(2**31, ()))
-        search = Search(self.queries + 2, 0.8, torch.Generator().manual_seed(seed), schedule=10_000)
-        ball = BALLS[self.norm](u, reach, (0.0, 1.0))
-        with torch.no_grad():
-            return search.propose(Task(CheckedLogits(self.model, y), u, y, reach, (0.0, 1.0), ball))
+        def margin_and_loss(points: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+            # The next query is for those alone that this one did not fool; NaN fools nobody.
+            nonlocal left
+            margin, loss = (part.nan_to_num(nan=torch.finfo(part.dtype).max) for part in look(points, classes))
+            left = left[margin > 0]
+            square.eps = Radius.of(left, u.ndim)
+            return margin, loss
+
+        square.margin_and_loss = margin_and_loss
+        return square.attack_single_run(u, y)[1]
 
     def _ranked(self, u: Tensor, rank: int) -> Tensor:
         """The class with the rank-th largest logit, 1 being the predicted one."""
         with torch.no_grad():
             return self.model(u).argsort(dim=1)[:, -rank]
-
-
-def _each_strength(propose: Propose, u: Tensor, y: Tensor, reach: Tensor) -> Tensor:
-    """Samples of one strength at a time."""
-    proposed = torch.empty_like(u)
-    for value in reach.unique():
-        chosen = reach == value
-        proposed[chosen] = propose(u[chosen], y[chosen], reach[chosen]).detach()
-    return proposed
 
 
 def _check_tiles(height: int, width: int, norm: Norm) -> None:

@@ -11,14 +11,15 @@ from torch import Tensor
 class Radius(Tensor):
     """Radii of samples that stand where pyautoattack reckons with one number.
 
-    With numbers they stay radii. Beside a tensor of one number per sample they are one number per sample, beside one
-    of samples they have its number of axes, and what is assigned to some samples is theirs.
+    With numbers they stay radii, in float64 as numbers are. Beside a tensor they are of its precision, and: one
+    number per sample where it holds one per sample; the largest where it holds what is for all samples alike; where
+    something is assigned to some samples, theirs.
     """
 
     @staticmethod
     def of(radii: Float[Tensor, " B"], axes: int) -> "Radius":
         """One radius per sample, for samples of so many axes, that of the batch included."""
-        return radii.reshape(-1, *[1] * (axes - 1)).as_subclass(Radius)
+        return radii.double().reshape(-1, *[1] * (axes - 1)).as_subclass(Radius)
 
     @classmethod
     def __torch_function__(
@@ -29,18 +30,22 @@ class Radius(Tensor):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """What an operator makes of radii."""
-        others = [arg for arg in args if isinstance(arg, Tensor) and not isinstance(arg, Radius)]
-        flat = any(other.ndim == 1 for other in others) and func is not Tensor.__setitem__
-        plain = [_plain(arg, flat) if isinstance(arg, Radius) else arg for arg in args]
-        if func is Tensor.__setitem__:
-            plain[2] = plain[2][plain[1]]
         with torch._C.DisableTorchFunctionSubclass():
+            others = [arg for arg in args if isinstance(arg, Tensor) and not isinstance(arg, Radius)]
+            plain = [arg.as_subclass(Tensor) if isinstance(arg, Radius) else arg for arg in args]
+            if func is Tensor.__setitem__:
+                whole, chosen, radii = plain
+                whole[chosen] = radii[chosen].to(whole.dtype)
+                return None
+            if others:
+                plain = [_beside(others[0], arg) if isinstance(arg, Radius) else arg for arg in args]
             result = func(*plain, **(kwargs or {}))
-        return result if others or not isinstance(result, Tensor) else result.as_subclass(Radius)
+            return result if others or not isinstance(result, Tensor) else result.as_subclass(Radius)
 
 
-def _plain(radii: Radius, flat: bool) -> Tensor:
-    """The same numbers as an ordinary tensor."""
-    with torch._C.DisableTorchFunctionSubclass():
-        plain = radii.as_subclass(Tensor)
-        return plain.flatten() if flat else plain
+def _beside(other: Tensor, radii: Radius) -> Tensor:
+    """Radii as they go with another tensor."""
+    plain = radii.as_subclass(Tensor).to(other.dtype)
+    if other.ndim == 1:
+        return plain.flatten()
+    return plain if other.ndim == plain.ndim else plain.amax()

@@ -99,7 +99,7 @@ def square_search(
     """
     check_counts(2, queries=queries)
     check_number(p, "p", "lie in (0, 1]", lambda value: 0 < value <= 1)
-    search = Search(queries, p, generator)
+    search = _Search(queries, p, generator)
     adversarial = settled(
         search.propose,
         classifier,
@@ -114,23 +114,11 @@ def square_search(
     return SquareResult(adversarial, torch.zeros_like(y) if search.asked is None else search.asked)
 
 
-class Search:
-    """Random search, and how many queries each sample took.
+class _Search:
+    """Random search, and how many queries each sample took."""
 
-    Args:
-        queries: per sample, for x and for the start among them.
-        p: share of the features in the first squares.
-        generator: gives the seed; None for a fresh one.
-        schedule: queries over which the paper's schedule of halvings is spread; None for `queries`.
-
-    Attributes:
-        asked: queries until each sample was first fooled, `(B,)`; None before the search.
-    """
-
-    def __init__(
-        self, queries: int, p: float, generator: torch.Generator | None, schedule: int | None = None
-    ) -> None:
-        self.queries, self.p, self.generator, self.schedule = queries, p, generator, schedule or queries
+    def __init__(self, queries: int, p: float, generator: torch.Generator | None) -> None:
+        self.queries, self.p, self.generator = queries, p, generator
         self.asked: Tensor | None = None
 
     def propose(self, task: Task) -> Tensor:
@@ -141,7 +129,7 @@ class Search:
         self.asked = torch.where(clean > 0, 1, 2)
         active, y, asked = Active(squares.ball.x), task.y, self.asked.clone()
         departures = Departures(Leaving.for_device(task.x.device))
-        for numbers, share in _rounds(self.queries, self.p, self.schedule):
+        for numbers, share in _rounds(self.queries, self.p):
             stays = torch.maximum(clean, best) <= 0
             state = stays, squares, keys, y, clean, best, asked
             stays, squares, keys, y, clean, best, asked = departures.keep(
@@ -172,12 +160,12 @@ def _squares(task: Task) -> Squares:
     return LinfSquares(ball) if isinstance(ball, LinfBall) else L2Squares(ball)
 
 
-def _rounds(queries: int, p: float, schedule: int) -> Iterator[tuple[range, float]]:
+def _rounds(queries: int, p: float) -> Iterator[tuple[range, float]]:
     """The numbers of the queries between two looks at who is fooled, and the share of features in their squares."""
     first = 2
     while first < queries:
-        halved = bisect_left(HALVINGS, 10_000 * first / schedule)
-        same = HALVINGS[halved] * schedule // 10_000 + 1 if halved < len(HALVINGS) else queries
+        halved = bisect_left(HALVINGS, 10_000 * first / queries)
+        same = HALVINGS[halved] * queries // 10_000 + 1 if halved < len(HALVINGS) else queries
         end = min(queries, same, first + min(max(first // 8, 1), ROUND))
         yield range(first, end), p / 2**halved
         first = end

@@ -189,18 +189,18 @@ def test_no_query_in_linf_repeats_the_best():
 
 def test_share_is_halved_on_the_papers_schedule():
     """At 10,000 queries after 10, 50, 200, 500, 1,000, 2,000, 4,000, 6,000 and 8,000, and in proportion at others."""
-    shares = {number: share for numbers, share in square._rounds(10_000, 0.8, 10_000) for number in numbers}
+    shares = {number: share for numbers, share in square._rounds(10_000, 0.8) for number in numbers}
     assert list(shares) == list(range(2, 10_000))
     ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000, 9999]
     for halved, (end, start) in enumerate(zip(ends, [2, *(end + 1 for end in ends)], strict=False)):
         assert shares[start] == shares[end] == 0.8 / 2**halved
-    fewer = {number: share for numbers, share in square._rounds(1000, 0.8, 1000) for number in numbers}
+    fewer = {number: share for numbers, share in square._rounds(1000, 0.8) for number in numbers}
     assert list(fewer) == list(range(2, 1000))
     assert all(fewer[number] == shares[10 * number] for number in fewer)
 
 
 def test_rounds_are_short_while_few_queries_have_been_made():
-    for numbers, _ in square._rounds(5000, 0.8, 5000):
+    for numbers, _ in square._rounds(5000, 0.8):
         assert len(numbers) <= min(max(numbers.start // 8, 1), 64)
 
 
@@ -214,7 +214,7 @@ def test_squares_have_as_many_features_as_the_share_says():
         rows, columns = changed.any(dim=1).nonzero(), changed.any(dim=0).nonzero()
         sides[number] = 1 + int(max(rows.max() - rows.min(), columns.max() - columns.min()))
         best = min(point, best, key=lambda image: float(image.double().sum()))
-    for numbers, share in square._rounds(500, 0.8, 500):
+    for numbers, share in square._rounds(500, 0.8):
         side = max(round(math.sqrt(share * 400)), 1)
         assert all(sides[number] <= side for number in numbers)
         assert len(numbers) < 8 or max(sides[number] for number in numbers) == side
@@ -512,5 +512,5 @@ def test_gpu_is_asked_to_decide_every_eight_queries_at_most(monkeypatch):
         on_gpu(monkeypatch, every)
         square_attack(classifier, x, y, 0.01, queries=500)
         counts[every] = len(decided)
-    assert counts[1] == len(list(square._rounds(500, 0.8, 500)))
+    assert counts[1] == len(list(square._rounds(500, 0.8)))
     assert counts[8] <= counts[1] - 15
