@@ -23,6 +23,9 @@ REACH = 1.05
 
 Matrix = Callable[[Float[Tensor, "K n"]], Float[Tensor, "K n"]]
 
+Rows = Callable[[Bool[Tensor, " K"]], Int[Tensor, " L"] | None]
+"""From which problems are open to the rows that the next rounds go on with, all open ones among them; None for all."""
+
 
 class Evaluation(NamedTuple):
     """An objective at one point of each problem; `goal` says whether the point is what is looked for."""
@@ -74,6 +77,7 @@ def minimise(
     reach: float = REACH,
     precondition: Matrix | None = None,
     stop_at_goal: bool = False,
+    rows: Rows | None = None,
 ) -> Minima:
     """Minimise B functions that are nowhere negative, in a box.
 
@@ -96,38 +100,48 @@ def minimise(
         precondition: multiplies rows by a symmetric positive definite matrix, a guess of the inverse Hessian up to
             its scale, which is measured; None for the identity.
         stop_at_goal: a problem is finished, too, by a step to a point that meets the goal.
+        rows: when finished problems leave the batch; until then they stay as they are. None for at once. Only this
+            asks for values, which a GPU has to be waited for.
     """
     box = _Box(low, high, precondition or (lambda rows: rows))
     point, value, goal = (part.clone() for part in (start, first.value, first.goal))
     steps, spent = (torch.zeros_like(goal, dtype=torch.int64) for _ in range(2))
-    now = box.begin(start, first, memory, reach)
+    now, rows = box.begin(start, first, memory, reach), rows or open_ones
+    now = now.only(open_ones(now.open))
     while len(now.problem) and evaluations != 0:
         problem, trial = now.problem, box.project(now.point + now.length.unsqueeze(1) * now.direction)
         found = objective(trial, problem)
         foretold = (now.gradient * (now.point - trial)).sum(dim=1)
         brought = now.value - found.value
-        taken = brought >= SUFFICIENT * foretold.clamp(min=0)
+        taken = now.open & (brought >= SUFFICIENT * foretold.clamp(min=0))
         length = now.length * torch.where(taken, 1, _shorter(foretold, brought))
-        spent[problem] += 1
+        spent[problem] += now.open
         steps[problem] += taken
 
         better = taken & (found.goal | ~goal[problem])
-        rows = problem[better]
-        point[rows], value[rows], goal[rows] = trial[better], found.value[better], found.goal[better]
+        for kept, new in ((point, trial), (value, found.value), (goal, found.goal)):
+            kept[problem] = torch.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, kept[problem])
 
         # Where the box bends a long step uphill, a shorter one still promises what the slope says.
         slope = -(now.gradient * now.direction).sum(dim=1)
         promised = torch.where(taken, brought, length * slope)
         idle = torch.where(promised > tolerance * now.value, 0, now.idle + 1)
-        stays = (idle < patience) & (steps[problem] < iterations)
+        stays = now.open & (idle < patience) & (steps[problem] < iterations)
         if evaluations is not None:
             stays &= spent[problem] < evaluations
         if stop_at_goal:
             stays &= ~(taken & found.goal)
-        found = Evaluation(*(part[stays] for part in found))
-        now = now._replace(length=length, idle=idle).only(stays)
-        now = box.go_on(now, trial[stays], found, taken[stays])
+        now, chosen = now._replace(length=length, idle=idle, open=stays), rows(stays)
+        if chosen is not None:
+            now, trial, taken = now.only(chosen), trial[chosen], taken[chosen]
+            found = Evaluation(*(part[chosen] for part in found))
+        now = box.go_on(now, trial, found, taken)
     return Minima(point, value, goal, steps, spent)
+
+
+def open_ones(is_open: Bool[Tensor, " K"]) -> Int[Tensor, " L"] | None:
+    """The rows of the problems that are open; None if all are."""
+    return None if is_open.all() else is_open.nonzero().squeeze(1)
 
 
 def _shorter(foretold: Float[Tensor, " K"], brought: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
@@ -136,7 +150,7 @@ def _shorter(foretold: Float[Tensor, " K"], brought: Float[Tensor, " K"]) -> Flo
 
 
 class _Open(NamedTuple):
-    """Where the open problems are, which way they look and what they remember.
+    """Where the problems of the batch are, which way they look, what they remember, and which are not finished.
 
     A problem's pairs lie in a ring: pair number k of `pairs` at k mod memory. `products` holds shiftᵢ · changeⱼ
     for every i that was there when j came; empty places are zero.
@@ -154,9 +168,10 @@ class _Open(NamedTuple):
     shifts: Tensor
     changes: Tensor
     products: Tensor
+    open: Tensor
 
-    def only(self, chosen: Tensor) -> "_Open":
-        return _Open(*(part[chosen] for part in self))
+    def only(self, chosen: Tensor | None) -> "_Open":
+        return self if chosen is None else _Open(*(part[chosen] for part in self))
 
 
 class _Box:
@@ -179,7 +194,7 @@ class _Box:
         uphill = self.precondition(first.gradient * free) * free
         slope = (first.gradient * uphill).sum(dim=1)
         scale = reach * first.value / slope
-        now = _Open(
+        return _Open(
             problem=torch.arange(count, device=start.device),
             point=start,
             value=first.value,
@@ -188,12 +203,12 @@ class _Box:
             length=torch.ones_like(scale),
             idle=none,
             scale=scale,
-            pairs=none,
+            pairs=none.clone(),
             shifts=start.new_zeros(count, memory, size),
             changes=start.new_zeros(count, memory, size),
             products=start.new_zeros(count, memory, memory),
+            open=slope > 0,
         )
-        return now.only(slope > 0)
 
     def go_on(self, now: _Open, trial: Tensor, found: Evaluation, taken: Tensor) -> _Open:
         """Who takes the step looks anew; the others look the same way, less far."""
@@ -212,12 +227,15 @@ class _Box:
         """Put a pair into the memory of those who took the step, where the function curves upwards along it."""
         product = (shift * change).sum(dim=1)
         curved = product > CURVED * (shift.square().sum(dim=1) * change.square().sum(dim=1)).sqrt()
-        rows = (taken & curved).nonzero().squeeze(1)
-        place = now.pairs[rows] % now.shifts.shape[1]
-        now.shifts[rows, place], now.changes[rows, place] = shift[rows], change[rows]
-        now.products[rows, :, place] = (now.shifts * change.unsqueeze(1)).sum(dim=2)[rows]
-        now.scale[rows] = product[rows] / (change[rows] * self.precondition(change[rows])).sum(dim=1)
-        now.pairs[rows] += 1
+        new, every = taken & curved, torch.arange(len(taken), device=taken.device)
+        place, chosen = now.pairs % now.shifts.shape[1], new.unsqueeze(1)
+        for kept, value in ((now.shifts, shift), (now.changes, change)):
+            kept[every, place] = torch.where(chosen, value, kept[every, place])
+        products = (now.shifts * change.unsqueeze(1)).sum(dim=2)
+        now.products[every, :, place] = torch.where(chosen, products, now.products[every, :, place])
+        scale = product / (change * self.precondition(change)).sum(dim=1)
+        now.scale.copy_(torch.where(new, scale, now.scale))
+        now.pairs.add_(new)
 
     def downhill(self, now: _Open, gradient: Tensor, free: Tensor) -> Tensor:
         """Minus the inverse Hessian times the gradient, both restricted to the free variables.

@@ -1,25 +1,31 @@
-"""When samples that an attack is done with leave the batch, and which sizes a batch may shrink to."""
+"""When samples that are done leave an attack, and in what numbers: as it pays on a device.
+
+On a CPU every sample that leaves is work saved. A GPU has to be waited for before it is known who is done, and works
+best on few shapes: there it is asked every few iterations, and batches shrink from bucket to bucket, filled up with
+samples that are done. Those stay as they were when they were done, so that results are the same either way.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from training.active import Active
+from training.balls import column
+
 SMALLEST = 64
-"""Of the sizes that batches shrink to where only some sizes are used: this one doubled again and again."""
+"""Samples in the smallest bucket; those above hold twice as many each."""
 
 
 @dataclass(frozen=True)
 class Leaving:
-    """How often samples leave, and what sizes a batch may have then.
+    """The rule by which samples leave a batch.
 
-    What a sample becomes does not depend on it, only what it costs: to ask who is done makes a GPU wait, and every
-    new shape is a new plan for it, while a sample that stays costs a CPU its full price.
-
-    Args:
-        every: iterations between two looks.
-        buckets: whether a batch shrinks only to the next of 64, 128, 256, … and is filled with samples that are done.
+    Attributes:
+        every: iterations between two decisions.
+        buckets: whether a batch is filled up to 64, 128, 256, … samples.
     """
 
     every: int = 1
@@ -27,30 +33,78 @@ class Leaving:
 
     @classmethod
     def for_device(cls, device: torch.device) -> "Leaving":
-        """On a CPU at once and exactly; on a GPU now and then, to few sizes."""
-        return cls() if device.type == "cpu" else cls(every=8, buckets=True)
-
-    def rows(self, active: Bool[Tensor, " A"]) -> Int[Tensor, " K"] | None:
-        """Which rows of a batch go on, in their order; None for all, which costs no copy.
-
-        Args:
-            active: which of them are not done.
-
-        Returns:
-            Their numbers, `(K,)`; with buckets some that are done are among them. None of them where all are done.
-        """
-        count = int(active.sum())
-        size = self.size(count)
-        if count and size >= len(active):
-            return None
-        chosen = active.logical_not().to(torch.uint8).argsort(stable=True)[: size if count else 0]
-        return chosen.sort().values
+        """The rule that pays on a device."""
+        return cls(every=8, buckets=True) if device.type == "cuda" else cls()
 
     def size(self, count: int) -> int:
-        """Of a batch that holds this many samples that are not done."""
-        if not self.buckets:
+        """Samples in a batch in which `count` are not done; none once all are.
+
+        Example:
+            >>> [Leaving(8, buckets=True).size(count) for count in (0, 1, 64, 65, 300)], Leaving().size(65)
+            ([0, 64, 64, 128, 512], 65)
+        """
+        if not self.buckets or not count:
             return count
-        size = SMALLEST
-        while size < count:
-            size *= 2
-        return size
+        return SMALLEST << (-(-count // SMALLEST) - 1).bit_length()
+
+    def rows(self, stays: Bool[Tensor, " A"]) -> Int[Tensor, " K"] | None:
+        """The rows of a batch to go on with, in order; None for all. The device is waited for once.
+
+        Args:
+            stays: which samples are not done.
+        """
+        size = self.size(int(stays.sum()))
+        if size >= len(stays):
+            return None
+        return stays.logical_not().argsort(stable=True)[:size].sort().values
+
+
+class Departures:
+    """The decisions of one attack.
+
+    Args:
+        leaving: the rule.
+    """
+
+    def __init__(self, leaving: Leaving) -> None:
+        self.leaving, self.since = leaving, leaving.every
+
+    def rows(self, stays: Bool[Tensor, " A"], iterations: int = 1) -> Int[Tensor, " K"] | None:
+        """As `Leaving.rows`; None, too, where it is not yet time to decide.
+
+        Args:
+            stays: which samples are not done.
+            iterations: until the next chance to decide.
+        """
+        due, self.since = self.since >= self.leaving.every, self.since + iterations
+        if not due:
+            return None
+        self.since = iterations
+        return self.leaving.rows(stays)
+
+    def keep(
+        self,
+        active: Active,
+        stays: Bool[Tensor, " A"],
+        ends: Float[Tensor, "A *shape"],
+        *state: Any,
+        iterations: int = 1,
+    ) -> tuple[Any, ...]:
+        """Let samples leave as `Active.keep` does, if it is time, all but those that fill a bucket.
+
+        Args:
+            active: the samples of the batch.
+            stays: which of them are not done.
+            ends: where they are; for those that are done, where they end.
+            state: what belongs to each: tensors, or all else that indices can index.
+            iterations: until the next chance to decide.
+
+        Returns:
+            The state of those that stay.
+        """
+        rows = self.rows(stays, iterations)
+        if rows is None:
+            return state
+        active.end(torch.where(column(stays, ends), active.ends[active.indices], ends))
+        active.indices = active.indices[rows]
+        return tuple(part[rows] for part in state)

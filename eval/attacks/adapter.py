@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from alignment.contracts import check_gradient
 from alignment.double import exactly
 from alignment.gradients import differentiable, evaluating, logits_of
+from eval.attacks.finite import FiniteGradients
 from training.seeds import generator_or_fresh
 
 
@@ -64,10 +64,10 @@ class UnitBox:
     bounds: tuple[float, float]
 
     @classmethod
-    def around(cls, x: Tensor, bounds: tuple[float, float], room: float) -> "UnitBox":
+    def around(cls, x: Tensor, bounds: tuple[float, float], room: Callable[[], float]) -> "UnitBox":
         """The legal range; where it has no end, the box ends `room` beyond the furthest input."""
-        low = float(x.min()) - room if bounds[0] == -torch.inf else bounds[0]
-        high = float(x.max()) + room if bounds[1] == torch.inf else bounds[1]
+        low = float(x.min()) - room() if bounds[0] == -torch.inf else bounds[0]
+        high = float(x.max()) + room() if bounds[1] == torch.inf else bounds[1]
         return cls(low, high - low, bounds)
 
     def enter(self, x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B *shape"]:
@@ -90,12 +90,15 @@ class Boxed(nn.Module):
             that a library that moves its model to another device does not move the classifier.
         box: the map from [0, 1].
         like: any batch of the data's own shape and precision.
+
+    Attributes:
+        gradients: that were taken; on a GPU what called the library has to `check` them.
     """
 
     def __init__(self, classifier: Callable[[Tensor], Any], box: UnitBox, like: Tensor) -> None:
         super().__init__()
         self.classify = lambda x: logits_of(classifier, x).float()
-        self.box, self.like = box, like
+        self.box, self.like, self.gradients = box, like, FiniteGradients(like.device)
         self.eval()
 
     def forward(self, u: Float[Tensor, "B *shape"]) -> Float[Tensor, "B C"]:
@@ -103,11 +106,11 @@ class Boxed(nn.Module):
 
         Raises:
             ValueError: if a gradient is asked for and the logits have no graph to the input, or, once it is taken, if
-                it is not finite.
+                it is not finite; on a GPU `gradients.check` refuses that.
         """
         x = self.box.leave(u, self.like)
         if x.requires_grad:
-            x.register_hook(check_gradient)
+            x.register_hook(self.gradients.note)
         logits = self.classify(x)
         if torch.is_grad_enabled() and u.requires_grad and not logits.requires_grad:
             raise ValueError(

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -18,10 +18,12 @@ from alignment.contracts import check_choice, check_counts
 from alignment.double import exactly
 from alignment.gradients import pick
 from eval.attacks.adapter import Boxed, UnitBox, isolated
+from eval.attacks.radii import Radius
 from eval.attacks.square import image_shape
 from training.active import Active
 from training.attack_loss import attack_loss
 from training.balls import Norm, column
+from training.leaving import Departures, Leaving
 from training.proposals import Task, settled
 
 Version = Literal["standard", "plus", "rand"]
@@ -64,9 +66,8 @@ def auto_attack(
     minus the true one takes its place.
 
     On a sample that withstands everything, "standard" in L∞ with ten classes takes about 1,000 + 1,800 + 5,000
-    forward and 1,000 + 900 backward passes. Samples of different strengths are attacked together, except by Square,
-    by untargeted FAB, and by all of APGD in L1: those take each strength by itself, so that B different strengths
-    make B small batches.
+    forward and 1,000 + 900 backward passes. Samples of different strengths are attacked together, each as it would be
+    by itself but for what is drawn for a batch as a whole.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`. It is left as it was found.
@@ -131,18 +132,22 @@ def _fooled_by(battery: Callable[..., "_Battery"], parts: Sequence[Part], task: 
     """What the parts propose, one after the other, each for the samples that all before have not fooled."""
     logits, x = task.constant_logits(task.x), task.x
     stands = (logits.argmax(dim=1) == task.y) & (task.strength > 0)
-    box = UnitBox.around(x, task.bounds, ROOM * float(task.strength.max()))
-    u = box.enter(x).reshape(-1, *image_shape(x.shape[1:]))
-    reach = (exactly(task.strength) / box.width).float().to(x.device)
-    active = Active(x)
-    task, u, reach = active.keep(stands, x, task, u, reach)
-    for propose in battery(model=Boxed(task.logits, box, x), classes=logits.shape[1]).proposals(parts):
+    box = UnitBox.around(x, task.bounds, lambda: ROOM * float(task.strength.max()))
+    u, reach = (
+        box.enter(x).reshape(-1, *image_shape(x.shape[1:])),
+        (exactly(task.strength) / box.width).float().to(x.device),
+    )
+    active, departures = Active(x), Departures(Leaving())
+    task, u, reach = departures.keep(active, stands, x, task, u, reach)
+    model = Boxed(task.logits, box, x)
+    for propose in battery(model=model, classes=logits.shape[1]).proposals(parts):
         if not len(active):
             break
         points = box.leave(propose(u, task.y, reach).detach(), task.x)
+        model.gradients.check()
         points = torch.where(points.isfinite(), points, task.x)
         stands = task.correct(task.settled(points))
-        task, u, reach = active.keep(stands, points, task, u, reach)
+        task, u, reach = departures.keep(active, stands, points, task, u, reach)
     return active.ends
 
 
@@ -161,28 +166,25 @@ class _Battery:
     def proposals(self, parts: Sequence[Part]) -> Iterator[Propose]:
         """One after the other, every restart and every target of every attack."""
         ranks = range(2, 2 + min(5 if self.norm == "L1" else 9, self.classes - 1))
-        apgd = partial(_each_strength, self._apgd) if self.norm == "L1" else self._apgd
         for part in parts:
             if part == "apgd-ce":
-                yield from [partial(apgd, loss="ce")] * self.restarts
+                yield from [partial(self._apgd, loss="ce")] * self.restarts
             elif part == "apgd-dlr":
-                yield from [partial(apgd, loss="dlr")] * self.restarts
+                yield from [partial(self._apgd, loss="dlr")] * self.restarts
             elif part == "apgd-t":
-                yield from (partial(apgd, loss="dlr-targeted", rank=rank) for rank in ranks)
+                yield from (partial(self._apgd, loss="dlr-targeted", rank=rank) for rank in ranks)
             elif part == "fab":
-                yield from (
-                    partial(_each_strength, self._fab, random_start=restart > 0) for restart in range(self.restarts)
-                )
+                yield from (partial(self._fab, random_start=restart > 0) for restart in range(self.restarts))
             elif part == "fab-t":
                 yield from (partial(self._fab, rank=rank) for rank in ranks)
             else:
-                yield partial(_each_strength, self._square)
+                yield self._square
 
     def _apgd(self, u: Tensor, y: Tensor, reach: Tensor, *, loss: str, rank: int | None = None) -> Tensor:
         """One run: the last misclassified point of each sample, or any."""
         from pyautoattack.autopgd_base import APGDAttack_targeted
 
-        radius = float(reach[0]) if self.norm == "L1" else column(reach, u)
+        radius = Radius.of(reach, u.ndim) if self.norm == "L1" else column(reach, u)
         apgd = APGDAttack_targeted(
             self.model, self.steps, self.norm, eps=radius, eot_iter=self.draws, device=u.device, logger=SILENT
         )
@@ -195,11 +197,23 @@ class _Battery:
             apgd.y_target = target
             if self.classes < 4:
                 apgd.dlr_loss_targeted = lambda logits, y: pick(logits, target) - pick(logits, y)
-        if self.norm != "L1":
-            return apgd.attack_single_run(u, y)[3]
+        return self._shrinking(apgd, u, y, radius) if self.norm == "L1" else apgd.attack_single_run(u, y)[3]
+
+    def _shrinking(self, apgd: Any, u: Tensor, y: Tensor, radius: Tensor) -> Tensor:
+        """One run in L1: in balls of three, two and one radii, each from the best point of the last.
+
+        As `decr_eps_pgd` does it, which makes one number of the radii.
+        """
+        from pyautoattack.autopgd_base import L1_projection
+
         first = math.ceil(0.3 * self.steps)
-        schedule = [first, first, max(self.steps - 2 * first, 1)]
-        return apgd.decr_eps_pgd(u, y, [3 * radius, 2 * radius, radius], schedule)[3]
+        point = u + torch.randn_like(u)
+        point += L1_projection(u, point - u, 3.0 * radius)
+        for times, steps in ((3.0, first), (2.0, first), (1.0, max(self.steps - 2 * first, 1))):
+            apgd.n_iter, apgd.eps = steps, times * radius
+            point += L1_projection(u, point - u, apgd.eps)
+            point, _, _, fooled = apgd.attack_single_run(u, y, x_init=point)
+        return fooled
 
     def _fab(
         self, u: Tensor, y: Tensor, reach: Tensor, *, rank: int | None = None, random_start: bool = False
@@ -207,33 +221,42 @@ class _Battery:
         """One run, which looks for the closest misclassified point; the radius matters for a random start only."""
         from pyautoattack.fab_pt import FABAttack_PT
 
-        fab = FABAttack_PT(self.model, self.norm, n_iter=self.steps, eps=float(reach[0]), device=u.device)
-        fab.target_class = rank
+        fab = FABAttack_PT(self.model, self.norm, n_iter=self.steps, eps=1.0, device=u.device)
+        fab.target_class, predict = rank, fab._get_predicted_label
+
+        def first(points: Tensor) -> Tensor:
+            # It starts from those alone that are right, and rounding may have made a difference.
+            fab._get_predicted_label, predicted = predict, predict(points)
+            fab.eps = Radius.of(reach[predicted == y], 1)
+            return predicted
+
+        fab._get_predicted_label = first
         return fab.attack_single_run(u, y, use_rand_start=random_start, is_targeted=rank is not None)
 
     def _square(self, u: Tensor, y: Tensor, reach: Tensor) -> Tensor:
         """One run: the points of the largest margin."""
         from pyautoattack.square import SquareAttack
 
-        square = SquareAttack(
-            self.model, self.norm, self.queries, eps=float(reach[0]), resc_schedule=False, device=u.device
-        )
+        square = SquareAttack(self.model, self.norm, self.queries, eps=1.0, resc_schedule=False, device=u.device)
         square.init_hyperparam(u)
+        left, look = reach, square.margin_and_loss
+        square.eps = Radius.of(left, u.ndim)
+
+        def margin_and_loss(points: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+            # The next query is for those alone that this one did not fool; NaN fools nobody.
+            nonlocal left
+            margin, loss = (part.nan_to_num(nan=torch.finfo(part.dtype).max) for part in look(points, classes))
+            left = left[margin > 0]
+            square.eps = Radius.of(left, u.ndim)
+            return margin, loss
+
+        square.margin_and_loss = margin_and_loss
         return square.attack_single_run(u, y)[1]
 
     def _ranked(self, u: Tensor, rank: int) -> Tensor:
         """The class with the rank-th largest logit, 1 being the predicted one."""
         with torch.no_grad():
             return self.model(u).argsort(dim=1)[:, -rank]
-
-
-def _each_strength(propose: Propose, u: Tensor, y: Tensor, reach: Tensor, **options: object) -> Tensor:
-    """Samples of one strength at a time."""
-    proposed = torch.empty_like(u)
-    for value in reach.unique():
-        chosen = reach == value
-        proposed[chosen] = propose(u[chosen], y[chosen], reach[chosen], **options).detach()
-    return proposed
 
 
 def _check_tiles(height: int, width: int, norm: Norm) -> None:

@@ -20,6 +20,7 @@ from eval.attacks.adapter import UnitBox, isolated
 from eval.attacks.shown import Shown, ShownToFMN
 from training.active import Active
 from training.balls import Norm
+from training.leaving import Departures, Leaving
 from training.proposals import Task, settled
 
 
@@ -215,13 +216,14 @@ def _closest(
 
     def propose(task: Task) -> Tensor:
         active = Active(task.x)
-        (task,) = active.keep(task.correct(task.x), task.x, task)
+        (task,) = Departures(Leaving()).keep(active, task.correct(task.x), task.x, task)
         if not len(active):
             return active.ends
         x = task.x
-        box = UnitBox.around(x, bounds, room=max(float(x.max() - x.min()), 1e-3))
+        box = UnitBox.around(x, bounds, room=lambda: max(float(x.max() - x.min()), 1e-3))
         shown = show(task.logits, box, x, task.y, norm)
         attacks[norm].run(foolbox.PyTorchModel(shown, bounds=(0, 1), device=x.device), box.enter(x), task.y)
+        shown.gradients.check()
         return active.end(shown.closest)
 
     return settled(

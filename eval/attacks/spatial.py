@@ -6,19 +6,25 @@ whole batch; here every image is a problem of its own and all of them are minimi
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_counts, check_gradient, check_number
+from alignment.contracts import check_counts, check_number
 from alignment.gradients import as_variable, gradient_of, logits_of
+from eval.attacks.finite import FiniteGradients
 from generators.bounded_lbfgs import Evaluation, Matrix, Minima, minimise
 from training.active import Active
 from training.attack_loss import attack_loss
+from training.leaving import Departures, Leaving
 from training.proposals import Task, settled
+
+ROUND = 4
+"""Iterations of other attacks that a round of this one takes as long as, between two looks at who is finished."""
 
 SMOOTH = 1e-10
 """Added under the two square roots of the roughness, as published."""
@@ -80,10 +86,16 @@ def spatial_attack(
         objective = SpatialObjective(task.logits, task.x, task.y, tau)
         first = objective.at_rest()
         moves = tau.isfinite() & ~first.goal
-        objective, *parts = active.keep(moves, task.x, objective, *first)
+        objective, *parts = Departures(Leaving()).keep(active, moves, task.x, objective, *first)
+        departures = Departures(Leaving.for_device(task.x.device))
         minima = objective.minimised(
-            Evaluation(*parts), iterations=iterations, tolerance=tolerance, stop_at_goal=leave_when_fooled
+            Evaluation(*parts),
+            iterations=iterations,
+            tolerance=tolerance,
+            stop_at_goal=leave_when_fooled,
+            rows=partial(departures.rows, iterations=ROUND),
         )
+        objective.gradients.check()
         return active.end(objective.image(minima.point, torch.arange(len(active), device=x.device)))
 
     return settled(propose, classifier, x, y, strength, norm=norm, norms=(None,), bounds=bounds)
@@ -116,12 +128,15 @@ class SpatialObjective:
         tau: Float[Tensor, " B"],
     ) -> None:
         self.classifier, self.x, self.y, self.tau = classifier, x, y, tau
+        self.gradients = FiniteGradients(x.device)
         rows, columns = (torch.linspace(-1, 1, size, dtype=x.dtype, device=x.device) for size in x.shape[2:])
         self.identity = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
 
-    def __getitem__(self, chosen: Bool[Tensor, " B"]) -> "SpatialObjective":
+    def __getitem__(self, chosen: Tensor) -> "SpatialObjective":
         """The same for some of the images."""
-        return SpatialObjective(self.classifier, self.x[chosen], self.y[chosen], self.tau[chosen])
+        part = SpatialObjective(self.classifier, self.x[chosen], self.y[chosen], self.tau[chosen])
+        part.gradients = self.gradients
+        return part
 
     def minimised(self, first: Evaluation, **options: Any) -> Minima:
         """The flows found from the identity, `(B, 2·H·W)`; options are those of `minimise`."""
@@ -142,13 +157,17 @@ class SpatialObjective:
         return F.grid_sample(self.x[problem], grid, mode="bilinear", padding_mode="border", align_corners=True)
 
     def __call__(self, flow: Float[Tensor, "K n"], problem: Int[Tensor, " K"]) -> Evaluation:
-        """Value, gradient and whether the image is misclassified, for one flow of each of K images."""
+        """Value, gradient and whether the image is misclassified, for one flow of each of K images.
+
+        Raises:
+            ValueError: if a gradient is not finite; on a GPU `gradients.check` does, at the end.
+        """
         flow = as_variable(flow)
         logits = logits_of(self.classifier, self.image(flow, problem))
         lead = -attack_loss(logits, self.y[problem], "margin")
         value = lead.clamp(min=0) + self.tau[problem] * roughness(flow.unflatten(1, self.identity.shape))
         gradient = gradient_of(value, flow)
-        check_gradient(gradient)
+        self.gradients.note(gradient)
         return Evaluation(value.detach(), gradient, logits.argmax(dim=1) != self.y[problem])
 
     def at_rest(self) -> Evaluation:
@@ -163,7 +182,7 @@ class SpatialObjective:
         logits = logits_of(self.classifier, image)
         lead = -attack_loss(logits, self.y, "margin")
         slope = gradient_of(lead, image)
-        check_gradient(slope)
+        self.gradients.note(slope)
         down, right = torch.gradient(self.x, dim=(2, 3))
         height, width = self.x.shape[2:]
         along = [-(slope * right).sum(dim=1) * (width - 1) / 2, -(slope * down).sum(dim=1) * (height - 1) / 2]

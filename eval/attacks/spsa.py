@@ -16,6 +16,7 @@ from alignment.gradients import logits_of
 from training.active import Active
 from training.attack_loss import attack_loss
 from training.balls import column
+from training.leaving import Departures, Leaving
 from training.proposals import Task, per_sample, settled
 from training.seeds import generator_or_fresh
 
@@ -86,11 +87,12 @@ def spsa(
 
 def _climbed(task: Task, stride: Tensor, steps: int, slope: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Where Adam leads from x."""
-    active, point = Active(task.x), task.x
+    active, departures, point = Active(task.x), Departures(Leaving()), task.x
     mean, square = torch.zeros_like(point), torch.zeros_like(point)
     for step in range(1, steps + 1):
         stays = task.correct(point)
-        point, mean, square, stride, task = active.keep(stays, point, point, mean, square, stride, task)
+        # At every step: one costs hundreds of passes, and directions are drawn for those alone that are there.
+        point, mean, square, stride, task = departures.keep(active, stays, point, point, mean, square, stride, task)
         if not len(active):
             break
         gradient = slope(point, task.y)

@@ -19,6 +19,7 @@ from eval.attacks.squares import L2Squares, LinfSquares, Squares, image_shape
 from training.active import Active
 from training.attack_loss import attack_loss
 from training.balls import LinfBall
+from training.leaving import Departures, Leaving
 from training.proposals import Task, settled
 
 __all__ = ["SquareResult", "image_shape", "square_attack", "square_search"]
@@ -27,7 +28,7 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of 10,000, after which the share of changed features is halved (section 5 of the paper)."""
 
 ROUND = 64
-"""The fooled leave after so many queries, and earlier while few have been made."""
+"""The fooled stop after so many queries, and earlier while few have been made."""
 
 
 class SquareResult(NamedTuple):
@@ -61,8 +62,8 @@ def square_attack(
         y: true classes, `(B,)` int64 in [0, C).
         strength: radius of the ball in the data's own units, one number or one per sample.
         norm: of the ball.
-        queries: per sample, at least 2, for x and for the start. Fooled samples leave at the end of a round, which
-            takes at most an eighth of the queries made before.
+        queries: per sample, at least 2, for x and for the start. Fooled samples stop at the end of a round, which
+            takes at most an eighth of the queries made before, and leave as `training.leaving` says.
         p: share of the features in the first squares, halved on the paper's schedule, which is rescaled to `queries`.
         bounds: lowest and highest legal value of an input; infinite for unbounded data.
         generator: gives the seed; None for a fresh one.
@@ -127,17 +128,21 @@ class _Search:
         best = margin(squares.start(keys), task.y).nan_to_num(nan=-torch.inf)
         self.asked = torch.where(clean > 0, 1, 2)
         active, y, asked = Active(squares.ball.x), task.y, self.asked.clone()
+        departures = Departures(Leaving.for_device(task.x.device))
         for numbers, share in _rounds(self.queries, self.p):
             stays = torch.maximum(clean, best) <= 0
-            state = squares, keys, y, clean, best, asked
-            squares, keys, y, clean, best, asked = active.keep(stays, squares.better(best > clean), *state)
+            state = stays, squares, keys, y, clean, best, asked
+            stays, squares, keys, y, clean, best, asked = departures.keep(
+                active, stays, squares.better(best > clean), *state, iterations=len(numbers)
+            )
             if not len(active):
                 break
             for move in squares.moves(keys, numbers, share):
-                asked += best <= 0
+                asked += stays & (best <= 0)
                 found = margin(squares.moved(*move), y)
-                squares.keep(found > best)
-                best = torch.fmax(best, found)
+                better = stays & (found > best)
+                squares.keep(better)
+                best = torch.where(better, found, best)
             self.asked[active.indices] = asked
         return active.end(squares.better(best > clean)).reshape(task.x.shape)
 

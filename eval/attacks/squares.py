@@ -86,8 +86,9 @@ class Squares(ABC):
 
     def first_features(self, share: Float[Tensor, "K B 2"], window: tuple[int, int]) -> Int[Tensor, "K B 1 1"]:
         """Where windows begin that may lie anywhere in the image, as numbers of features in a channel."""
-        room = torch.tensor([self.height - window[0] + 1, self.width - window[1] + 1], device=share.device)
-        row, place = (share * room).long().unbind(dim=2)
+        # Numbers of Python and not a tensor, which a GPU would have to wait for.
+        row, place = (share[..., i] * (side - window[i] + 1) for i, side in enumerate((self.height, self.width)))
+        row, place = row.long(), place.long()
         return (row * self.width + place)[:, :, None, None]
 
     def features(self, window: tuple[int, int]) -> Int[Tensor, " cells"]:
@@ -204,14 +205,14 @@ class L2Squares(Squares):
 
 def _patterns(window: tuple[int, int], like: Tensor) -> Float[Tensor, "2 cells"]:
     """η of Eq. 2: two bumps of opposite sign, one above the other and side by side, of length 1."""
-    tall, wide = window
-    upright = torch.cat([_bump(tall // 2, wide), -_bump(tall - tall // 2, wide)], dim=0)
-    lying = torch.cat([_bump(tall, wide // 2), -_bump(tall, wide - wide // 2)], dim=1)
+    (tall, wide), device = window, like.device
+    upright = torch.cat([_bump(tall // 2, wide, device), -_bump(tall - tall // 2, wide, device)], dim=0)
+    lying = torch.cat([_bump(tall, wide // 2, device), -_bump(tall, wide - wide // 2, device)], dim=1)
     return F.normalize(torch.stack([upright.flatten(), lying.flatten()])).to(like)
 
 
-def _bump(tall: int, wide: int) -> Float[Tensor, "tall wide"]:
+def _bump(tall: int, wide: int, device: torch.device | None = None) -> Float[Tensor, "tall wide"]:
     """A cell at distance d from the middle holds the sum of 1/j² over j from d + 1 to the edge's distance + 1."""
-    rows, columns = (torch.arange(tall) - tall // 2).abs(), (torch.arange(wide) - wide // 2).abs()
-    terms = 1 / torch.arange(1, max(tall, wide) // 2 + 2, dtype=torch.float64).square()
+    rows, columns = ((torch.arange(size, device=device) - size // 2).abs() for size in (tall, wide))
+    terms = 1 / torch.arange(1, max(tall, wide) // 2 + 2, dtype=torch.float64, device=device).square()
     return terms.flip(0).cumsum(0).flip(0)[torch.maximum(rows[:, None], columns)]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from alignment import evaluating, logits_of
 from alignment.double import exactly
+from alignment.precision import exact
 from training.attacks import ORDER, Norm, column
 
 TOLERANCE = 1e-6
@@ -22,18 +23,29 @@ class Verdict(NamedTuple):
 
 
 def predictions(classifier: nn.Module, x: Float[Tensor, "B *shape"]) -> Int[Tensor, " B"]:
-    """m(x), the predicted classes, in evaluation mode.
+    """m(x), the predicted classes, in evaluation mode and true float32.
 
     Raises:
         ValueError: if a logit is NaN.
     """
+    predicted, unknown = _predictions(classifier, x)
+    _check_known(int(unknown.sum()))
+    return predicted
+
+
+@exact()
+def _predictions(classifier: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The predicted classes, and how many logits of each sample are NaN."""
     if not len(x):
-        return torch.zeros(0, dtype=torch.int64, device=x.device)
+        return (torch.zeros(0, dtype=torch.int64, device=x.device),) * 2
     with evaluating(classifier), torch.no_grad():
         logits = logits_of(classifier, x)
-    if logits.isnan().any():
-        raise ValueError(f"`classifier(x)` should not hold NaN. Found {int(logits.isnan().sum())}.")
-    return logits.argmax(dim=1)
+    return logits.argmax(dim=1), logits.isnan().sum(dim=1)
+
+
+def _check_known(unknown: int) -> None:
+    if unknown:
+        raise ValueError(f"`classifier(x)` should not hold NaN. Found {unknown}.")
 
 
 def distance(a: Float[Tensor, "B *shape"], b: Float[Tensor, "B *shape"], norm: Norm) -> Float[Tensor, " B"]:
@@ -55,7 +67,8 @@ def verdict(
     """Judge what an attack returned, as the classifier sees it: in the precision and on the device of the inputs.
 
     What leaves the ball of radius `strength` by more than one part in a million, or leaves the bounds, or is not
-    finite, does not count as fooled, and is rejected.
+    finite, does not count as fooled, and is rejected. The classifier computes in true float32, whatever the attack
+    did, see `alignment.precision.exact`.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`.
@@ -66,8 +79,11 @@ def verdict(
         norm: of the ball; None where there is no ball and strength stands for the size.
         bounds: lowest and highest legal value of an input.
 
+    Returns:
+        The verdict, on the CPU, to which it comes at once: a GPU is waited for once.
+
     Raises:
-        ValueError: if the attack returned no floating-point tensor of the shape of x.
+        ValueError: if the attack returned no floating-point tensor of the shape of x, or a logit is NaN.
     """
     adversarial = _as_seen(adversarial, x)
     size = exactly(strength) if norm is None else distance(adversarial, x, norm)
@@ -75,8 +91,11 @@ def verdict(
     legal = (flat >= bounds[0]).all(dim=1) & (flat <= bounds[1]).all(dim=1) & flat.isfinite().all(dim=1)
     legal &= (size <= exactly(strength) * (1 + TOLERANCE)).to(legal.device)
     # What is illegal is never shown to the classifier, whose logits might be NaN.
-    wrong = predictions(classifier, torch.where(column(legal, x), adversarial, x)) != y
-    return Verdict(wrong & legal, size, ~legal)
+    predicted, unknown = _predictions(classifier, torch.where(column(legal, x), adversarial, x))
+    rows = (predicted != y) & legal, size, ~legal, unknown
+    found = torch.stack([row.double() for row in rows]).cpu()
+    _check_known(int(found[3].sum()))
+    return Verdict(found[0].bool(), found[1], found[2].bool())
 
 
 def _as_seen(adversarial: Any, x: Tensor) -> Tensor:

@@ -1,16 +1,17 @@
 """Attacks propose, and a judge decides: on copies that no attack saw, with a classifier that none has changed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_counts
 from alignment.double import double_device
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
+from eval.robustness.batching import Batching, BatchSize
 from eval.robustness.passes import CountPasses
 from eval.robustness.samples import gathered, pairs
 from eval.robustness.tampering import Watch, states
@@ -33,10 +34,10 @@ class Judge:
         batches: of inputs and true classes, and perhaps more.
         norm: of the ball, passed on to attacks; None where strength is no distance.
         bounds: lowest and highest legal value of an input, passed on to attacks.
-        batch_size: samples per call of an attack.
+        batch_size: samples per call of an attack, see `Batching`.
 
     Raises:
-        ValueError: for samples that `gathered` refuses, or a batch size below 1.
+        ValueError: for samples that `gathered` refuses, or a batch size that `Batching` does.
     """
 
     def __init__(
@@ -45,26 +46,31 @@ class Judge:
         batches: Iterable[Any],
         norm: Norm | None,
         bounds: tuple[float, float],
-        batch_size: int,
+        batch_size: BatchSize,
     ) -> None:
-        check_counts(1, batch_size=batch_size)
-        self.norm, self.bounds, self.batch_size, self.rejected = norm, bounds, batch_size, 0
+        self.batching = Batching(batch_size, classifier)
+        self.norm, self.bounds, self.rejected = norm, bounds, 0
         self.classifier = CountPasses(classifier)
         found = states(self.classifier)
         shown = list(pairs(batches))
         place = next((p.device for p in classifier.parameters()), None)
         self.device = place or next((x.device for x, _ in shown if isinstance(x, Tensor)), torch.device("cpu"))
-        self.samples = gathered(self.classifier, shown, bounds, batch_size, self.device)
-        self.correct = self.samples.logits.argmax(dim=1) == self.samples.y
+        self.samples = gathered(self.classifier, shown, bounds, self.batching, self.device)
+        self.correct = (self.samples.logits.argmax(dim=1) == self.samples.y).cpu()
         self.watch = Watch(self.classifier, found)
 
     def parts(self, which: Int[Tensor, " K"]) -> Sequence[Int[Tensor, " P"]]:
         """Some samples in batches, of which none is empty."""
-        return which.split(self.batch_size) if len(which) else ()
+        return which.split(self.batching.size) if len(which) else ()
 
     def shown(self, part: Int[Tensor, " K"]) -> tuple[Float[Tensor, "K *shape"], Int[Tensor, " K"]]:
         """Copies of inputs and true classes of some samples, where the classifier is."""
-        return self.samples.x[part].to(self.device), self.samples.y[part].to(self.device)
+        x, y = (values[part.to(values.device)] for values in (self.samples.x, self.samples.y))
+        return x.to(self.device), y
+
+    def each(self, part: Int[Tensor, " K"], measured: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """A number for each of some samples, at least one, of copies of its input and true class; on the device."""
+        return torch.cat(self.batching.over(part, lambda rows: measured(*self.shown(rows))))
 
     def judged(
         self,
@@ -72,21 +78,44 @@ class Judge:
         part: Int[Tensor, " K"],
         strength: Tensor | None,
         generator: torch.Generator,
+        **each: Tensor,
     ) -> Judged:
-        """What an attack makes of a batch of samples, at a strength per sample, or without one."""
-        given = () if strength is None else (strength.to(self.device, self.samples.x.dtype, copy=True),)
+        """What an attack makes of some samples, at least one, at a strength per sample, or without one.
+
+        A batch that does not fit into memory is attacked in halves, see `Batching.over`. Nothing is returned, and
+        nothing is to be undone, before all samples are judged.
+
+        Args:
+            attack: see `eval.attacks.protocols`.
+            part: numbers of the samples.
+            strength: one number per sample, `(K,)`; None for an attack that takes none.
+            generator: of the attack's randomness.
+            each: further options of the attack, with one entry per sample.
+        """
+
+        def run(rows: Tensor) -> Judged:
+            at = None if strength is None else strength[rows]
+            options = {name: values[rows.to(values.device)] for name, values in each.items()}
+            return self._judged(partial(attack, **options) if options else attack, part[rows], at, generator)
+
+        found = self.batching.over(torch.arange(len(part)), run, generator)
+        return found[0] if len(found) == 1 else Judged(*map(torch.cat, zip(*found, strict=True)))
+
+    def _judged(
+        self, attack: Attack | MinimumNormAttack, part: Tensor, strength: Tensor | None, generator: torch.Generator
+    ) -> Judged:
+        """The same for one batch."""
+        # All that the verdict needs goes to a GPU before the attack, for which a transfer would wait.
+        x, y = self.shown(part)
+        limit = torch.full((len(part),), torch.inf, dtype=torch.float64) if strength is None else strength
+        limit = limit.to(self.device)
+        given = () if strength is None else (limit.to(x.dtype, copy=True),)
         with self.watch.over(attack):
             adversarial = attack(
-                self.classifier, *self.shown(part), *given, norm=self.norm, bounds=self.bounds, generator=generator
+                self.classifier, x.clone(), y.clone(), *given, norm=self.norm, bounds=self.bounds, generator=generator
             )
-        limit = torch.full((len(part),), torch.inf, dtype=torch.float64) if strength is None else strength
         fooled, size, rejected = verdict(
-            self.classifier,
-            *self.shown(part),
-            adversarial,
-            limit.to(double_device(self.device)),
-            norm=self.norm,
-            bounds=self.bounds,
+from alignment.double import double_device
         )
         self.rejected += int(rejected.sum())
-        return Judged(fooled.cpu(), size.cpu(), adversarial)
+        return Judged(fooled, size, adversarial)

@@ -16,6 +16,7 @@ from alignment.contracts import check_choice, check_classifier, check_counts, ch
 from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack
 from eval.attacks.square import square_attack
+from eval.robustness.batching import Batching, BatchSize, check_batch_size
 from eval.robustness.first_order import has_gradient
 from eval.robustness.guided import guided_pgd
 from eval.robustness.judge import Judge
@@ -53,7 +54,7 @@ def masking_signs(
     norm: Norm = "Linf",
     steps: int = 40,
     black_box: Attack = SQUARE,
-    batch_size: int = 512,
+    batch_size: BatchSize = "auto",
     seed: int = 0,
 ) -> list[Sign]:
     """Look for eight signs of gradient masking around a strength.
@@ -87,7 +88,7 @@ def masking_signs(
         norm: of the ball.
         steps: gradient steps of PGD.
         black_box: `(classifier, x, y, strength, *, norm, bounds, generator) → x_adv`.
-        batch_size: samples per call of an attack.
+        batch_size: samples per call of an attack, see `eval.robustness.batching.Batching`.
         seed: of all randomness.
 
     Returns:
@@ -144,7 +145,7 @@ def masking_verdict(
     steps: int = 40,
     limit: int | None = None,
     black_box: Attack = SQUARE,
-    batch_size: int = 512,
+    batch_size: BatchSize = "auto",
     seed: int = 0,
 ) -> MaskingVerdict:
     """Look for signs of gradient masking at ε50% under PGD, or, where there is no gradient, under a black box.
@@ -159,7 +160,7 @@ def masking_verdict(
         steps: gradient steps of PGD.
         limit: only that many samples, the first ones; None for all.
         black_box: see `masking_signs`.
-        batch_size: samples per call of an attack.
+        batch_size: samples per call of an attack, see `eval.robustness.batching.Batching`.
         seed: of all randomness.
 
     Returns:
@@ -171,7 +172,8 @@ def masking_verdict(
     """
     check_classifier(classifier)
     check_choice(norm, get_args(Norm), "norm")
-    check_counts(1, steps=steps, batch_size=batch_size)
+    check_counts(1, steps=steps)
+    check_batch_size(batch_size)
     check_call(black_box, *GIVEN, norm=norm, bounds=bounds)
     if limit is not None:
         check_counts(1, limit=limit)
@@ -207,12 +209,18 @@ def _radii(
 
 def _has_gradient(classifier: nn.Module, few: list[tuple[Tensor, Tensor]], options: dict[str, Any]) -> bool:
     """Whether there is a gradient at the first inputs; True where there is none to look at."""
+    batching = Batching(options["batch_size"])
     for x, _ in few:
         check_inputs(x, options["bounds"])
         if len(x):
-            device = next((p.device for p in classifier.parameters()), x.device)
-            return has_gradient(classifier, x[: options["batch_size"]].to(device))
+            first = x[: batching.size].to(next((p.device for p in classifier.parameters()), x.device))
+            rows = torch.arange(len(first), device=first.device)
+            return any(batching.over(rows, partial(_has_gradient_at, classifier, first)))
     return True
+
+
+def _has_gradient_at(classifier: nn.Module, x: Tensor, rows: Tensor) -> bool:
+    return has_gradient(classifier, x[rows])
 
 
 def summary(signs: Sequence[Sign]) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_counts, check_number
 from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack, MinimumNormAttack
+from eval.robustness.batching import BatchSize
 from eval.robustness.judge import Judge
 from eval.robustness.median import median, median_interval
 from eval.robustness.samples import largest_strength
@@ -105,7 +106,7 @@ def critical_radii(
     epsilon_max: float | None = None,
     guess: float | None = None,
     pilot: int = 100,
-    batch_size: int = 512,
+    batch_size: BatchSize = "auto",
     seed: int = 0,
 ) -> Radii:
     """Smallest strength at which an attack succeeds, for each sample.
@@ -132,7 +133,7 @@ def critical_radii(
             none, for the largest norm of an input. Must be given where strength is no distance.
         guess: where ε50% is expected, in place of a pilot.
         pilot: samples of the pilot.
-        batch_size: samples per call of the attack.
+        batch_size: samples per call of the attack, see `eval.robustness.batching.Batching`.
         seed: of the pilot and of the attack's randomness.
 
     Returns:
@@ -169,7 +170,7 @@ def minimal_radii(
     *,
     bounds: tuple[float, float],
     norm: Norm = "L2",
-    batch_size: int = 512,
+    batch_size: BatchSize = "auto",
     seed: int = 0,
 ) -> Radii:
     """Distance of what an attack returns that looks for the nearest adversarial example itself.
@@ -182,7 +183,7 @@ def minimal_radii(
         attack: `(classifier, x, y, *, norm, bounds, generator) → x_adv`.
         bounds: lowest and highest legal value of an input.
         norm: in which the distance is measured, passed on to the attack.
-        batch_size: samples per call of the attack.
+        batch_size: samples per call of the attack, see `eval.robustness.batching.Batching`.
         seed: of the attack's randomness.
 
     Returns:

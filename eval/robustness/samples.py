@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from alignment.contracts import check_bounds, check_finite, check_labels, check_same_shape
 from alignment.double import exactly
 from alignment.gradients import evaluating, logits_of
+from alignment.precision import exact
+from eval.robustness.batching import Batching, free_bytes
 from training.attacks import ORDER, Norm, check_inputs
 
 
@@ -20,9 +22,9 @@ class Samples:
     """Inputs with their true classes and clean logits.
 
     Attributes:
-        x: inputs, `(N, *shape)`, on the device that they came from.
-        y: true classes, `(N,)`, on the CPU.
-        logits: of the inputs, `(N, C)`, on the CPU.
+        x: inputs, `(N, *shape)`, on the device of the classifier where they fit beside it, else where they came from.
+        y: true classes, `(N,)`, on the device of the classifier.
+        logits: of the inputs, `(N, C)`, the same.
     """
 
     x: Float[Tensor, "N *shape"]
@@ -49,14 +51,18 @@ def pairs(batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         yield batch[0], batch[1]
 
 
+ROOM = 0.25
+"""Of the free memory of a GPU, the part that samples may take that are kept there."""
+
+
 def gathered(
     classifier: nn.Module,
     shown: Sequence[tuple[Tensor, Tensor]],
     bounds: tuple[float, float],
-    batch_size: int,
+    batching: Batching,
     device: torch.device,
 ) -> Samples:
-    """The samples of all pairs of inputs and true classes.
+    """The samples of all pairs of inputs and true classes, with a batch size that goes with them.
 
     Raises:
         ValueError: if there is no sample, inputs are no floating-point tensors of one shape, NaN or outside the
@@ -69,21 +75,30 @@ def gathered(
     if not any(len(x) for x, _ in shown):
         raise ValueError("`batches` should hold at least one sample. Found none.")
     x = torch.cat([x for x, _ in shown])
-    logits = clean_logits(classifier, x, batch_size, device)
+    batching.fit(x, device)
+    if _fits(x, device):
+        x = x.to(device)
+    logits = clean_logits(classifier, x, batching, device)
     check_finite(logits, "classifier(x)")
     for part, y in shown:
         check_labels(y, len(part), logits.shape[1])
-    return Samples(x, torch.cat([y for _, y in shown]).cpu(), logits)
+    return Samples(x, torch.cat([y for _, y in shown]).to(device), logits)
 
 
+def _fits(x: Float[Tensor, "N *shape"], device: torch.device) -> bool:
+    """Whether inputs may be kept where the classifier is."""
+    return device.type != "cuda" or x.nbytes <= ROOM * free_bytes(device)
+
+
+@exact()
 def clean_logits(
-    classifier: nn.Module, x: Float[Tensor, "N *shape"], batch_size: int, device: torch.device
+    classifier: nn.Module, x: Float[Tensor, "N *shape"], batching: Batching, device: torch.device
 ) -> Float[Tensor, "N C"]:
-    """Logits of inputs in evaluation mode, `(N, C)` on the CPU."""
+    """Logits of inputs in evaluation mode and true float32, `(N, C)` on the device."""
     with evaluating(classifier), torch.no_grad():
         # A copy, since a classifier may normalise its input in place.
-        parts = [logits_of(classifier, part.to(device, copy=True)).cpu() for part in x.split(batch_size)]
-    return torch.cat(parts)
+        rows = torch.arange(len(x), device=x.device)
+        return torch.cat(batching.over(rows, lambda part: logits_of(classifier, x[part].to(device))))
 
 
 def largest_strength(x: Float[Tensor, "B *shape"], norm: Norm, bounds: tuple[float, float]) -> float:

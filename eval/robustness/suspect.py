@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from alignment.gradients import as_variable, differentiable, evaluating, logits_of
@@ -57,16 +57,19 @@ class Suspect:
         """The correct samples at which a loss has no gradient to follow."""
         without = torch.zeros_like(self.correct)
         for part in self._parts(self.correct):
-            x, y = self.judge.shown(part)
-            with evaluating(self.judge.classifier), differentiable():
-                variable = as_variable(x)
-                scores = attack_loss(logits_of(self.judge.classifier, variable), y, loss)
-                gradient = gradient_if_any(scores, variable)
-            if gradient is None:
-                self.differentiable, gradient = False, torch.zeros_like(x)
-            size = gradient.flatten(1).abs().amax(dim=1).cpu()
+            size = self.judge.each(part, partial(self._gradient_size, loss=loss)).cpu()
             without[part] = ~size.isfinite() | (size < torch.finfo(size.dtype).tiny)
         return without
+
+    def _gradient_size(self, x: Tensor, y: Tensor, *, loss: Loss) -> Float[Tensor, " B"]:
+        """The largest entry of each sample's gradient; 0 where there is no graph, which is remembered."""
+        with evaluating(self.judge.classifier), differentiable():
+            variable = as_variable(x)
+            scores = attack_loss(logits_of(self.judge.classifier, variable), y, loss)
+            gradient = gradient_if_any(scores, variable)
+        if gradient is None:
+            self.differentiable, gradient = False, torch.zeros_like(x)
+        return gradient.flatten(1).abs().amax(dim=1)
 
     def by_gradient(
         self, epsilon: float, among: Bool[Tensor, " N"], draw: str = "", **options: Any
@@ -97,22 +100,29 @@ class Suspect:
             fooled, _, adversarial = self._judged(attack, part, epsilon, generator)
             if fooled.any():
                 found = predictions(self.judge.classifier, adversarial[fooled.to(adversarial.device)])
-                aimed = partial(aimed_pgd, found=found, steps=steps)
-                alone[part[fooled]] = ~self._by_aim(aimed, part[fooled], LEEWAY * epsilon, generator)
+                aimed = partial(aimed_pgd, steps=steps)
+                alone[part[fooled]] = ~self._by_aim(aimed, part[fooled], found, LEEWAY * epsilon, generator)
         return alone
 
     def _by_aim(
-        self, aimed: Attack, part: Int[Tensor, " K"], epsilon: float, generator: torch.Generator
+        self,
+        aimed: Attack,
+        part: Int[Tensor, " K"],
+        found: Int[Tensor, " K"],
+        epsilon: float,
+        generator: torch.Generator,
     ) -> Bool[Tensor, " K"]:
         """Whom PGD fools that aims at one class per sample, from several starts."""
         fooled = torch.zeros(len(part), dtype=torch.bool)
         for _ in range(TRIES if self.differentiable else 0):
-            fooled |= self._judged(aimed, part, epsilon, generator).fooled
+            fooled |= self._judged(aimed, part, epsilon, generator, found=found).fooled
         return fooled
 
-    def _judged(self, attack: Attack, part: Int[Tensor, " K"], epsilon: float, generator: torch.Generator) -> Judged:
+    def _judged(
+        self, attack: Attack, part: Int[Tensor, " K"], epsilon: float, generator: torch.Generator, **each: Tensor
+    ) -> Judged:
         strength = torch.full((len(part),), epsilon, dtype=self.judge.samples.x.dtype)
-        return self.judge.judged(attack, part, strength, generator)
+        return self.judge.judged(attack, part, strength, generator, **each)
 
     def _parts(self, among: Bool[Tensor, " N"]) -> Iterable[Int[Tensor, " K"]]:
         return self.judge.parts(among.nonzero().squeeze(1))

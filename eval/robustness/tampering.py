@@ -6,13 +6,14 @@ the end, what version counters do not see (`weight.data`, the statistics of a ba
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 
 BOOKS = tuple(name for name, value in vars(nn.Module()).items() if isinstance(value, dict))
@@ -22,14 +23,22 @@ WORDS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}
 """Integers by their width in bytes."""
 
 
-def checksum(tensor: Tensor) -> int:
-    """Sum of a tensor's bits as integers, which does not depend on the order of summation."""
+def checksum(tensor: Tensor) -> Int[Tensor, ""]:
+    """Sum of a tensor's bits as integers, which does not depend on the order of summation; on its device."""
     if tensor.layout != torch.strided or tensor.is_meta:
-        return 0
+        return torch.zeros((), dtype=torch.int64)
     flat = tensor.detach().reshape(-1)
     size, start = flat.element_size(), flat.storage_offset() * flat.element_size()
     width = next(width for width in WORDS if len(flat) * size % width == start % width == 0)
-    return int(flat.view(WORDS[width]).sum(dtype=torch.int64))
+    return flat.view(WORDS[width]).sum(dtype=torch.int64)
+
+
+def checksums(tensors: Iterable[Tensor]) -> list[int]:
+    """Checksums of several tensors, read from each device at once."""
+    sums = [checksum(tensor) for tensor in tensors]
+    found = {device: torch.stack([s for s in sums if s.device == device]) for device in {s.device for s in sums}}
+    read = {device: iter(values.tolist()) for device, values in found.items()}
+    return [next(read[s.device]) for s in sums]
 
 
 @dataclass
@@ -51,9 +60,9 @@ class State:
     requires_grad: bool
 
     @classmethod
-    def of(cls, tensor: Tensor) -> "State":
+    def of(cls, tensor: Tensor, checksum: int) -> "State":
         """A tensor as it is."""
-        return cls(tensor, tensor.data, _version(tensor), checksum(tensor), tensor.requires_grad)
+        return cls(tensor, tensor.data, _version(tensor), checksum, tensor.requires_grad)
 
     def exchanged(self) -> bool:
         """Whether the tensor shows other memory, which is then put right."""
@@ -62,22 +71,17 @@ class State:
         self.tensor.data = self.data
         return True
 
-    def written(self) -> bool:
-        """Whether its version counter moved on and its bits differ."""
-        if _version(self.tensor) == self.version:
-            return False
-        self.version = _version(self.tensor)
-        return self.differs()
-
-    def differs(self) -> bool:
-        """Whether its bits differ, also where no version counter has seen it."""
-        return checksum(self.data) != self.checksum
+    def moved_on(self) -> bool:
+        """Whether its version counter did."""
+        before, self.version = self.version, _version(self.tensor)
+        return self.version != before
 
 
 def states(classifier: nn.Module) -> dict[str, State]:
     """All parameters and buffers of a classifier as they are, by name."""
-    named = [*classifier.named_parameters(), *classifier.named_buffers()]
-    return {name: State.of(tensor) for name, tensor in named}
+    named = dict([*classifier.named_parameters(), *classifier.named_buffers()])
+    sums = checksums(named.values())
+    return {name: State.of(tensor, bits) for (name, tensor), bits in zip(named.items(), sums, strict=True)}
 
 
 class Watch:
@@ -117,7 +121,7 @@ class Watch:
             found = self._put_right()
             for tensor, gradient in gradients:
                 tensor.grad = gradient
-        self._refuse(attack, State.written)
+        self._refuse(attack, {name: state for name, state in self.states.items() if state.moved_on()})
         if found:
             warnings.warn(f"The attack {_name(attack)} changed {_listed(found)}, which was put right.", stacklevel=3)
 
@@ -127,10 +131,13 @@ class Watch:
         Raises:
             ValueError: if a parameter or a buffer is not what it was.
         """
-        self._refuse(attack, State.differs)
+        self._refuse(attack, self.states)
 
-    def _refuse(self, attack: Callable[..., Tensor], is_changed: Callable[[State], bool]) -> None:
-        changed = [_plain(name) for name, state in self.states.items() if is_changed(state)]
+    def _refuse(self, attack: Callable[..., Tensor], suspected: Mapping[str, State]) -> None:
+        """Refuse tensors whose bits differ. Where none is suspected, no device is waited for."""
+        found = checksums(state.data for state in suspected.values())
+        pairs = zip(suspected.items(), found, strict=True)
+        changed = [_plain(name) for (name, state), bits in pairs if bits != state.checksum]
         if changed:
             raise ValueError(
                 "`attack` should leave the classifier's parameters and buffers as they are. Found that "

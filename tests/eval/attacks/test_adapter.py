@@ -18,7 +18,7 @@ def numpy_state() -> list[int]:
 def test_box_goes_there_and_back(bounds: tuple[float, float]) -> None:
     x = bounds[0] + (bounds[1] - bounds[0]) * torch.rand(5, 2, 3)
     x[0], x[1] = bounds
-    box = UnitBox.around(x, bounds, room=9.0)
+    box = UnitBox.around(x, bounds, room=lambda: 9.0)
     u = box.enter(x)
     assert torch.allclose(u[0], torch.zeros(2, 3), atol=1e-7)
     assert torch.allclose(u[1], torch.ones(2, 3), atol=1e-7)
@@ -32,14 +32,16 @@ def test_box_goes_there_and_back(bounds: tuple[float, float]) -> None:
 
 def test_box_of_unbounded_data_leaves_room() -> None:
     x = torch.tensor([[-2.0, 5.0]])
-    assert UnitBox.around(x, (-torch.inf, torch.inf), room=3.0) == UnitBox(-5.0, 13.0, (-torch.inf, torch.inf))
-    assert UnitBox.around(x, (-2.0, torch.inf), room=3.0) == UnitBox(-2.0, 10.0, (-2.0, torch.inf))
+    assert UnitBox.around(x, (-torch.inf, torch.inf), room=lambda: 3.0) == UnitBox(
+        -5.0, 13.0, (-torch.inf, torch.inf)
+    )
+    assert UnitBox.around(x, (-2.0, torch.inf), room=lambda: 3.0) == UnitBox(-2.0, 10.0, (-2.0, torch.inf))
 
 
 def test_gradient_reaches_inputs_that_lie_at_a_bound() -> None:
     classifier = Half(torch.tensor([1.0, 2.0, 3.0]))
     x = torch.tensor([[-1.0, 0.0, 1.0]])
-    box = UnitBox.around(x, (-1.0, 1.0), room=0.0)
+    box = UnitBox.around(x, (-1.0, 1.0), room=lambda: 0.0)
     u = box.enter(x).requires_grad_()
     logits = Boxed(classifier, box, x)(u)
     (gradient,) = torch.autograd.grad(logits[0, 1] - logits[0, 0], u)
@@ -55,7 +57,7 @@ def test_boxed_classifier_has_the_shape_and_precision_of_the_data() -> None:
             return super().forward(x)
 
     x = torch.rand(4, 6, dtype=torch.float64)
-    boxed = Boxed(Watching(torch.ones(6, dtype=torch.float64)), UnitBox.around(x, (0.0, 1.0), room=0.0), x)
+    boxed = Boxed(Watching(torch.ones(6, dtype=torch.float64)), UnitBox.around(x, (0.0, 1.0), room=lambda: 0.0), x)
     assert boxed(torch.rand(2, 1, 2, 3)).dtype == torch.float32
     assert (seen[0].shape, seen[0].dtype) == ((2, 6), torch.float64)
     assert not list(boxed.parameters())

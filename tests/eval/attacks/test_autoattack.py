@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eval.attacks.autoattack import VERSIONS, auto_attack
+from eval.attacks.autoattack import VERSIONS, _Battery, auto_attack
+from eval.attacks.radii import Radius
 from eval.robustness.passes import CountPasses
 from tests.eval.classifiers import Half, Radial
 from tests.properties import assert_within, unchanged
+from training import build_network
 from training.attacks import DUAL, ORDER, Norm
+from training.data import Digits
 
 pytest.importorskip("pyautoattack")
 
@@ -110,13 +113,98 @@ def test_results_are_those_of_the_library(part: str, norm: Norm, strength: float
         assert torch.equal(ours[~fooled], x[~fooled])
 
 
-def test_strengths_per_sample_are_each_their_own() -> None:
-    classifier, x, y, radii = linear_problem(4, "Linf", count=10)
-    factor = torch.where(torch.arange(10) % 2 == 0, 1.05, 0.95)
-    options: dict[str, Any] = {"steps": 20, "bounds": (0.0, 1.0), "generator": seeded()}
-    for parts in (["apgd-t"], ["fab-t"], ["fab"]):
-        result = auto_attack(classifier, x, y, factor * radii, attacks=parts, **options)
-        assert torch.equal(classifier(result).argmax(dim=1) != y, factor > 1)
+@pytest.mark.parametrize("part", VERSIONS["plus"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_strengths_per_sample_are_each_their_own(part: str, norm: Norm) -> None:
+    """In one batch: as many calls of the classifier as for a single strength."""
+    classifier, x, y, radii = linear_problem(4, norm, count=10)
+    above = 15.0 if part == "square" else 3.0
+    strength = torch.where(torch.arange(10) % 2 == 0, above, 0.95) * radii
+    options: dict[str, Any] = {"norm": norm, "attacks": [part], "steps": 30, "queries": 300, "bounds": UNBOUNDED}
+    calls: list[int] = []
+    classifier.register_forward_pre_hook(lambda module, given: calls.append(len(given[0])))
+    result = auto_attack(classifier, x, y, strength, generator=seeded(), **options)
+    mixed, found = len(calls), classifier(result).argmax(dim=1) != y
+    assert torch.equal(found, torch.arange(10) % 2 == 0)
+    assert_within(result, x, strength, ORDER[norm], UNBOUNDED)
+    calls.clear()
+    auto_attack(classifier, x, y, 0.95 * float(radii.min()), generator=seeded(), **options)
+    assert mixed <= len(calls) + 1
+
+
+def test_random_starts_of_fab_are_each_of_their_own_radius() -> None:
+    """Also of a sample that rounding to [0, 1] has made misclassified, from which FAB does not start."""
+    classifier, x, y, radii = linear_problem(4, "L2", count=10)
+    strength = torch.where(torch.arange(10) % 2 == 0, 1.05, 0.95) * radii
+    battery = _Battery(classifier, 4, "L2", steps=20, queries=1, restarts=2, draws=1)
+    wrong = torch.cat([y[:3], (y[3:4] + 1) % 4, y[4:]])
+    points = battery._fab(x, wrong, strength, random_start=True)
+    assert torch.equal(points[3], x[3])
+    others = torch.arange(10) != 3
+    assert (classifier(points)[others].argmax(dim=1) != y[others]).all()
+    size = torch.linalg.vector_norm(points - x, dim=1)
+    torch.testing.assert_close(size[others], radii[others], rtol=0.03, atol=0)
+
+
+@pytest.mark.parametrize(("norm", "strengths"), [("Linf", (0.2, 0.35)), ("L2", (1.0, 1.7))])
+def test_square_of_several_strengths_is_as_strong_as_the_library(norm: Norm, strengths: tuple[float, float]) -> None:
+    """Within a point of robust accuracy, the mean of three seeds, on a trained network."""
+    from pyautoattack.square import SquareAttack
+
+    classifier, x, y = trained_on_digits()
+    low, high = strengths
+    strength = torch.where(torch.arange(len(x)) % 2 == 0, low, high)
+    ours, theirs = 0.0, 0.0
+    for seed in range(3):
+        points = auto_attack(
+            classifier, x, y, strength, norm=norm, attacks=["square"], queries=100, generator=seeded(seed)
+        )
+        ours += float((classifier(points).argmax(dim=1) == y).double().mean()) / 3
+        for epsilon in strengths:
+            chosen = strength == epsilon
+            attack = SquareAttack(
+                lambda u: classifier(2 * u - 1),
+                norm=norm,
+                n_queries=100,
+                eps=epsilon / 2,
+                seed=seed,
+                resc_schedule=False,
+            )
+            with torch.random.fork_rng():
+                points = 2 * attack.perturb((x[chosen] + 1) / 2, y[chosen]) - 1
+            theirs += float((classifier(points).argmax(dim=1) == y[chosen]).double().sum()) / len(x) / 3
+    assert 0.1 < theirs < 0.8
+    assert abs(ours - theirs) < 0.01
+
+
+def trained_on_digits() -> tuple[nn.Module, Tensor, Tensor]:
+    """A small network that reads digits, and the test digits."""
+    data = Digits(batch_size=64)
+    classifier = build_network("small_cnn", shape=data.shape, num_classes=10, bounds=(-1.0, 1.0))
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=3e-3)
+    for _ in range(4):
+        for x, y, *_ in data.batches("train"):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(classifier(x), y).backward()
+            optimizer.step()
+    whole = [torch.cat(parts) for parts in zip(*data.batches("test"), strict=True)]
+    return classifier.eval(), whole[0], whole[1]
+
+
+def test_radius_is_reckoned_with_as_one_number() -> None:
+    radius = Radius.of(torch.tensor([0.5, 2.0, 1.0]), axes=3)
+    points, sizes = torch.rand(3, 4, 5), torch.rand(3)
+    assert torch.equal(3.0 * radius * points, torch.tensor([1.5, 6.0, 3.0]).reshape(3, 1, 1) * points)
+    assert torch.equal(points - radius, points - torch.tensor([0.5, 2.0, 1.0]).reshape(3, 1, 1))
+    assert torch.equal(2 * radius - sizes, torch.tensor([1.0, 4.0, 2.0]) - sizes)
+    assert torch.equal(radius * torch.ones(5, 1, 1, 1), torch.full((5, 1, 1, 1), 2.0))
+    steps = torch.full((3, 1, 1), 9.0)
+    steps.clamp_(radius / 10, radius)
+    assert steps.flatten().tolist() == [0.5, 2.0, 1.0]
+    steps[torch.tensor([True, False, True])] = 0.5 * radius
+    assert steps.flatten().tolist() == [0.25, 2.0, 0.5]
+    assert isinstance(radius + 0.0, Radius)
+    assert all(type(part) is Tensor for part in (radius * points, points - radius, radius - sizes, steps))
 
 
 def test_two_classes_do_not_saturate() -> None:

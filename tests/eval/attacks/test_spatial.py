@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import partial, partialmethod
 
 import pytest
 import torch
@@ -10,10 +10,13 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from eval import critical_radii
+from eval.attacks.finite import FiniteGradients
 from eval.attacks.spatial import SpatialObjective, membrane, roughness, spatial_attack
 from eval.robustness.passes import CountPasses
 from tests.properties import unchanged
+from tests.waits import waits
 from training.data import Digits
+from training.leaving import Leaving
 
 DOUBLE = torch.float64
 Problem = tuple[nn.Module, Tensor, Tensor]
@@ -347,3 +350,67 @@ def test_classifier_without_gradient_is_refused():
 def test_logits_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
         refused(lambda logits: logits / 0)
+
+
+class ByImage(nn.Module):
+    """Sums that do not depend on how many images there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.randn(3, 64, dtype=DOUBLE))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.tanh(x.flatten(1).unsqueeze(1) * self.slope)
+        return (hidden * self.slope.flip(0)).sum(dim=2)
+
+
+@pytest.mark.parametrize("leave_when_fooled", [False, True])
+def test_images_that_leave_in_buckets_end_where_they_would_have(leave_when_fooled, monkeypatch):
+    classifier, x = ByImage(), 2 * torch.rand(140, 1, 8, 8, dtype=DOUBLE) - 1
+    y = classifier(x).argmax(dim=1)
+    y[:5] = (y[:5] + 1) % 3
+    strength = torch.logspace(-2, 2, 140, dtype=DOUBLE)
+    attack = partial(spatial_attack, y=y, strength=strength, leave_when_fooled=leave_when_fooled)
+    expected = attack(classifier, x)
+    assert 20 < (classifier(expected).argmax(dim=1) != y).sum() < 140
+    sizes: list[int] = []
+    classifier.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    for every in (1, 8, 30):
+        monkeypatch.setattr(Leaving, "for_device", lambda device, every=every: Leaving(every, buckets=True))
+        sizes.clear()
+        torch.testing.assert_close(attack(classifier, x), expected, rtol=0, atol=1e-9)
+        assert {128, 64} <= set(sizes[1:]) or every > 1
+        assert len(set(sizes)) <= 4
+
+
+def test_minimisation_asks_for_values_only_where_it_is_decided_who_leaves():
+    """Nothing else in the loop would make a GPU wait."""
+    problem, start = small_problem(), torch.zeros(4, 128, dtype=DOUBLE)
+    objective = SpatialObjective(*problem, torch.ones(4, dtype=DOUBLE))
+    objective.gradients = FiniteGradients(start.device, at_once=False)
+    decided: list[Tensor] = []
+
+    def rows(stays: Tensor) -> Tensor | None:
+        decided.append(stays)
+        return None if len(decided) < 9 else torch.arange(0)
+
+    first = objective.at_rest()
+    with waits() as found:
+        minima = objective.minimised(first, iterations=3, rows=rows)
+    assert not decided[-2].any()
+    assert (minima.iterations <= 3).all()
+    assert len(found) == 1  # before the first round: whether all have a slope
+
+
+def test_gradients_are_refused_at_the_end_too(monkeypatch):
+    class Broken(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            flat = x.flatten(1)
+            return torch.stack([flat[:, 0], (flat[:, 1] - flat[:, 1].detach()).abs().sqrt() - 9], dim=1)
+
+    monkeypatch.setattr(FiniteGradients, "__init__", partialmethod(FiniteGradients.__init__, at_once=False))
+    x = torch.rand(2, 1, 4, 4)
+    with pytest.raises(
+        ValueError, match=r"`gradient of classifier\(x\)` should be finite. Found \d+ NaN or infinite"
+    ):
+        spatial_attack(Broken(), x, torch.zeros(2, dtype=torch.int64), 1.0)

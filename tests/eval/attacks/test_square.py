@@ -17,6 +17,7 @@ from training import build_network
 from training.attacks import attack_loss
 from training.balls import L2Ball, LinfBall
 from training.data import Digits
+from training.leaving import Leaving
 
 UNBOUNDED = (-math.inf, math.inf)
 ORDER = {"Linf": math.inf, "L2": 2}
@@ -468,3 +469,48 @@ def lambda_of(function) -> nn.Module:
     module = nn.Module()
     module.forward = function
     return module
+
+
+def on_gpu(monkeypatch: pytest.MonkeyPatch, every: int = 8) -> None:
+    """Samples leave as they do on a GPU."""
+    monkeypatch.setattr(Leaving, "for_device", lambda device: Leaving(every=every, buckets=True))
+
+
+@both_norms
+@pytest.mark.parametrize("every", [1, 8, 200])
+def test_samples_that_leave_in_buckets_end_where_they_would_have(norm, every, monkeypatch):
+    """Bit by bit, for a model whose sums do not depend on the size of the batch."""
+    classifier, x = Exact(dyadic(1, 5, 5)), dyadic(300, 1, 5, 5)
+    y = classifier(x).argmax(dim=1)
+    y[:20] = 1 - y[:20]
+    radius = torch.linspace(1, 25, 300)[torch.randperm(300)] / (64 if norm == "Linf" else 10)
+    attack = partial(square_search, y=y, strength=radius, norm=norm, queries=300, bounds=UNBOUNDED)
+    at_once = Opaque(classifier)
+    expected = attack(at_once, x, generator=seeded())
+    assert (expected.queries[:20] == 1).all()
+    assert 50 < (expected.queries < 300).sum() < 290
+    on_gpu(monkeypatch, every)
+    bucketed = Opaque(classifier)
+    found = attack(bucketed, x, generator=seeded())
+    assert torch.equal(found.adversarial, expected.adversarial)
+    assert torch.equal(found.queries, expected.queries)
+    sizes = [len(asked) for asked in bucketed.asked]
+    assert set(sizes) <= {300, 256, 128, 64}
+    assert {300, 64} < set(sizes)
+    assert len({len(asked) for asked in at_once.asked}) > 10
+
+
+def test_gpu_is_asked_to_decide_every_eight_queries_at_most(monkeypatch):
+    """While rounds are short it is not waited for after each."""
+    decided = []
+    rows = Leaving.rows
+    monkeypatch.setattr(Leaving, "rows", lambda self, stays: decided.append(len(stays)) or rows(self, stays))
+    classifier, x, y = Exact(torch.full((16,), 10.0)), torch.rand(3, 16), torch.ones(3, dtype=torch.int64)
+    counts = {}
+    for every in (1, 8):
+        decided.clear()
+        on_gpu(monkeypatch, every)
+        square_attack(classifier, x, y, 0.01, queries=500)
+        counts[every] = len(decided)
+    assert counts[1] == len(list(square._rounds(500, 0.8)))
+    assert counts[8] <= counts[1] - 15

@@ -1,9 +1,12 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import Tensor
 
-from eval.attacks.verdict import distance, verdict
+from eval.attacks.verdict import distance, predictions, verdict
 from tests.eval.classifiers import Half
+from tests.waits import waits
 
 CLASSIFIER = Half(torch.tensor([1.0, 0.0]))
 X, Y = torch.tensor([[0.5, 0.0]]), torch.tensor([1])
@@ -85,3 +88,53 @@ def test_empty_batch_is_judged_without_the_classifier() -> None:
     x, none = torch.zeros(0, 2), torch.zeros(0)
     found = verdict(Never(torch.ones(2)), x, none.long(), x, none, norm="L2", bounds=(-1.0, 1.0))
     assert [len(part) for part in found] == [0, 0, 0]
+
+
+class Telling(Half):
+    """A classifier that says in what precision it is asked to compute."""
+
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__(torch.ones(2))
+        self.broken, self.seen = broken, []
+
+    def forward(self, x: Tensor) -> Tensor:
+        cuda = torch.backends.cuda.matmul.allow_tf32, torch.is_autocast_enabled("cpu")
+        self.seen.append((torch.backends.cudnn.allow_tf32, *cuda))
+        if self.broken:
+            raise KeyError("no logits")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_classifier_computes_in_true_float32_and_flags_are_put_back(broken: bool) -> None:
+    classifier = Telling(broken)
+    assert torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    try:
+        with torch.autocast("cpu"), pytest.raises(KeyError) if broken else nullcontext():
+            verdict(classifier, X, Y, X, torch.ones(1), norm="L2", bounds=(-1.0, 1.0))
+        assert classifier.seen == [(False, False, False)]
+        assert torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_unknown_logits_are_refused_with_their_number() -> None:
+    x = torch.tensor([[0.5, 0.0], [0.1, 0.0]])
+    unknown = Half(torch.full((2,), torch.nan))
+    for call in (
+        lambda: predictions(unknown, x),
+        lambda: verdict(unknown, x, torch.ones(2).long(), x, torch.ones(2), norm="L2", bounds=(-1.0, 1.0)),
+    ):
+        with pytest.raises(ValueError, match=r"^`classifier\(x\)` should not hold NaN. Found 4\.$"):
+            call()
+
+
+def test_verdict_is_read_in_one_transfer() -> None:
+    x, y, strength = X.expand(3, 2), Y.expand(3), torch.tensor([0.1, 0.6, 1.0])
+    with waits() as found:
+        judged = verdict(CLASSIFIER, x, y, x - 0.55, strength, norm="Linf", bounds=(-1.0, 1.0))
+    # What is read after the transfer is on the CPU: the number of NaN.
+    assert found == ["cpu", "aten::_local_scalar_dense"]
+    assert judged.fooled.tolist() == [False, True, True]

@@ -7,14 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from eval.robustness import tampering
 from eval.robustness.masking import masking_signs
 from eval.robustness.radii import Radii, critical_radii, minimal_radii
-from eval.robustness.tampering import checksum
+from eval.robustness.tampering import Watch, checksum, checksums, states
 from tests.alignment.classifiers import restless
 from tests.properties import unchanged
+from tests.waits import waits
 from training import pgd
 
 Change = Callable[[nn.Module], object]
+DOUBLE = torch.float64
 HONEST = partial(pgd, steps=3, random_start=False, leave_when_fooled=True)
 
 
@@ -260,3 +263,35 @@ def test_checksum_of_a_part_of_a_tensor_is_about_that_part() -> None:
         before = checksum(part)
         whole[0, 0] += 1
         assert (checksum(part) == before) == (part.data_ptr() != whole.data_ptr())
+
+
+def test_checksums_of_many_tensors_are_read_at_once() -> None:
+    tensors = [torch.randn(shape, dtype=dtype) for shape in ((3,), (), (2, 5)) for dtype in (torch.float32, DOUBLE)]
+    tensors += [torch.arange(3), torch.zeros(2, device="meta")]
+    with waits() as found:
+        sums = checksums(tensors)
+    assert not found  # `tolist` of one tensor is all
+    assert sums == [int(checksum(tensor)) for tensor in tensors]
+    assert checksums([]) == []
+
+
+def test_nothing_waits_around_an_attack_that_writes_nothing() -> None:
+    classifier = problem()[0]
+    watch = Watch(classifier, states(classifier))
+    with waits() as found, watch.over(lambda: None):
+        pass
+    assert not found
+
+
+def test_only_what_was_written_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(tampering, "checksums", lambda tensors: [read.append(1) or 0 for _ in tensors])
+    classifier = problem()[0]
+    watch = Watch(classifier, states(classifier))
+    read.clear()
+    with watch.over(lambda: None):
+        pass
+    assert not read
+    with watch.over(lambda: None), torch.no_grad():
+        layer(classifier).weight.mul_(0.5)
+    assert read == [1]
