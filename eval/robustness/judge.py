@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from alignment.double import double_device
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.batching import Batching, BatchSize
@@ -115,7 +114,7 @@ class Judge:
                 self.classifier, x.clone(), y.clone(), *given, norm=self.norm, bounds=self.bounds, generator=generator
             )
         fooled, size, rejected = verdict(
-from alignment.double import double_device
+            self.classifier, x, y, adversarial, limit, norm=self.norm, bounds=self.bounds
         )
         self.rejected += int(rejected.sum())
         return Judged(fooled, size, adversarial)

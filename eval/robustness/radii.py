@@ -19,8 +19,10 @@ from alignment.contracts import check_choice, check_counts, check_number
 from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.robustness.batching import BatchSize
+from eval.robustness.curve_search import close_all
 from eval.robustness.judge import Judge
 from eval.robustness.median import median, median_interval
+from eval.robustness.median_search import close_median
 from eval.robustness.samples import largest_strength
 from eval.robustness.search import Search
 from training.attacks import Norm
@@ -155,8 +157,8 @@ def critical_radii(
         search = Search(judge, attack, _ceiling(judge, epsilon_max), seed)
         _check_strengths(at, search.epsilon_max)
         if only == "all":
-            search.close_all(torch.arange(len(judge.samples)), max(resolution, curve_resolution or 0))
-        search.close_median(resolution, search.upper if only == "all" else search.pilot(pilot, guess))
+            close_all(search, max(resolution, curve_resolution or 0), pilot)
+        close_median(search, resolution, pilot, guess)
         for strength in at:
             search.decide(strength)
         judge.watch.end(attack)
@@ -232,8 +234,8 @@ def _ceiling(judge: Judge, epsilon_max: float | None) -> float:
 def _radii(search: Search, resolution: float, only: Literal["all", "median"], started: float) -> Radii:
     """What was found, and what it took."""
     return Radii(
-        lower=search.lower,
-        upper=search.upper,
+        lower=search.lower.cpu(),
+        upper=search.upper.cpu(),
         epsilon_max=search.epsilon_max,
         resolution=resolution,
         only=only,
