@@ -4,7 +4,8 @@ On a CUDA device a chunk is recorded as a graph and replayed: its steps work on 
 that is to leave stays where it is until the host, between two chunks, takes such samples out of the batch.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -20,7 +21,7 @@ from training.climb import Climb
 from training.graphs import may_record
 from training.leaving import Leaving
 from training.proposals import CheckedLogits
-from training.recordings import Recording, differs, recordings_of, state_of
+from training.recordings import Recording, counters_of, differs, recordings_of, state_of
 
 FEW = 4
 """Steps; fewer are not worth recording."""
@@ -117,6 +118,7 @@ class _Way:
         self.recordings = recordings_of(ascent.logits.classifier) if ascent.may_record(climb) else None
         self.state: Hashable = None
         self.shown: Tensor | None = None
+        self.counters = counters_of(ascent.logits.classifier)
         if self.recordings is not None:
             self.state = state_of(ascent.logits.classifier)
             self.shown = self._plain()  # so that the first logits are checked outside of a recording
@@ -167,7 +169,8 @@ class _Way:
             self.ascent.chunk(self.climb)
             return
         key = (self.state, *self.ascent.kind, *self.climb.kind)
-        recording = self.recordings.find(key, self.ascent.chunk, self.climb)
+        with self._uncounted():  # to record is not to do
+            recording = self.recordings.find(key, self.ascent.chunk, self.climb)
         if recording is None:
             self.recordings.taken_plainly(key, self.ascent.chunk, self.climb)
             self.shown = None
@@ -176,6 +179,9 @@ class _Way:
 
     def _replay(self, recording: Recording) -> None:
         """A replay, whose first logits should be those of a plain call."""
+        passes = len(self.climb) * self.ascent.chunk_length
+        for counter in self.counters:
+            counter.add(passes, passes)
         if self.climb is recording.climb:
             recording.replay()
             return
@@ -185,6 +191,14 @@ class _Way:
         recording.replay()
         self.shown, doubt = None, differs(recording.logits, plain)
         self.doubt = doubt if self.doubt is None else self.doubt | doubt
+
+    @contextmanager
+    def _uncounted(self) -> Iterator[None]:
+        """Take back what is counted within."""
+        before = [(counter.forward_passes, counter.backward_passes) for counter in self.counters]
+        yield
+        for counter, (forward, backward) in zip(self.counters, before, strict=True):
+            counter.forward_passes, counter.backward_passes = forward, backward
 
     def _let_leave(self) -> bool:
         """Take samples that stay where they are out of the batch; whether any are left."""

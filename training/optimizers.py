@@ -48,12 +48,18 @@ def in_plain_form(checkpoint: dict[str, Any]) -> None:
             if isinstance(group["lr"], Tensor):
                 group["lr"] = _number(group["lr"])
                 group |= {"capturable": False} if "capturable" in group else {"fused": None, "foreach": None}
-        for values in state["state"].values():
-            if isinstance(values.get("step"), Tensor):
-                values["step"] = values["step"].cpu()
+        # The optimiser that goes on training shares these, and keeps its own.
+        state["state"] = {
+            number: {name: _counted(value) if name == "step" else value for name, value in values.items()}
+            for number, values in state["state"].items()
+        }
     for schedule in checkpoint.get("lr_schedulers", ()):
         if "_last_lr" in schedule:
             schedule["_last_lr"] = [_number(lr) if isinstance(lr, Tensor) else lr for lr in schedule["_last_lr"]]
+
+
+def _counted(step: Any) -> Any:
+    return step.cpu() if isinstance(step, Tensor) else step
 
 
 def _number(value: Tensor) -> float:

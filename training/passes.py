@@ -34,7 +34,7 @@ class CountPasses(nn.Module):
         return logits
 
     def add(self, forward: int, backward: int) -> None:
-        """Count passes that were made without a call, by a replay; negative to take back what was none."""
+        """Count passes that were made without a call, by a replay."""
         self.forward_passes += forward
         self.backward_passes += backward
 

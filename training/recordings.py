@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Hashable
 from functools import partial
 from itertools import chain
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -35,22 +35,15 @@ class Recording:
     Args:
         chunk: the steps.
         like: what they work on; copied.
-        counters: of passes, which a replay adds to as a plain call does.
 
     Attributes:
         climb: what a replay works on.
     """
 
-    def __init__(self, chunk: Chunk, like: Climb, counters: list[CountPasses]) -> None:
+    def __init__(self, chunk: Chunk, like: Climb) -> None:
         self.climb = like.mapped(torch.clone)
         self.outputs: list[Tensor] = []
-        before = [(counter.forward_passes, counter.backward_passes) for counter in counters]
         self.graph = Graph([partial(self._take, chunk)])
-        self.passes = []
-        for counter, (forward, backward) in zip(counters, before, strict=True):
-            made = counter.forward_passes - forward, counter.backward_passes - backward
-            counter.add(-made[0], -made[1])  # to record is not to do
-            self.passes.append((ref(counter), made))  # a reference would keep the classifier alive
 
     @property
     def logits(self) -> Float[Tensor, "B C"]:
@@ -63,16 +56,12 @@ class Recording:
     def replay(self) -> None:
         """Take the steps."""
         self.graph.replay()
-        for counter, made in self.passes:
-            if (found := counter()) is not None:
-                found.add(*made)
 
 
 class Recordings:
     """The recordings of one classifier, and why there will be none where that is so."""
 
-    def __init__(self, classifier: nn.Module) -> None:
-        self.classifier = ref(classifier)
+    def __init__(self) -> None:
         self.kept: dict[Hashable, Recording] = {}
         self.tried: set[Hashable] = set()
         self.reason: str | None = None
@@ -83,7 +72,7 @@ class Recordings:
             return None
         if key not in self.kept and key in self.tried and len(self.kept) < MOST:
             try:
-                self.kept[key] = Recording(chunk, climb, self._counters())
+                self.kept[key] = Recording(chunk, climb)
             except RuntimeError as error:
                 self.give_up(str(error).partition("\n")[0])
         return self.kept.get(key)
@@ -99,11 +88,6 @@ class Recordings:
         if found:
             self.give_up(f"it waits for the device at {found[0]}")
 
-    def _counters(self) -> list[CountPasses]:
-        classifier = self.classifier()
-        assert classifier is not None  # it is being attacked
-        return [part for part in classifier.modules() if isinstance(part, CountPasses)]
-
     def give_up(self, reason: str) -> None:
         """Take steps plainly from now on, and say so once."""
         self.reason = reason
@@ -115,10 +99,16 @@ _recordings: "WeakKeyDictionary[nn.Module, Recordings]" = WeakKeyDictionary()
 
 
 def recordings_of(classifier: nn.Module) -> Recordings | None:
-    """The recordings of a classifier; None if it has hooks, which a replay would not call."""
+    """The recordings of a classifier, whoever counts its passes; None if it has hooks, which no replay would call."""
     if any(_hooked(part) for part in classifier.modules()):
         return None
-    return _recordings.setdefault(classifier, Recordings(classifier))
+    inner = classifier.classifier if isinstance(classifier, CountPasses) else classifier
+    return _recordings.setdefault(inner, Recordings())
+
+
+def counters_of(classifier: nn.Module) -> list[CountPasses]:
+    """Those who count the passes of a classifier, to whom a replay must be told."""
+    return [part for part in classifier.modules() if isinstance(part, CountPasses)]
 
 
 def state_of(classifier: nn.Module) -> Hashable:

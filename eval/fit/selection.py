@@ -56,6 +56,7 @@ class Epsilon50(Callback):
         self.norm, self.steps, self.step_size = norm, steps, step_size
         self.resolution, self.first_epoch = resolution, first_epoch
         self.last: float | None = None
+        self.shown: InItsPrecision | None = None
 
     def state_dict(self) -> dict[str, float | None]:
         """Where the last search ended, so that a resumed run searches as an uninterrupted one."""
@@ -71,12 +72,18 @@ class Epsilon50(Callback):
             return self.first_epoch
         return module.combiner_start if isinstance(module, Classifier) and module.combiner is not None else 0
 
+    def _shown(self, network: nn.Module) -> nn.Module:
+        """The network in its precision, the same object in every epoch, so that attacks on it are recorded once."""
+        if self.shown is None or self.shown.network is not network:
+            self.shown = InItsPrecision(network)
+        return self.shown
+
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Search ε50% and log it."""
         if trainer.sanity_checking:
             return
         data = cast(DataSet, trainer.datamodule)  # type: ignore[attr-defined]
-        network = InItsPrecision(cast(Classifier, module).network)
+        network = self._shown(cast(Classifier, module).network)
         if not finite(network, data.batches("validation"), module.device):
             self.last = None
             module.log_dict({"val_epsilon50": math.nan, MONITORED: -1.0})

@@ -242,7 +242,8 @@ def test_recordings_do_not_keep_a_classifier_alive(rehearsed: None, monkeypatch:
     found = recordings_of(classifier)
     assert isinstance(found, Recordings)
     assert found.kept
-    gone = weakref.ref(classifier)
+    assert recordings_of(CountPasses(classifier.classifier)) is found
+    gone = weakref.ref(classifier.classifier)
     del classifier, found
     gc.collect()
     assert gone() is None
