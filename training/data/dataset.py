@@ -54,9 +54,9 @@ class Split(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
 
-    def __getitems__(self, indices: Sequence[int] | Int[Tensor, " B"]) -> Batch:
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A batch by indices; what a DataLoader asks for."""
-        index = torch.as_tensor(indices, dtype=torch.int64)
+        index = torch.as_tensor(indices, dtype=torch.int64).to(self.images.device)
         images = self.images[index]
         if images.dtype == torch.uint8:
             images = from_bytes(images, self.bounds)
@@ -81,10 +81,6 @@ class OnDevice(Split):
 
     def __init__(self, split: Split, device: torch.device) -> None:
         super().__init__(split.images.to(device), split.labels.to(device), split.bounds)
-
-    def __getitems__(self, indices: Sequence[int] | Int[Tensor, " B"]) -> Batch:
-        """A batch by indices, on the device."""
-        return super().__getitems__(torch.as_tensor(indices, dtype=torch.int64).to(self.images.device))
 
 
 def from_bytes(images: UInt8[Tensor, "*shape"], bounds: Bounds) -> Float[Tensor, "*shape"]:
