@@ -16,6 +16,7 @@ from alignment.contracts import (
     check_labels,
 )
 from alignment.gradients import evaluating, input_gradient, logits_of
+from alignment.precision import exact
 from alignment.residuals import Residual, check_residual, residuals_of
 from alignment.similarity import Similarity, cosine_similarity
 
@@ -186,6 +187,7 @@ class AlphaX(_MeanOverValid):
         return _alignment_with_image(classifier, x, y, self.of, self.candidates)
 
 
+@exact()
 def _alignment_with_residual(
     classifier: nn.Module,
     x: Tensor,
@@ -218,6 +220,7 @@ def _alignment_with_residual(
     return cosine_similarity(direction, sign * gradient)
 
 
+@exact()
 def _alignment_with_image(
     classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: int | None
 ) -> Similarity:

@@ -105,7 +105,12 @@ class Suspect:
         return alone
 
     def _by_aim(
-        self, aimed: Attack, part: Int[Tensor, " K"], found: Int[Tensor, " K"], epsilon: float, generator: torch.Generator
+        self,
+        aimed: Attack,
+        part: Int[Tensor, " K"],
+        found: Int[Tensor, " K"],
+        epsilon: float,
+        generator: torch.Generator,
     ) -> Bool[Tensor, " K"]:
         """Whom PGD fools that aims at one class per sample, from several starts."""
         fooled = torch.zeros(len(part), dtype=torch.bool)

@@ -32,7 +32,9 @@ def test_box_goes_there_and_back(bounds: tuple[float, float]) -> None:
 
 def test_box_of_unbounded_data_leaves_room() -> None:
     x = torch.tensor([[-2.0, 5.0]])
-    assert UnitBox.around(x, (-torch.inf, torch.inf), room=lambda: 3.0) == UnitBox(-5.0, 13.0, (-torch.inf, torch.inf))
+    assert UnitBox.around(x, (-torch.inf, torch.inf), room=lambda: 3.0) == UnitBox(
+        -5.0, 13.0, (-torch.inf, torch.inf)
+    )
     assert UnitBox.around(x, (-2.0, torch.inf), room=lambda: 3.0) == UnitBox(-2.0, 10.0, (-2.0, torch.inf))
 
 

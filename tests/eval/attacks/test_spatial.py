@@ -410,5 +410,7 @@ def test_gradients_are_refused_at_the_end_too(monkeypatch):
 
     monkeypatch.setattr(FiniteGradients, "__init__", partialmethod(FiniteGradients.__init__, at_once=False))
     x = torch.rand(2, 1, 4, 4)
-    with pytest.raises(ValueError, match=r"`gradient of classifier\(x\)` should be finite. Found \d+ NaN or infinite"):
+    with pytest.raises(
+        ValueError, match=r"`gradient of classifier\(x\)` should be finite. Found \d+ NaN or infinite"
+    ):
         spatial_attack(Broken(), x, torch.zeros(2, dtype=torch.int64), 1.0)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from eval.robustness import tampering
 from eval.robustness.masking import masking_signs
 from eval.robustness.radii import Radii, critical_radii, minimal_radii
-from eval.robustness import tampering
 from eval.robustness.tampering import Watch, checksum, checksums, states
 from tests.alignment.classifiers import restless
 from tests.properties import unchanged
