@@ -396,3 +396,15 @@ def test_samples_and_clean_logits_lie_where_the_classifier_is() -> None:
     assert {judge.samples.x.device, judge.samples.y.device, judge.samples.logits.device} == {judge.device}
     assert torch.allclose(judge.samples.logits, classifier(x).detach())
     assert torch.equal(judge.correct, classifier(x).argmax(dim=1) == y)
+
+
+def test_clean_logits_are_computed_in_true_float32() -> None:
+    class Telling(Half):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return super().forward(x)
+
+    seen: list[bool] = []
+    Judge(Telling(torch.ones(3)), [(X, Y)], "Linf", BOUNDS, "auto")
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32
