@@ -17,6 +17,7 @@ from alignment.contracts import (
 )
 from alignment.double import double_device, exactly
 from alignment.gradients import evaluating, input_gradient, logits_of
+from alignment.precision import exact
 from alignment.residuals import Residual, check_residual, residuals_of
 from alignment.similarity import Similarity, cosine_similarity
 
@@ -187,6 +188,7 @@ class AlphaX(_MeanOverValid):
         return _alignment_with_image(classifier, x, y, self.of, self.candidates)
 
 
+@exact()
 def _alignment_with_residual(
     classifier: nn.Module,
     x: Tensor,
@@ -219,6 +221,7 @@ def _alignment_with_residual(
     return cosine_similarity(direction, sign * gradient)
 
 
+@exact()
 def _alignment_with_image(
     classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: int | None
 ) -> Similarity:

@@ -43,8 +43,8 @@ def _leave_tf32(undo: ExitStack) -> None:
     try:
         _set(torch.backends.cudnn, "allow_tf32", False, undo)
     except RuntimeError:
-        for part in (torch.backends.cudnn.conv, torch.backends.cudnn.rnn):
-            _set(part, "fp32_precision", "ieee", undo)
+        for name in ("conv", "rnn"):
+            _set(getattr(torch.backends.cudnn, name), "fp32_precision", "ieee", undo)
 
 
 def _set(backend: Any, name: str, value: Any, undo: ExitStack) -> None:

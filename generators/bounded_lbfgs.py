@@ -24,7 +24,7 @@ REACH = 1.05
 Matrix = Callable[[Float[Tensor, "K n"]], Float[Tensor, "K n"]]
 
 Rows = Callable[[Bool[Tensor, " K"]], Int[Tensor, " L"] | None]
-"""From which problems are open to the rows to go on with, all open ones among them; None for all."""
+"""From which problems are open to the rows that the next rounds go on with, all open ones among them, or None."""
 
 
 class Evaluation(NamedTuple):

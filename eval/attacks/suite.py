@@ -31,8 +31,8 @@ class SuiteAttack:
         minimal: whether it looks for the nearest adversarial example itself and takes no strength.
         first_guess: a cheaper and hardly stronger attack, whose ε50% says where to begin; None where failures are
             cheap.
-        mixed_strengths: whether samples of different strengths are attacked in one batch. Where not, the curve is
-            closed at strengths that all samples share.
+        mixed_strengths: whether every radius is searched for at strengths of its own. Where not, because a run is
+            dear, the curve is closed at strengths that all samples share.
     """
 
     title: str

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alignment import AlphaDx, AlphaX
 from alignment.contracts import check_choice
 from alignment.metrics import Differentiated
+from alignment.similarity import Similarity
 from eval.attacks import ATTACKS
 from eval.records.attack_radii import AttackRadii
 from eval.records.estimators import described_estimator, estimator_of
@@ -19,6 +21,7 @@ from eval.records.outcome import Measurement, Outcome, outcomes_of
 from eval.records.quantity import NORMS, Quantity
 from eval.records.sanity import logits_at, sanity
 from eval.records.subject import first_samples
+from eval.robustness.batching import Batching
 from eval.robustness.masking import masking_verdict, summary
 from eval.robustness.passes import CountPasses
 from generators import ResidualEstimator
@@ -26,6 +29,8 @@ from generators.store import for_samples
 from training.attacks import Loss, Norm
 from training.data import Batch, DataSet
 from training.strength import Strength
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Accuracy:
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Accuracy in [0, 1]; per sample the predicted class."""
-        logits = torch.cat([logits_at(classifier, batch.x).cpu() for batch in batches])
+        logits = torch.cat(_in_batches(batches, lambda batch: logits_at(classifier, batch.x))).cpu()
         frame = outcomes_of(batches, predicted=logits.argmax(dim=1))
         correct = frame.predicted == frame.label
         interval = share_interval(int(correct.sum()), len(correct))
@@ -197,11 +202,29 @@ def _check_listed(**arguments: Any) -> None:
 def _mean_cosine(
     metric_for: Callable[[Batch], AlphaDx | AlphaX], classifier: nn.Module, batches: Iterable[Batch]
 ) -> Outcome:
-    found = [metric_for(batch).similarity(classifier, batch.x, batch.y) for batch in batches]
-    values, valid = torch.cat([s.value for s in found]), torch.cat([s.valid for s in found])
-    chosen = values[valid].cpu().double()
+    def cosines(batch: Batch) -> Similarity:
+        return metric_for(batch).similarity(classifier, batch.x, batch.y)
+
+    found = Similarity(*map(torch.cat, zip(*_in_batches(batches, cosines), strict=True)))
+    # In one transfer, in float64, which holds every float32 and both truth values.
+    values, marks = torch.stack([exactly(part) for part in found]).cpu()
+    values, valid = values.to(found.value.dtype), marks.bool()
+    chosen = values[valid].double()
     frame = outcomes_of(batches, cosine=values, valid=valid)
     return Outcome(float(chosen.mean()), frame, mean_interval(chosen.numpy()), int((~valid).sum()))
+
+
+def _in_batches(batches: Iterable[Batch], measured: Callable[[Batch], Result]) -> list[Result]:
+    """What is measured on batches, in halves where they do not fit into memory."""
+    found: list[Result] = []
+    for batch in batches:
+        rows = torch.arange(len(batch.y), device=batch.y.device)
+        found += Batching(max(len(rows), 1)).over(rows, partial(_measured_at, measured, batch))
+    return found
+
+
+def _measured_at(measured: Callable[[Batch], Result], batch: Batch, rows: Tensor) -> Result:
+    return measured(Batch(*(part[rows] for part in batch)))
 
 
 def check_wanted(wanted: Sequence[Measurement], data: DataSet) -> None:

@@ -22,6 +22,7 @@ from eval.records.quantity import Quantity
 from eval.records.record import Record
 from eval.records.store import ModelFolder
 from eval.records.subject import Model, Subject, chosen_samples
+from eval.robustness.batching import Batching
 from eval.robustness.median import median_interval
 from generators import ResidualEstimator
 from generators.checkpoints import digest as weights_digest
@@ -166,11 +167,12 @@ class EstimatorQuality:
 
     def _residuals(self, whole: Batch, target: Tensor) -> Tensor:
         """Δ̂x of all samples, on the CPU."""
-        found = []
-        for chosen in torch.arange(len(whole.y)).split(self.data.eval_batch_size):
+
+        def found(chosen: Tensor) -> Tensor:
             x, y, indices = (part[chosen].to(self.device) for part in whole)
-            found.append(for_samples(self.estimator, indices)(x, y, target[chosen].to(self.device)).cpu())
-        residual = torch.cat(found)
+            return for_samples(self.estimator, indices)(x, y, target[chosen].to(self.device)).cpu()
+
+        residual = torch.cat(Batching(self.data.eval_batch_size).over(torch.arange(len(whole.y)), found))
         check_finite(residual, "residual")
         return residual
 
@@ -180,9 +182,11 @@ class EstimatorQuality:
 
     def _share(self, whole: Batch, residual: Tensor, target: Tensor) -> "_Found":
         assert self.judge is not None
-        judge = self.judge.to(self.device)
-        moved = (whole.x + residual).split(self.data.eval_batch_size)
-        judged = torch.cat([predictions(judge, part.to(self.device)).cpu() for part in moved])
+        judge, moved = self.judge.to(self.device), whole.x + residual
+        found = Batching(self.data.eval_batch_size).over(
+            torch.arange(len(moved)), lambda chosen: predictions(judge, moved[chosen].to(self.device))
+        )
+        judged = torch.cat(found).cpu()
         hits = judged == target
         interval = share_interval(int(hits.sum()), len(hits))
         return float(hits.double().mean()), interval, {"judged": judged}, 0

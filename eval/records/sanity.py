@@ -8,11 +8,13 @@ from torch import Tensor, nn
 
 from alignment import evaluating, logits_of
 from alignment.contracts import check_finite
+from alignment.precision import exact
 from training.data import Batch, DataSet
 
 
+@exact()
 def logits_at(classifier: nn.Module, x: Tensor) -> Tensor:
-    """Logits in evaluation mode, without a graph.
+    """Logits in evaluation mode and true float32, without a graph.
 
     Raises:
         ValueError: if one is NaN.

@@ -94,7 +94,7 @@ class Judge:
 
         def run(rows: Tensor) -> Judged:
             at = None if strength is None else strength[rows]
-            options = {name: values[rows.to(values.device)] for name, values in each.items()}
+            options: dict[str, Any] = {name: values[rows.to(values.device)] for name, values in each.items()}
             return self._judged(partial(attack, **options) if options else attack, part[rows], at, generator)
 
         found = self.batching.over(torch.arange(len(part)), run, generator)

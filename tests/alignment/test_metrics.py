@@ -12,6 +12,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn.functional import cosine_similarity
 
 from alignment import AlphaDx, AlphaX, alpha_dx, alpha_dx_other_classes, alpha_x
+from alignment.similarity import Similarity
 from generators import ExactResidual, radial
 from tests.alignment.classifiers import (
     BATCHES,
@@ -27,6 +28,7 @@ from tests.alignment.classifiers import (
 )
 from tests.conftest import Linear
 from tests.properties import unchanged
+from tests.waits import waits
 
 EXACT_ON_SPHERES = ExactResidual(radial((1.0, 1.3)))
 
@@ -475,3 +477,29 @@ def test_arguments_are_refused_in_the_words_of_the_attacks(changed: dict[str, An
     for measure in (alpha_x, partial(alpha_dx, residual=lambda x, y, target: torch.ones_like(x))):
         with pytest.raises(ValueError, match=message):
             measure(classifier, **arguments)
+
+
+def test_figures_are_computed_in_true_float32() -> None:
+    class Telling(torch.nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.is_autocast_enabled("cpu")))
+            return super().forward(x)
+
+    seen: list[tuple[bool, bool]] = []
+    classifier, x, y = Telling(4, 2), torch.rand(3, 4), torch.tensor([0, 1, 0])
+    with torch.autocast("cpu"):
+        alpha_dx(classifier, x, y, torch.rand(3, 4))
+        alpha_x(classifier, x)
+    assert seen
+    assert set(seen) == {(False, False)}
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_a_metric_is_read_only_when_it_is_computed() -> None:
+    """Adding what was found makes no GPU wait."""
+    metric, similarity = AlphaX(), Similarity(torch.rand(4), torch.tensor([True, True, False, True]))
+    with waits() as found:
+        for _ in range(3):
+            metric._add(similarity)
+    assert not found
+    assert (int(metric.valid), int(metric.invalid)) == (9, 3)

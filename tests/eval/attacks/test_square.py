@@ -13,6 +13,7 @@ from eval.attacks.square import image_shape, square_attack, square_search
 from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii
 from tests.properties import assert_within, unchanged
+from tests.waits import waits
 from training import build_network
 from training.attacks import attack_loss
 from training.balls import L2Ball, LinfBall
@@ -514,3 +515,18 @@ def test_gpu_is_asked_to_decide_every_eight_queries_at_most(monkeypatch):
         counts[every] = len(decided)
     assert counts[1] == len(list(square._rounds(500, 0.8)))
     assert counts[8] <= counts[1] - 15
+
+
+@both_norms
+def test_queries_make_no_gpu_wait_but_for_the_decisions(norm, monkeypatch):
+    decided, rows = [], Leaving.rows
+    monkeypatch.setattr(Leaving, "rows", lambda self, stays: decided.append(len(stays)) or rows(self, stays))
+    on_gpu(monkeypatch)
+    classifier, x, y = Exact(torch.full((1, 5, 5), 10.0)), torch.rand(3, 1, 5, 5), torch.ones(3, dtype=torch.int64)
+    beside = []
+    for queries in (20, 300):
+        decided.clear()
+        with waits() as found:
+            square_attack(classifier, x, y, 0.01, norm=norm, queries=queries)
+        beside.append(len(found) - len(decided))
+    assert beside[0] == beside[1]

@@ -329,3 +329,25 @@ def test_samples_whose_files_were_moved_are_the_same_samples(tmp_path: Path) -> 
 
     here, moved, other = (found(tmp_path / name, shade) for name, shade in (("a", 0), ("b", 0), ("c", 1)))
     assert here == moved != other
+
+
+class Narrow(torch.nn.Module):
+    """A classifier that runs out of memory with more than eight inputs."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return Radial()(x)
+
+
+@pytest.mark.parametrize("measurement", [Accuracy(), Alignment(), ImageAlignment()])
+def test_batches_that_do_not_fit_are_measured_in_halves(measurement: Measurement) -> None:
+    data = Spheres(dimensions=5)
+    batches = chosen_samples(data, limit=30)[0]
+    expected = measurement(CountPasses(Radial()), data, batches)
+    with pytest.warns(UserWarning, match="8 samples are shown at once"):
+        found = measurement(CountPasses(Narrow()), data, batches)
+    assert found.value == pytest.approx(expected.value, rel=1e-6)
+    assert found.invalid == expected.invalid
+    assert len(found.per_sample) == 30
+    assert found.per_sample["index"].tolist() == expected.per_sample["index"].tolist()

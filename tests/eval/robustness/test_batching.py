@@ -146,7 +146,7 @@ def test_batches_are_halved_until_they_fit_and_stay_so() -> None:
     batching = Batching(20)
     with pytest.warns(UserWarning, match="5 samples are shown at once. batch_size=5 has it so") as said:
         found = batching.over(torch.arange(3, 30), run)
-    assert [number for part in found for number in part] == list(range(3, 30))
+    assert [row for batch in found for row in batch] == list(range(3, 30))
     assert tried == [20, 10, 5, 5, 5, 5, 5, 2]
     assert len(said) == 1
     tried.clear()

@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from eval.robustness.judge import Judge
 from eval.robustness.masking import masking_signs, masking_verdict
 from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, minimal_radii
 from tests.alignment.classifiers import Answer, restless
 from tests.eval.classifiers import Half, half_problem, known_radii
+from tests.waits import waits
 from training import pgd
 
 BOUNDS = (-1.0, 1.0)
@@ -368,3 +370,41 @@ def test_limit_that_is_no_number_of_samples_is_refused(limit: Any) -> None:
 @pytest.mark.usefixtures("as_in_production")
 def test_options_of_a_search_that_are_no_numbers_are_named(options: dict[str, Any], message: str) -> None:
     assert message in refusal(lambda: of_radii(*half_problem(8)[:3], **options))
+
+
+def test_batch_is_waited_for_once() -> None:
+    """Whatever the judge does around an attack."""
+    classifier, x, y = half_problem(8)
+    judge = Judge(classifier, [(x, y)], "Linf", BOUNDS, "auto")
+    given: list[int] = []
+
+    def attack(classifier: nn.Module, x: Tensor, *_: object, **__: object) -> Tensor:
+        given.append(len(found))
+        return x
+
+    with waits() as found:
+        judge.judged(attack, torch.arange(8), torch.full((8,), 0.1), torch.Generator())
+    assert given == [0]
+    # What is read after the transfer is on the CPU.
+    assert found[0] == "cpu"
+    assert found.count("cpu") == 1
+
+
+def test_samples_and_clean_logits_lie_where_the_classifier_is() -> None:
+    classifier, x, y = half_problem(8)
+    judge = Judge(classifier, [(x[:5], y[:5]), (x[5:], y[5:])], "Linf", BOUNDS, 3)
+    assert {judge.samples.x.device, judge.samples.y.device, judge.samples.logits.device} == {judge.device}
+    assert torch.allclose(judge.samples.logits, classifier(x).detach())
+    assert torch.equal(judge.correct, classifier(x).argmax(dim=1) == y)
+
+
+def test_clean_logits_are_computed_in_true_float32() -> None:
+    class Telling(Half):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return super().forward(x)
+
+    seen: list[bool] = []
+    Judge(Telling(torch.ones(3)), [(X, Y)], "Linf", BOUNDS, "auto")
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32
