@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from alignment import AlphaDx, AlphaX
 from alignment.contracts import check_choice
+from alignment.double import exactly
 from alignment.metrics import Differentiated
 from alignment.similarity import Similarity
 from eval.attacks import ATTACKS

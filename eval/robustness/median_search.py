@@ -5,6 +5,7 @@ known to lie above it or below. Failures count at the low end and successes at t
 bracket once enough of both are known; who is missing then is looked for where the margin that was left is smallest.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -17,18 +18,19 @@ from eval.robustness.search import Search
 PLANNED = 12
 """Rounds led by estimates; should they mislead, bisection closes the bracket, however wrong they are."""
 
-STRIDES = (8, 3, 1)
+STRIDES = (16, 4, 1)
 """Of the samples near the median, every how many-th is attacked in the first rounds: they improve the estimate."""
 
 NEAR = 0.46
 """How far from ½ the probability to lie below the median is for a sample to count as near it."""
 
-LEAN = 1 / 3
-"""How far the first strength leans from the band towards the sample's own radius, on a logarithmic scale: what is
-expected far below is attacked below the median and what is expected far above, above it, so that what is found still
-counts where the median turns out to be elsewhere."""
+LEANS = (0.33, 0.2, 0.1)
+"""By rounds, how far the first strength leans from the band towards the sample's own radius, in logarithms.
 
-FARTHEST = 0.05
+What is expected far below is attacked below the median and what is expected far above, above it, so that what is
+found still counts where the median turns out to be elsewhere."""
+
+FARTHEST = 0.04
 """How far it leans at most."""
 
 
@@ -126,8 +128,8 @@ class MedianSearch:
     def _strengths(self) -> Float[Tensor, " N"]:
         """The low end of the band, or the high end for who failed at it already."""
         estimates, low = self.search.estimates, self.band.low
-        lean = LEAN * (estimates.mean - torch.tensor(low).log()).clamp(-FARTHEST / LEAN, FARTHEST / LEAN)
-        first = low * torch.where(estimates.seen, 0, lean).exp()
+        lean = LEANS[min(self.turn, len(LEANS) - 1)] * (estimates.mean - math.log(low))
+        first = low * torch.where(estimates.seen, 0, lean.clamp(-FARTHEST, FARTHEST)).exp()
         return torch.where(self.search.lower >= low, self.band.high, first)
 
     def _bisect(self, rank: int) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from eval.robustness.search import Search
 
-SHARE = 40
+SHARE = 60
 """The pilot is at most one in so many of the samples, but not fewer than `FEW`."""
 
 FEW = 8

@@ -23,8 +23,8 @@ def predicted_radii(
 
     The first gradient gives margin / ‖∇margin‖_dual, exact for linear classifiers. At the point of the ball of that
     radius that lies furthest along the gradients so far, the margin that is left corrects the radius (a secant) and
-    the gradient there corrects the direction. Three gradients predict the radii of small CNNs to 1 to 4 per cent, give or
-    take a factor that all share, where one alone is off by 15 to 20. Only where a search begins depends on it, and what it costs.
+    the gradient there corrects the direction. Three gradients predict radii under PGD of small CNNs to 1 to 4 per
+    cent, but for a factor that all share; one is off by 15 to 20. Only the cost of a search depends on it.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`.
@@ -54,7 +54,7 @@ def predicted_radii(
 
 
 def crossing(start: Float[Tensor, " B"], left: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """How many times as far the margin is gone as the point where `left` is left of it, in [½, 2]: a secant; 1 where it is no number."""
+    """How many times as far the margin is gone as where `left` is left of it, a secant; in [½, 2], 1 for NaN."""
     return (start / (start - left).clamp(min=start / 2)).clamp(0.5, 2).nan_to_num(1.0)
 
 

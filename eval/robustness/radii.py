@@ -114,10 +114,15 @@ def critical_radii(
     """Smallest strength at which an attack succeeds, for each sample.
 
     Each sample carries a bracket: the largest strength seen to fail and the norm of the smallest verified
-    perturbation. For `only="median"` a pilot of random samples places the first strength; then only samples
-    whose bracket overlaps the bracket of the median are attacked again. An attack is taken to be monotone:
-    what fails at ε would have failed below ε. The classifier is left as it was found: what the attack did to its
-    modes, gradients and hooks is put right with a warning.
+    perturbation. A few gradients per sample predict the radii (where strength is no distance or there is no gradient,
+    the clean margin does), a pilot scales the predictions, and what the attack leaves of the margin corrects them.
+    They choose strengths and nothing else: each end of a bracket is a failure of the attack, or a verified
+    perturbation that the attack itself returned, not shortened afterwards, so that ε50% is that of the attack and of
+    no stronger one. For `only="median"` most samples are attacked once, the half above it at no less than its lower
+    bound, and again only where that can still change its bracket: with PGD of 40 steps on small CNNs for 31 to 41
+    gradient evaluations per sample in all, of which 20 are the failures of that half and cannot be saved. An attack
+    is taken to be monotone: what fails at ε would have failed below ε. The classifier is left as it was found: what
+    the attack did to its modes, gradients and hooks is put right with a warning.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`.
@@ -134,9 +139,9 @@ def critical_radii(
         epsilon_max: largest strength to try; None for the diameter of the legal range, or, where there is
             none, for the largest norm of an input. Must be given where strength is no distance.
         guess: where ε50% is expected, in place of a pilot.
-        pilot: samples of the pilot.
+        pilot: samples of the pilot, at most; of few samples a smaller one is taken.
         batch_size: samples per call of the attack, see `eval.robustness.batching.Batching`.
-        seed: of the pilot and of the attack's randomness.
+        seed: of the attack's randomness.
 
     Returns:
         The radii.

@@ -16,7 +16,7 @@ SMALLEST = 1e-6
 """A radius below this part of the largest strength is not resolved further."""
 
 CURVATURE = 0.8
-"""Margins shrink ever faster along the path of an attack, so that a secant reaches too far; on small CNNs by a fifth."""
+"""Margins shrink ever faster along the path of an attack: on small CNNs a secant reaches a fifth too far."""
 
 
 class Search:

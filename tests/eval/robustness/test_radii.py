@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eval.robustness.first_order import first_order_radii
 from eval.robustness.passes import CountPasses
+from eval.robustness.predicted import predicted_radii
 from eval.robustness.radii import Radii, critical_radii, median
 from tests.eval.classifiers import Half, half_problem, known_radii
 from tests.properties import unchanged
@@ -149,12 +149,16 @@ def test_same_seed_gives_the_same_radii() -> None:
     assert not torch.equal(first, other)
 
 
-def test_first_order_is_exact_for_linear_classifiers() -> None:
+@pytest.mark.parametrize("gradients", [1, 2, 3])
+def test_predictions_are_exact_for_linear_classifiers(gradients: int) -> None:
     classifier, x, y = half_problem(20)
     y = classifier(x).argmax(dim=1)
+    counted = CountPasses(classifier)
     for norm in NORMS:
         known = known_radii(classifier, x, y, norm)
-        assert torch.allclose(first_order_radii(classifier, x, y, norm).double(), known, rtol=1e-5)
+        predicted = predicted_radii(counted, x, y, norm, (-1.0, 1.0), gradients=gradients)  # type: ignore[arg-type]
+        assert torch.allclose(predicted.double(), known, rtol=1e-4)
+    assert counted.backward_passes == len(NORMS) * gradients * len(x)
 
 
 def test_passes_are_counted_in_samples() -> None:
