@@ -16,7 +16,7 @@ from tests.eval.studies.killed import killed
 from training import graphs
 from training.side_by_side import Member, SideBySide
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:training collapsed")]
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/10", "steps": 3}}
 RECIPES: dict[str, dict[str, Any]] = {
@@ -25,21 +25,22 @@ RECIPES: dict[str, dict[str, Any]] = {
     "P": {"model": {"objective": AT}},
     "AT+AGR": {"model": {"objective": AT, "combiner": {"class_path": "training.AGR"}}},
 }
+MLP: dict[str, Any] = {"network": "mlp", "network_options": {"hidden": [16]}}
 DATA = {
-    "Spheres": ({"class_path": "training.data.Spheres", "init_args": {"dimensions": 8, "train_size": 520}}, "mlp"),
-    "digits": ({"class_path": "training.data.Digits", "init_args": {"batch_size": 128}}, "small_cnn"),
+    "Spheres": ({"class_path": "training.data.Spheres", "init_args": {"dimensions": 8, "train_size": 520}}, MLP),
+    "digits": ({"class_path": "training.data.Digits", "init_args": {"batch_size": 128}}, {"network": "small_cnn"}),
 }
-TOLERANCE = 2e-3
+TOLERANCE = 1e-3
 """Of a weight: kernels of a GPU add in another order, and what Adam makes of a small gradient magnifies it. Weights
 move fifty times as far."""
-ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01}}
+ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.003}}
 
 
 def ran(folder: Path, name: str, size: int | None, out: str = "", **trainer: Any) -> tuple[StudyRun, Path]:
     data, network = DATA[name]
     base = {
         "trainer": {"accelerator": "gpu", "max_epochs": 2} | trainer,
-        "model": {"network": network, "optimizer": ADAM},
+        "model": network | {"optimizer": ADAM},
         "selection": {"steps": 2, "resolution": 0.2},
         "checkpoint": {"monitor": "val_accuracy"},
         "data": data,
@@ -86,9 +87,8 @@ def test_side_by_side_on_a_gpu_ends_as_one_at_a_time(
     assert len(found) == 8
     for name, values in found.items():
         torch.testing.assert_close(values, expected[name], rtol=TOLERANCE, atol=TOLERANCE, msg=partial(said, name))
-    (plain,), (robust,) = (
-        [found[name] for name in found if name.startswith(f"here-{r}") and "seed0" in name] for r in "BP"
-    )
+    first = {name.split("-")[1]: values for name, values in found.items() if "seed0" in name}
+    plain, robust = first["B"], first["P"]
     assert (plain - robust).abs().max() > 10 * TOLERANCE  # so that those that were exchanged would be seen
     marks = [json.loads(path.read_text()) for path in out.glob("models/*/training/trained.json")]
     assert max(mark["side_by_side"] for mark in marks) == (size or 8)
