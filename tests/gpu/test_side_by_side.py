@@ -16,7 +16,11 @@ from tests.eval.studies.killed import killed
 from training import graphs
 from training.side_by_side import Member, SideBySide
 
-pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:training collapsed")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    pytest.mark.filterwarnings("ignore:training collapsed"),
+]
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/10", "steps": 3}}
 RECIPES: dict[str, dict[str, Any]] = {
