@@ -1,12 +1,10 @@
 """One model of a study, or several side by side: trained and measured, as far as that is not done yet."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, redirect_stderr
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +12,20 @@ import torch
 from filelock import FileLock, Timeout
 from jsonargparse import ArgumentParser
 
-from alignment.contracts import check_choice
 from eval.fit import FitCLI, fit_from
-from eval.records.device import AUTO, chosen_device, trainer_on
-from eval.records.measurements import check_wanted, standard_measurements
-from eval.records.outcome import Measurement
+from eval.records.device import AUTO, chosen_device
+from eval.records.measurements import check_wanted
 from eval.records.quality import EstimatorQuality, load_judge
 from eval.records.store import ModelFolder, Results
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
+from eval.studies.configuring import configured, kept_under, resolved
 from eval.studies.grouping import fitting, parts
 from eval.studies.logs import training_records
-from eval.studies.parsing import one_sentence
-from eval.studies.plan import FIRST, Cell, EstimatorCell, ModelCell, laid_over, with_first
+from eval.studies.plan import FIRST, Cell, EstimatorCell, ModelCell
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
+from eval.studies.wanted import wanted_of
 from eval.studies.work import Done, survived
-from generators.checkpoints import read_checkpoint
 from training import load_classifier
 from training.data import DataSet
 from training.side_by_side import Member, SideBySide, draws
@@ -54,20 +50,6 @@ class Trained:
     notes: tuple[str, ...] = ()
 
 
-def _configured(make: Callable[[dict], FitCLI], configuration: dict) -> FitCLI:
-    """A training, ready to begin.
-
-    Raises:
-        ValueError: in one sentence, for what the parser refuses: it prints its usage, and ends the process.
-    """
-    with redirect_stderr(StringIO()) as printed:
-        try:
-            return make(configuration)
-        except SystemExit as error:
-            told = one_sentence(printed.getvalue().rpartition("error: ")[2])
-            raise ValueError(told or f"ended with {error.code}") from error
-
-
 def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO) -> dict[str, Done]:
     """Train what models refer to as `first/NAME`, as far as that is not done yet."""
     started = time.perf_counter()
@@ -75,7 +57,7 @@ def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".lock"):
         if not is_trained(home):
-            trained(_configured(fit_from, _configuration(fit, home, device)), home)
+            trained(configured(fit_from, kept_under(fit, home, device)), home)
         best_checkpoint(home)
     return {name: Done(time.perf_counter() - started, [])}
 
@@ -188,7 +170,7 @@ def _train(cell: ModelCell, folder: Path, device: str, member: Member | None = N
 
 def _training_of(cell: ModelCell, folder: Path, device: str) -> FitCLI:
     home = home_of(cell, folder).path
-    return _configured(FitCLI, _configuration(_resolved(cell.fit, folder), home, device))
+    return configured(FitCLI, kept_under(resolved(cell.fit, folder), home, device))
 
 
 def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -> list[str]:
@@ -211,41 +193,10 @@ def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -
     return failures
 
 
-def wanted_of(cell: ModelCell, folder: Path) -> list[tuple[int | None, list[Measurement]]]:
-    """The measurements of a model, by the number of samples that they are taken on."""
-    by_limit: dict[int | None, list[Measurement]] = {}
-    for settings in cell.measure:
-        chosen = dict(settings)
-        limit = chosen.pop("limit", None)
-        if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise ValueError(f"`limit` should be a whole number of at least 1. Found {limit!r}.")
-        resolved = with_first(chosen, lambda name: str(_first_best(folder, name)))
-        wanted = by_limit.setdefault(limit, [])
-        wanted += [m for m in _measurements(resolved) if m not in wanted]
-    return [*by_limit.items()]
-
-
-def _measurements(settings: dict[str, Any]) -> list[Measurement]:
-    """The measurements that a study's `measure` names.
-
-    Raises:
-        ValueError: for a misspelt setting, or one of another type.
-    """
-    known = signature(standard_measurements).parameters
-    for name in settings:
-        check_choice(name, (*known, "limit"), "measure")
-    try:
-        return standard_measurements(**settings)
-    except (TypeError, AttributeError) as error:
-        raise ValueError(
-            f"`measure` should hold what `standard_measurements` takes. Found {settings} ({error})."
-        ) from error
-
-
 def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path, device: str) -> list[str]:
     """Measure a residual estimator."""
     asked = {"residual": cell.residual, "options": cell.options, "judge": cell.judge}
-    settings = _resolved(asked, folder)
+    settings = resolved(asked, folder)
     data = _data(cell.data)
     judge = settings["judge"]
     EstimatorQuality(
@@ -264,52 +215,3 @@ def _data(configuration: Mapping[str, Any]) -> DataSet:
     parser = ArgumentParser()
     parser.add_subclass_arguments(DataSet, "data")
     return parser.instantiate_classes(parser.parse_object({"data": configuration})).data
-
-
-def _resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A configuration in which `first/NAME` is the path of a checkpoint."""
-    return with_first(configuration, lambda name: str(best_checkpoint(folder / FIRST / name)))
-
-
-def _first_best(folder: Path, name: str) -> Path:
-    """Where the checkpoint of what is trained first lies, or will."""
-    home = folder / FIRST / name
-    return best_checkpoint(home) if is_trained(home) else home / "training" / "best.ckpt"
-
-
-def _configuration(fit: Mapping[str, Any], home: Path, device: str) -> dict:
-    """A training with everything it writes kept under its home."""
-    folder = (home / "training").resolve()
-    logs = {"save_dir": str(folder), "name": "logs"}
-    logger = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": logs}
-    return laid_over(
-        fit,
-        {
-            "checkpoint": {"dirpath": str(folder)},
-            "resume": _last(folder),
-            "trainer": {
-                "default_root_dir": str(folder),
-                "logger": logger,
-                "log_every_n_steps": 1,
-                "enable_progress_bar": False,
-                "enable_model_summary": False,
-                **trainer_on(device),
-            },
-        },
-    )
-
-
-def _last(folder: Path) -> str | None:
-    """The checkpoint from which a training goes on, or None.
-
-    Raises:
-        ValueError: if it is damaged, with the remedy.
-    """
-    last = folder / "last.ckpt"
-    if not last.exists():
-        return None
-    try:
-        read_checkpoint(last, mmap=True)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{last} is damaged. Remove {folder}, and the same command trains again.") from error
-    return str(last)

@@ -21,6 +21,8 @@ COPIES = 6
 """Of the weights: themselves, a gradient for each of two losses, two moments, and a perturbation."""
 PASSES = 6
 """As many forward passes as keep what their backward pass needs: two losses, twice differentiated, and an attack."""
+BESIDES = 2**27
+"""Bytes that a GPU's libraries take for each, whatever it is."""
 GPUS = ("auto", "gpu", "cuda")
 """Accelerators of Lightning that are a GPU where there is one."""
 
@@ -104,4 +106,4 @@ def step_bytes(network: nn.Module, shape: Sequence[int], batch_size: int) -> int
         tried(torch.zeros(2, *shape)).sum()
     of_two = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
     of_weights = sum(weight.untyped_storage().nbytes() for weight in weights)
-    return COPIES * of_weights + PASSES * of_two * batch_size // 2
+    return BESIDES + COPIES * of_weights + PASSES * of_two * batch_size // 2

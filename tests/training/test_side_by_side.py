@@ -1,5 +1,6 @@
 """Trainings side by side end as trainings one at a time, and know nothing of each other."""
 
+import os
 import random
 import signal
 import time
@@ -16,6 +17,7 @@ from torch.optim import SGD
 
 from training import AGR, AT, Classifier, Strength
 from training.data import Digits, Spheres
+from training.graphs import Repeated
 from training.side_by_side import Member, SideBySide, draws, shared
 from training.watch import EpochCost, StopAtCollapse
 
@@ -319,6 +321,46 @@ def test_an_epoch_costs_the_seconds_that_are_its_trainings_own() -> None:
     each = [sum(logged["epoch_seconds"] for logged in weights.logged) for weights in found]
     assert 0 < max(each) < whole / 2
     assert sum(each) < whole
+
+
+def test_graphs_of_a_training_that_has_ended_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hold its tensors; those of the others stay."""
+    kept: list[list[Any]] = []
+
+    class Remembers(Repeated):
+        def __call__(self, key: Any, pieces: Any, generators: Any = ()) -> None:
+            self.graphs[key] = "a graph"  # type: ignore[assignment]
+
+        def forget(self, which: Callable[[Any], bool]) -> None:
+            super().forget(which)
+            kept.append([*self.graphs])
+
+    def training(phases: list[str], member: Member) -> None:
+        for phase in phases:
+            member((phase,), lambda: None, torch.Generator())
+
+    monkeypatch.setattr("training.side_by_side.Repeated", Remembers)
+    long, short = ["closest class", "step", "step"], ["step"]
+    SideBySide([partial(training, phases) for phases in (long, short)]).run()
+    assert kept == [[((0, "closest class"),)], []]
+
+
+def test_autograds_watch_for_nan_and_lightnings_seed_are_those_of_each() -> None:
+    def training(watch: bool, member: Member) -> list[tuple[bool, str]]:
+        seen = []
+        with torch.autograd.set_detect_anomaly(watch):
+            for step in range(3 if watch else 1):
+                seed_everything(7 * member.number + step, verbose=False)
+                member(("step",), lambda: None, torch.Generator())
+                seen.append((torch.is_anomaly_enabled(), os.environ["PL_GLOBAL_SEED"]))
+        return seen
+
+    before = os.environ.get("PL_GLOBAL_SEED")
+    watched, plain = SideBySide([partial(training, True), partial(training, False)]).run()
+    assert watched == [(True, "0"), (True, "1"), (True, "2")]
+    assert plain == [(False, "7")]
+    assert not torch.is_anomaly_enabled()
+    assert os.environ.get("PL_GLOBAL_SEED") == before
 
 
 def test_networks_that_draw_random_numbers_are_found() -> None:
