@@ -238,7 +238,7 @@ def main() -> None:
     record: dict = {"rows": {}}
     if options.save and options.save.exists():
         record = read_json(options.save, {"command", "provenance", "rows"})
-    record |= {"command": " ".join(["python", *sys.argv]), "provenance": provenance()}
+    record |= {"command": " ".join(["python", *sys.argv]), "provenance": provenance("cuda")}
     for name, row in ROWS.items():
         if name not in record["rows"] and name.startswith(tuple(options.rows.split(","))):
             found = record["rows"][name] = row()

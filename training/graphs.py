@@ -40,6 +40,7 @@ class Graph:
             self.graph.register_generator_state(generator)
         side = [torch.cuda.Stream() for _ in pieces[1:]]
         torch.clear_autocast_cache()  # weights cast before are cast anew by every replay
+        _forget_workspaces()
         with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             current = torch.cuda.current_stream()
             for stream, work in zip(side, pieces[1:], strict=True):
@@ -50,6 +51,7 @@ class Graph:
             for stream in side:
                 current.wait_stream(stream)
         torch.clear_autocast_cache()
+        _forget_workspaces()
 
     def replay(self) -> None:
         """Do the work, on what the tensors hold now."""
@@ -140,6 +142,15 @@ def _alone(work: Work) -> None:
 def capturing() -> bool:
     """Whether what is done now is recorded."""
     return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+
+
+def _forget_workspaces() -> None:
+    """Let cuBLAS take new workspaces: those of a graph from that graph's memory, which is kept as long as it is.
+
+    It keeps one for each stream otherwise, and graphs are recorded on few streams. With one graph its workspace would
+    go that others still write to: https://github.com/pytorch/pytorch/issues/193402.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
 
 
 class _Recording(threading.local):

@@ -56,11 +56,14 @@ class Split(Dataset[Batch]):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A batch by indices; what a DataLoader asks for."""
-        index = torch.as_tensor(indices, dtype=torch.int64).to(self.images.device)
+        index = self._where_images_are(torch.as_tensor(indices, dtype=torch.int64))
         images = self.images[index]
         if images.dtype == torch.uint8:
             images = from_bytes(images, self.bounds)
         return Batch(images, self.labels[index], index)
+
+    def _where_images_are(self, index: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        return index
 
     def set_epoch(self, seed: int, epoch: int) -> None:
         """Samples in memory are the same in every epoch."""
@@ -81,6 +84,10 @@ class OnDevice(Split):
 
     def __init__(self, split: Split, device: torch.device) -> None:
         super().__init__(split.images.to(device), split.labels.to(device), split.bounds)
+
+    def _where_images_are(self, index: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        # From pinned memory the copy is queued. From any other, the host would wait for all that is queued before it.
+        return index.pin_memory().to(self.images.device, non_blocking=True)
 
 
 def from_bytes(images: UInt8[Tensor, "*shape"], bounds: Bounds) -> Float[Tensor, "*shape"]:
