@@ -17,6 +17,9 @@ import torch
 PLAINLY = 2
 """How often work is done plainly before it is recorded: what is made on first use must not become part of it."""
 
+MOST = 8
+"""Graphs that are kept; of more, those that were used last."""
+
 Work = Callable[[], None]
 """Reads and writes tensors that stay where they are."""
 
@@ -29,19 +32,23 @@ class Graph:
     Args:
         pieces: of work, none of which uses what another one writes.
         generators: on the device, from which random numbers are drawn, beside the global one.
+        beside: a graph that is never replayed at the same time, to take memory for intermediate results from.
 
     Raises:
         RuntimeError: if the work waits for the device, or does what else a graph cannot hold.
     """
 
-    def __init__(self, pieces: Sequence[Work], generators: Sequence[torch.Generator] = ()) -> None:
+    def __init__(
+        self, pieces: Sequence[Work], generators: Sequence[torch.Generator] = (), beside: "Graph | None" = None
+    ) -> None:
         self.graph = torch.cuda.CUDAGraph()
         for generator in generators:
             self.graph.register_generator_state(generator)
         side = [torch.cuda.Stream() for _ in pieces[1:]]
         torch.clear_autocast_cache()  # weights cast before are cast anew by every replay
         _forget_workspaces()
-        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+        pool = None if beside is None else beside.graph.pool()
+        with torch.cuda.graph(self.graph, pool, capture_error_mode="thread_local"):
             current = torch.cuda.current_stream()
             for stream, work in zip(side, pieces[1:], strict=True):
                 stream.wait_stream(current)
@@ -81,6 +88,7 @@ class Repeated:
         """
         self.times[key] += 1
         if self.recorded(key, pieces, generators):
+            self.graphs[key] = self.graphs.pop(key)  # the last in the order of use
             self.graphs[key].replay()
         elif self.reason is None and may_record(self.device):
             self._watched(pieces)
@@ -91,9 +99,12 @@ class Repeated:
         """Whether there is a graph of this work; made now if it has been done plainly often enough."""
         if key not in self.graphs and self.reason is None and self.times[key] > PLAINLY and may_record(self.device):
             try:
-                self.graphs[key] = Graph([partial(_alone, work) for work in pieces], generators)
+                beside = next(iter(self.graphs.values()), None)
+                self.graphs[key] = Graph([partial(_alone, work) for work in pieces], generators, beside)
             except RuntimeError as error:
                 self.give_up(str(error).partition("\n")[0])
+        for oldest in [*self.graphs][:-MOST]:
+            del self.graphs[oldest]
         return key in self.graphs
 
     def forget(self, which: Callable[[Hashable], bool]) -> None:

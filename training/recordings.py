@@ -35,15 +35,16 @@ class Recording:
     Args:
         chunk: the steps.
         like: what they work on; copied.
+        beside: another recording of the same classifier, with which it shares memory.
 
     Attributes:
         climb: what a replay works on.
     """
 
-    def __init__(self, chunk: Chunk, like: Climb) -> None:
+    def __init__(self, chunk: Chunk, like: Climb, beside: "Recording | None" = None) -> None:
         self.climb = like.mapped(torch.clone)
         self.outputs: list[Tensor] = []
-        self.graph = Graph([partial(self._take, chunk)])
+        self.graph: Graph = Graph([partial(self._take, chunk)], beside=None if beside is None else beside.graph)
 
     @property
     def logits(self) -> Float[Tensor, "B C"]:
@@ -72,7 +73,7 @@ class Recordings:
             return None
         if key not in self.kept and key in self.tried and len(self.kept) < MOST:
             try:
-                self.kept[key] = Recording(chunk, climb)
+                self.kept[key] = Recording(chunk, climb, next(iter(self.kept.values()), None))
             except RuntimeError as error:
                 self.give_up(str(error).partition("\n")[0])
         return self.kept.get(key)

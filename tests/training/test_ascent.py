@@ -8,7 +8,7 @@ import gc
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -32,7 +32,9 @@ class Rehearsal:
     counters: ClassVar[list[CountPasses]] = []
     """Of passes, which nobody calls when a graph is replayed."""
 
-    def __init__(self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = ()) -> None:
+    def __init__(
+        self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = (), beside: Any = None
+    ) -> None:
         self.pieces = pieces
         type(self).made += 1
         for work in pieces:
@@ -166,7 +168,9 @@ def test_a_network_with_hooks_is_not_recorded(rehearsed: None) -> None:
 class Frozen(Rehearsal):
     """A graph of a network that decides in Python: a replay does again what was decided when it was recorded."""
 
-    def __init__(self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = ()) -> None:
+    def __init__(
+        self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = (), beside: Any = None
+    ) -> None:
         network_then = partial(setattr, Frozen.network, "factor", Frozen.network.factor)
         self.before = network_then
         super().__init__(pieces, generators)
@@ -202,7 +206,7 @@ def test_what_a_network_decides_in_python_is_noticed(rehearsed: None, monkeypatc
 def test_steps_that_wait_for_the_device_are_taken_plainly_and_said_once(
     rehearsed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuses(*given) -> None:
+    def refuses(*given: Any, **options: Any) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     classifier = network()
@@ -229,7 +233,9 @@ def test_gradients_that_are_not_finite_are_refused_after_replays(rehearsed: None
 class Forgetful(Rehearsal):
     """A graph keeps kernels and no Python."""
 
-    def __init__(self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = ()) -> None:
+    def __init__(
+        self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = (), beside: Any = None
+    ) -> None:
         super().__init__(pieces, generators)
         self.pieces = []
 

@@ -220,7 +220,9 @@ class Rehearsal:
 
     made = 0
 
-    def __init__(self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = ()) -> None:
+    def __init__(
+        self, pieces: Sequence[Callable[[], None]], generators: Sequence[torch.Generator] = (), beside: Any = None
+    ) -> None:
         self.pieces = pieces
         type(self).made += 1
 
@@ -241,8 +243,23 @@ def test_work_is_recorded_after_it_was_done_plainly_and_each_kind_for_itself(
     assert sorted(repeated.graphs) == ["a", "b"]
 
 
+def test_of_many_graphs_those_that_were_used_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule that moves what a graph holds, as one cycle does the momentum, needs a new one every epoch."""
+    monkeypatch.setattr("training.graphs.Graph", Rehearsal)
+    monkeypatch.setattr("training.graphs.may_record", lambda device: True)
+    repeated, done = Repeated(CPU), []
+    for key in (0, *range(20)):
+        for _ in range(4):
+            repeated("often", [partial(done.append, "often")])
+            repeated(key, [partial(done.append, key)])
+    assert len(repeated.graphs) == 8
+    assert {"often", 19} <= repeated.graphs.keys()
+    assert done.count(7) == 4
+    assert done.count("often") == 84
+
+
 def test_work_that_cannot_be_recorded_is_done_plainly_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses(*given: Any) -> None:
+    def refuses(*given: Any, **options: Any) -> None:
         raise RuntimeError("a reason\nand more")
 
     monkeypatch.setattr("training.graphs.Graph", refuses)
