@@ -19,7 +19,7 @@ from tqdm import tqdm
 from eval.cli.fill import residuals
 from eval.fit import fit_from
 from eval.records import EstimatorQuality, Model, Record, Results, Sitting, Taken, standard_measurements
-from eval.records.device import AUTO, chosen_device
+from eval.records.device import AUTO, chosen_device, placed
 from eval.records.identity import plain
 from eval.records.measurements import check_wanted
 from eval.records.quality import load_judge
@@ -131,7 +131,7 @@ def measure(
             model = Model(
                 data.name, recipe or checkpoint.stem, seed=seed, checkpoint=str(checkpoint), named=bool(recipe)
             )
-            classifier.to(place)
+            placed(classifier, place)
             sitting = Sitting.of(classifier, data, model, split=split, limit=limit, network=described)
             folder = results.home(model, sitting.subject.key)
             bar = tqdm(total=len(wanted), unit="measurement", leave=False)

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from jsonargparse import ArgumentParser
 
 from eval.fit import FitCLI, fit_from
-from eval.records.device import AUTO, chosen_device
+from eval.records.device import AUTO, chosen_device, placed
 from eval.records.measurements import check_wanted
 from eval.records.quality import EstimatorQuality, load_judge
 from eval.records.store import ModelFolder, Results
@@ -179,7 +179,7 @@ def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -
     network = {"network": model.get("network", "small_cnn"), "options": model.get("network_options") or {}}
     classifier = load_classifier(checkpoint=found.checkpoint, trusted_networks=[network["network"]])
     place = cli.trainer.strategy.root_device
-    classifier.to(place)
+    placed(classifier, place)
     failures: list[str] = []
     subjects: list[Subject] = []
     for limit, wanted in wanted_of(cell, folder):

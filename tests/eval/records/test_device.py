@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from eval.records.device import best_device, chosen_device, device_name, trainer_on
+from eval.records.device import best_device, chosen_device, device_name, placed, trainer_on
 from eval.records.provenance import provenance
 
 
@@ -53,3 +53,9 @@ def test_records_name_the_card_that_numbers_were_computed_on(monkeypatch: pytest
     assert provenance()["device"] == "CPU"
     assert provenance(torch.device("cuda", 1))["device"] == "card 1"
     assert device_name("mps") == "MPS"
+
+
+def test_a_classifier_is_moved_and_on_a_cpu_left_as_it_is_laid_out() -> None:
+    classifier = torch.nn.Conv2d(3, 4, 3)
+    placed(classifier, torch.device("cpu"))
+    assert classifier.weight.is_contiguous()
