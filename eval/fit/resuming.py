@@ -16,7 +16,15 @@ PARTS = ("seed_everything", "model", "data", "selection")
 """What of a configuration makes a run, beside what its best epoch is best in."""
 OPTIMISATION = ("model.optimizer.", "model.scheduler", "model.lr", "model.discriminator_lr", "model.betas")
 """How the keys begin whose values may change, and are then given to the restored optimisers."""
-FREE = ("model.log_layers", "data.workers", "data.eval_batch_size", "data.data_root", "data.download")
+FREE = (
+    "model.log_layers",
+    "model.graphs",
+    "model.channels_last",
+    "data.workers",
+    "data.eval_batch_size",
+    "data.data_root",
+    "data.download",
+)
 """Keys whose values may change and need nothing more."""
 NEEDED = ("state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers")
 """What a training cannot go on without."""
