@@ -198,12 +198,12 @@ def test_a_classifier_that_is_always_wrong_has_no_verdict_on_masking() -> None:
     assert "nothing can be said" in record.details["summary"]
 
 
-def test_an_attack_that_takes_strengths_one_by_one_is_asked_at_few() -> None:
+def test_an_attack_that_is_slow_is_asked_for_less() -> None:
     """The median is closed, the accuracy wanted is known, and the curve is known where all samples were attacked."""
     seen = []
 
     def slow(classifier, x, y, strength, **options):
-        seen.append(strength.unique().tolist())
+        seen.append(len(strength))
         return pgd(classifier, x, y, strength, **options)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -211,7 +211,7 @@ def test_an_attack_that_takes_strengths_one_by_one_is_asked_at_few() -> None:
         classifier, x, y = half_problem(40)
         record, per_sample = take(AttackRadii("pgd", epsilons=(Strength(0.03),)), classifier, InMemory(x, y))
     known = known_radii(classifier, x, y, "Linf")
-    assert all(len(strengths) == 1 for strengths in seen)
+    assert sum(seen) < 4 * len(x)
     assert record.value == pytest.approx(float(known.sort().values[19:21].mean()), rel=0.05)
     assert record.details["accuracy_at"]["0.03"] == pytest.approx(float((known > 0.03).double().mean()), abs=0.03)
     assert per_sample.radius.nunique() > 4
