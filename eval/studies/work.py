@@ -114,3 +114,5 @@ def quiet(threads: int | None = None) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", category=FutureWarning)
+    # Torch's thread of backward passes says so when it first uses a GPU.
+    warnings.filterwarnings("ignore", "Attempting to run cuBLAS")

