@@ -26,6 +26,9 @@ from training.recordings import Recording, counters_of, differs, recordings_of, 
 FEW = 4
 """Steps; fewer are not worth recording."""
 
+FILLED = 512
+"""Samples, up to which a GPU hardly notices that a batch was filled up."""
+
 
 @dataclass(frozen=True)
 class Ascent:
@@ -114,8 +117,10 @@ class _Way:
     """One ascent of one batch."""
 
     def __init__(self, ascent: Ascent, climb: Climb) -> None:
-        self.ascent, self.climb, self.active = ascent, climb, Active(climb.point)
+        self.ascent, self.count = ascent, len(climb)
         self.recordings = recordings_of(ascent.logits.classifier) if ascent.may_record(climb) else None
+        self.climb = climb if self.recordings is None or self.recordings.reason else self._filled(climb)
+        self.active = Active(self.climb.point)
         self.state: Hashable = None
         self.shown: Tensor | None = None
         self.counters = counters_of(ascent.logits.classifier)
@@ -135,7 +140,17 @@ class _Way:
         self._count_broken()
         if self.doubt is None:
             self._refuse_broken(self.broken)
-        return self.active.end(self.climb.point)
+        return self.active.end(self.climb.point)[: self.count]
+
+    def _filled(self, climb: Climb) -> Climb:
+        """A small batch filled up with samples that stay to a size that others have too: each is recorded anew."""
+        size = self.ascent.leaving.size(self.count)
+        if not self.count < size <= FILLED:
+            return climb
+        rows = torch.arange(size, device=climb.y.device)
+        filled = climb[rows % self.count]
+        filled.fooled.copy_(rows >= self.count)
+        return filled
 
     def doubtful(self) -> bool:
         """Whether a replay did not do what the classifier does, so that the result does not count."""
@@ -147,7 +162,7 @@ class _Way:
         return bool(doubt)
 
     def _count_broken(self) -> None:
-        self.broken += (~self.climb.largest.isfinite()).sum()
+        self.broken += (~self.climb.largest[: self.count].isfinite()).sum()
 
     def _refuse_broken(self, broken: Tensor) -> None:
         # Only at the end, because to look at every step would make a GPU wait.

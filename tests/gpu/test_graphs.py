@@ -206,10 +206,10 @@ def test_a_replayed_attack_ends_where_single_kernels_do(
 
 def test_replays_count_their_passes(cuda: torch.device) -> None:
     counted = CountPasses(there(network(), cuda))
-    x, y = samples(counted.classifier, 100, cuda)
+    x, y = samples(counted.classifier, 128, cuda)
     for calls in range(1, 4):
         pgd(counted, x, y, 0.1, steps=40, bounds=BOUNDS)
-        assert counted.backward_passes == calls * 40 * 100
+        assert counted.backward_passes == calls * 40 * 128
 
 
 @contextmanager

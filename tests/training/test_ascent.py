@@ -102,20 +102,34 @@ def test_replayed_steps_end_where_single_steps_do(norm: str, options: dict, requ
 def test_any_number_of_steps_is_taken(steps: int, rehearsed: None) -> None:
     counted = CountPasses(network())
     Rehearsal.counters.append(counted)
-    x, y = samples(counted.classifier, 100)
+    x, y = samples(counted.classifier, 128)
     attacked(counted, x, y, epsilon=0.1, steps=steps)
     attacked(counted, x, y, epsilon=0.1, steps=steps)
-    assert counted.backward_passes == 2 * 100 * steps
+    assert counted.backward_passes == 2 * 128 * steps
 
 
 def test_replays_count_their_passes_and_recording_does_not(rehearsed: None) -> None:
     counted = CountPasses(network())
     Rehearsal.counters.append(counted)
-    x, y = samples(counted.classifier, 100)
+    x, y = samples(counted.classifier, 128)
     for calls in range(1, 4):
         attacked(counted, x, y, epsilon=0.1, steps=40)
-        assert counted.backward_passes == calls * 100 * 40
+        assert counted.backward_passes == calls * 128 * 40
     assert Rehearsal.made == 1
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_batches_of_many_sizes_are_filled_up_to_few(leave: bool, request: pytest.FixtureRequest) -> None:
+    """And end where they do alone: those that fill up are not returned."""
+    classifier = network()
+    sizes = (1, 5, 40, 63, 64, 65, 100, 127)
+    batches = [tuple(part[:size] for part in samples(classifier)) for size in sizes]
+    options = {"epsilon": 0.15, "steps": 16, "leave_when_fooled": leave}
+    plainly = [attacked(classifier, x, y, **options) for x, y in batches]
+    request.getfixturevalue("rehearsed")
+    for (x, y), expected in zip(batches, plainly, strict=True):
+        torch.testing.assert_close(attacked(classifier, x, y, **options), expected)
+    assert Rehearsal.made == 2
 
 
 def test_a_batch_shrinks_to_few_sizes(rehearsed: None) -> None:
