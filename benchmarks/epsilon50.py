@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from eval import critical_radii
 from eval.records.provenance import provenance
 from eval.records.store import write_json
-from eval.robustness.passes import CountPasses
 from training import AT, Classifier, Plain, pgd
 from training.attacks import attack_loss
 from training.data import MNISTPair
+from training.passes import CountPasses
 
 STEP, STEPS = 0.02, 40
 PAPER = np.array([0.02, 0.04, 0.06, 0.1, 0.14, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4])
@@ -143,8 +143,7 @@ def main() -> None:
             if "grid of 100" in ways:
                 found["off_by"] = found["epsilon50"] / ways["grid of 100"]["epsilon50"] - 1
             print(
-                f"{way:20}{found['epsilon50']:9.4f}{off(found):>9}{found['evaluations']:20.1f}"
-                f"{found['seconds']:9.1f}"
+                f"{way:20}{found['epsilon50']:9.4f}{off(found):>9}{found['evaluations']:20.1f}{found['seconds']:9.1f}"
             )
         ratios = overhead(classifier, batches[0].x[:256], batches[0].y[:256], options.pairs)
         middle, low, high = statistics.median(ratios), min(ratios), max(ratios)

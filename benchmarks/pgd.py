@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from eval.attacks.verdict import distance, predictions
 from eval.records.provenance import provenance
 from eval.records.store import write_json
-from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, median
 from training import AT, pgd
 from training.data import MNISTPair
+from training.passes import CountPasses
 
 Run = Callable[[Tensor, Tensor], Tensor]
 

@@ -26,9 +26,9 @@ from eval.attacks.spatial import SpatialObjective
 from eval.attacks.verdict import predictions
 from eval.records.provenance import provenance
 from eval.records.store import write_json
-from eval.robustness.passes import CountPasses
 from training import AT, Classifier, Plain
 from training.data import MNIST
+from training.passes import CountPasses
 
 TAUS = (12, 10, 8, 6, 5, 4, 3, 2)
 BATCH, ITERATIONS = 64, 40

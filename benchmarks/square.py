@@ -28,9 +28,9 @@ from eval.attacks.square import square_attack
 from eval.attacks.verdict import predictions
 from eval.records.provenance import provenance
 from eval.records.store import write_json
-from eval.robustness.passes import CountPasses
 from training import AT, Plain, pgd
 from training.data import MNISTPair
+from training.passes import CountPasses
 
 Run = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
 

@@ -12,10 +12,10 @@ from eval.attacks import ATTACKS, SuiteAttack
 from eval.records.identity import plain
 from eval.records.outcome import Outcome, outcomes_of
 from eval.records.quantity import Quantity
-from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, minimal_radii
 from training.attacks import ORDER, Norm
 from training.data import Batch, DataSet
+from training.passes import CountPasses
 from training.strength import Strength
 
 SMALLEST_TAU = 0.05

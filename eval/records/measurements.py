@@ -24,11 +24,11 @@ from eval.records.sanity import logits_at, sanity
 from eval.records.subject import first_samples
 from eval.robustness.batching import Batching
 from eval.robustness.masking import masking_verdict, summary
-from eval.robustness.passes import CountPasses
 from generators import ResidualEstimator
 from generators.store import for_samples
 from training.attacks import Loss, Norm
 from training.data import Batch, DataSet
+from training.passes import CountPasses
 from training.strength import Strength
 
 Result = TypeVar("Result")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from eval.records.intervals import UNSURE, Interval
 from eval.records.quantity import Quantity
-from eval.robustness.passes import CountPasses
 from training.data import Batch, DataSet
+from training.passes import CountPasses
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from eval.records.record import Record
 from eval.records.sanity import logits_at
 from eval.records.store import ModelFolder
 from eval.records.subject import Model, Subject, chosen_samples
-from eval.robustness.passes import CountPasses
 from generators.checkpoints import digest
 from training.data import Batch, DataSet, SplitName
+from training.passes import CountPasses
 
 
 @dataclass

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.batching import Batching, BatchSize
-from eval.robustness.passes import CountPasses
 from eval.robustness.samples import gathered, pairs
 from eval.robustness.tampering import Watch, states
 from training.attacks import Norm
+from training.passes import CountPasses
 
 
 class Judged(NamedTuple):

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from eval.attacks.autoattack import VERSIONS, _Battery, auto_attack
 from eval.attacks.radii import Radius
-from eval.robustness.passes import CountPasses
 from tests.eval.classifiers import Half, Radial
 from tests.properties import assert_within, unchanged
 from training import build_network
 from training.attacks import DUAL, ORDER, Norm
 from training.data import Digits
+from training.passes import CountPasses
 
 pytest.importorskip("pyautoattack")
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from eval.attacks.minimum_norm import carlini_wagner, ddn, deepfool, fmn
-from eval.robustness.passes import CountPasses
 from tests.eval.classifiers import Half, Radial
 from tests.properties import unchanged
 from training.attacks import DUAL, ORDER, Norm
+from training.passes import CountPasses
 
 if find_spec("foolbox") is None:
     pytest.skip("foolbox is not installed", allow_module_level=True)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from eval import critical_radii
 from eval.attacks.finite import FiniteGradients
 from eval.attacks.spatial import SpatialObjective, membrane, roughness, spatial_attack
-from eval.robustness.passes import CountPasses
 from tests.properties import unchanged
 from tests.waits import waits
 from training.data import Digits
 from training.leaving import Leaving
+from training.passes import CountPasses
 
 DOUBLE = torch.float64
 Problem = tuple[nn.Module, Tensor, Tensor]

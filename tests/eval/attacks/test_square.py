@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from eval.attacks import square
 from eval.attacks import squares as moves
 from eval.attacks.square import image_shape, square_attack, square_search
-from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii
 from tests.properties import assert_within, unchanged
 from tests.waits import waits
@@ -19,6 +18,7 @@ from training.attacks import attack_loss
 from training.balls import L2Ball, LinfBall
 from training.data import Digits
 from training.leaving import Leaving
+from training.passes import CountPasses
 
 UNBOUNDED = (-math.inf, math.inf)
 ORDER = {"Linf": math.inf, "L2": 2}

@@ -21,10 +21,10 @@ from eval.records.measurements import (
     standard_measurements,
 )
 from eval.records.subject import chosen_samples
-from eval.robustness.passes import CountPasses
 from tests.eval.classifiers import InMemory, Radial, half_problem, known_radii
 from training.attacks import pgd
 from training.data import DataSet, Digits, HDF5Images, Spheres
+from training.passes import CountPasses
 from training.strength import Strength
 
 MODEL = Model("given", "B")

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eval.robustness.passes import CountPasses
 from eval.robustness.radii import Radii, critical_radii, median
 from tests.eval.classifiers import Half, half_problem, known_radii
 from training import Classifier, Plain, pgd
 from training.data import MNISTPair
+from training.passes import CountPasses
 
 NORMS = ["Linf", "L2", "L1"]
 STEADY = partial(pgd, random_start=False, leave_when_fooled=True)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from eval.robustness.judge import Judge
 from eval.robustness.masking import masking_signs, masking_verdict
-from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, minimal_radii
 from tests.alignment.classifiers import Answer, restless
 from tests.eval.classifiers import Half, half_problem, known_radii
 from tests.waits import waits
 from training import pgd
+from training.passes import CountPasses
 
 BOUNDS = (-1.0, 1.0)
 ATTACK = partial(pgd, steps=2)

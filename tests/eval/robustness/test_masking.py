@@ -10,7 +10,6 @@ from torch.optim import Adam
 
 from eval.attacks.square import square_attack
 from eval.robustness.masking import Sign, masking_signs, masking_verdict, summary
-from eval.robustness.passes import CountPasses
 from eval.robustness.radii import critical_radii, median
 from tests.alignment.classifiers import Answer, Detached
 from tests.eval.classifiers import Half, Radial, half_problem, known_radii
@@ -20,6 +19,7 @@ from training.classifier import Classifier
 from training.data.digits import Digits
 from training.data.spheres import Spheres
 from training.objectives import AT, Objective, Plain
+from training.passes import CountPasses
 from training.strength import Strength
 
 BLACK_BOX = "black box is stronger"

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eval.robustness.passes import CountPasses
 from eval.robustness.predicted import predicted_radii
 from eval.robustness.radii import Radii, critical_radii, median
 from tests.eval.classifiers import Half, half_problem, known_radii
 from tests.properties import unchanged
 from training import pgd
+from training.passes import CountPasses
 
 # Without a random start PGD reaches the closed form of a linear classifier to rounding.
 ATTACK = partial(pgd, random_start=False, leave_when_fooled=True)

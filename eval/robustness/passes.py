@@ -1,3 +1,0 @@
-"""Moved: see training.passes."""
-
-from training.passes import CountPasses as CountPasses
