@@ -209,7 +209,9 @@ def test_a_checkpoint_keeps_nothing_that_only_a_gpu_reads() -> None:
     state = optimizer.state_dict()
     state["param_groups"][0] |= {"lr": torch.tensor(0.1), "capturable": True}
     checkpoint = {"optimizer_states": [state], "lr_schedulers": [{"_last_lr": [torch.tensor(0.1)]}]}
+    mine = state["state"][0]
     in_plain_form(checkpoint)
+    assert checkpoint["optimizer_states"][0]["state"][0] is not mine  # the optimiser's own, which goes on training
     group = checkpoint["optimizer_states"][0]["param_groups"][0]
     assert (group["lr"], group["capturable"], checkpoint["lr_schedulers"][0]["_last_lr"]) == (0.1, False, [0.1])
     Adam([weight], lr=0.5).load_state_dict(state)
