@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, WeightedSum
 from training.data import DataSet, Digits, Spheres, Squares
 from training.graphs import Alone, Repeated
-from training.optimizers import in_plain_form
+from training.optimizers import constants, in_plain_form
 from training.recorded import residuals_of_all, why_plain
 
 CPU = torch.device("cpu")
@@ -317,3 +317,13 @@ def test_recorded_training_lets_go_at_the_end(quiet_trainer: Callable[..., Train
     data = data_of("spheres")
     module, _ = trained(data, made(data), quiet_trainer, recorded=True)
     assert module.recorded is None
+
+
+def test_a_graph_is_made_anew_where_a_schedule_moves_more_than_learning_rates() -> None:
+    weight = torch.nn.Parameter(torch.ones(1))
+    for optimizer, name, value in ((SGD([weight], 0.1, 0.9), "momentum", 0.8), (Adam([weight]), "betas", (0.5, 0.9))):
+        before = constants(optimizer)
+        optimizer.param_groups[0]["lr"] = 7.0
+        assert constants(optimizer) == before
+        optimizer.param_groups[0][name] = value
+        assert constants(optimizer) != before
