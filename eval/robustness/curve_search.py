@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eval.robustness.pilot import calibrate
-from eval.robustness.search import Search
+from eval.robustness.search import SMALLEST, Search
 
 PLANNED = 4
 """Attacks per sample led by estimates; should they mislead, bisection closes the bracket."""
@@ -28,7 +28,7 @@ def close_all(search: Search, resolution: float, pilot: int) -> None:
         if turn < PLANNED:
             strength = _planned(search, resolution)
         else:
-            strength, pace = _bisecting(search, pace), pace**2
+            strength, pace = _bisecting(search, pace), min(pace**2, 1 / SMALLEST)
         search.try_at(which, strength[which])
         search.estimates.learn(search.lower, search.upper, search.correct)
         turn += 1

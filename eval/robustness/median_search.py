@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from eval.robustness.pilot import calibrate
-from eval.robustness.search import Search
+from eval.robustness.search import SMALLEST, Search
 
 PLANNED = 12
 """Rounds led by estimates; should they mislead, bisection closes the bracket, however wrong they are."""
@@ -135,7 +135,7 @@ class MedianSearch:
     def _bisect(self, rank: int) -> None:
         """Attack whoever can still change the bracket at its middle, or beyond its end where the other is missing."""
         low, high = torch.stack(self.search.bracket(rank)).tolist()
-        self.pace = self.pace**2
+        self.pace = min(self.pace**2, 1 / SMALLEST)
         if low > 0 and high < torch.inf:
             strength = (low + high) / 2
         elif high < torch.inf:

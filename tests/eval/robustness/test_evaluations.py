@@ -103,6 +103,27 @@ def test_misleading_gradients_cost_more_and_change_nothing(scale: float) -> None
 
 
 @pytest.mark.parametrize("only", ["median", "all"])
+@pytest.mark.parametrize("resolution", [0.01, 1e-4])
+def test_bisection_of_many_rounds_ends(only: str, resolution: float) -> None:
+    """Predictions a million times too small; the pace, which is squared in each round, once left the floats."""
+
+    class Absurd(Half):
+        def forward(self, x: Tensor) -> Tensor:
+            steep = 1e6 * x
+            return super().forward(x.detach() + (steep - steep.detach()))
+
+    def whole(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: object) -> Tensor:
+        return x + strength[:, None] * (1 - 2 * y[:, None]) * linear.slope.detach().sign()
+
+    linear, x, y = half_problem(2)
+    y = linear(x).argmax(dim=1)
+    known = median(known_radii(linear, x, y, "Linf"))
+    options = {"bounds": (-100.0, 100.0), "only": only, "resolution": resolution}
+    found = critical_radii(Absurd(linear.slope.detach()), [(x, y)], whole, **options).epsilon50  # type: ignore[arg-type]
+    assert known * (1 - 1e-4) <= found <= known * (1 + 1.02 * resolution) * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("only", ["median", "all"])
 def test_attack_that_succeeds_by_chance_ends(only: str) -> None:
     """No monotone attack: what it finds at one strength it may miss at the next."""
 
