@@ -107,6 +107,7 @@ class AttackRadii:
                 curve_resolution=self.curve_resolution,
                 at=[*map(float, self.epsilons), *self._shared(guess)],
                 only="all" if mixed else "median",
+                interval=not mixed,
                 bounds=data.bounds,
                 epsilon_max=1 / SMALLEST_TAU if self.norm is None else None,
                 guess=guess,

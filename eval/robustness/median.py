@@ -42,12 +42,22 @@ def median_interval(lower: ArrayLike, upper: ArrayLike, level: float = 0.95) -> 
     low, high = _ends(lower, "lower"), _ends(upper, "upper")
     if low.shape != high.shape:
         raise ValueError(f"`lower` should have the shape of `upper`, {high.shape}. Found {low.shape}.")
-    rank = int(binom.ppf((1 - level) / 2, len(high), 0.5))
+    rank = interval_rank(len(high), level)
     if rank == 0:
         return 0.0, float("inf")
     # An attack that fails at one strength may find a smaller perturbation at another.
     low = np.minimum(low, high)
     return float(np.sort(low)[rank - 1]), float(np.sort(high)[len(high) - rank])
+
+
+def interval_rank(count: int, level: float) -> int:
+    """Which order statistics from below and above bound the interval of the median; 0 of too few samples.
+
+    Example:
+        >>> interval_rank(100, 0.95), interval_rank(5, 0.95)
+        (40, 0)
+    """
+    return int(binom.ppf((1 - level) / 2, count, 0.5))
 
 
 def _ends(values: ArrayLike, name: str) -> np.ndarray:

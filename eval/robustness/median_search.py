@@ -113,8 +113,8 @@ class MedianSearch:
         lower, upper, estimates = self.search.lower, self.search.upper, self.search.estimates
         fails, falls = lower >= self.band.low, upper <= self.band.high
         short, spare = rank + 1 - falls.sum(), len(lower) - rank - fails.sum()
-        below = _first(~falls & (lower < self.band.high), -estimates.below(self.band.high), short + short // 2 + 1)
-        above = _first(~fails & (upper > self.band.low), estimates.below(self.band.low), spare + spare // 2 + 1)
+        below = first_of(~falls & (lower < self.band.high), -estimates.below(self.band.high), short + short // 2 + 1)
+        above = first_of(~fails & (upper > self.band.low), estimates.below(self.band.low), spare + spare // 2 + 1)
         neither = ~fails & ~falls
         return torch.where(neither.any(), neither, torch.where(short > 0, below, above))
 
@@ -151,6 +151,6 @@ def _position(chosen: Bool[Tensor, " N"], value: Float[Tensor, " N"]) -> Int[Ten
     return torch.where(chosen, value, torch.inf).argsort().argsort()
 
 
-def _first(chosen: Bool[Tensor, " N"], value: Float[Tensor, " N"], count: Int[Tensor, ""]) -> Bool[Tensor, " N"]:
+def first_of(chosen: Bool[Tensor, " N"], value: Float[Tensor, " N"], count: Int[Tensor, ""]) -> Bool[Tensor, " N"]:
     """So many of the chosen samples, those of the smallest values."""
     return chosen & (_position(chosen, value) < count)

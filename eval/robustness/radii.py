@@ -20,6 +20,7 @@ from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.robustness.batching import BatchSize
 from eval.robustness.curve_search import close_all
+from eval.robustness.interval_ends import close_ends
 from eval.robustness.judge import Judge
 from eval.robustness.median import median, median_interval
 from eval.robustness.median_search import close_median
@@ -105,6 +106,7 @@ def critical_radii(
     curve_resolution: float | None = None,
     at: Sequence[float] = (),
     only: Literal["all", "median"] = "all",
+    interval: bool = False,
     epsilon_max: float | None = None,
     guess: float | None = None,
     pilot: int = 100,
@@ -136,6 +138,8 @@ def critical_radii(
         curve_resolution: the same for brackets that do not decide the median; None for `resolution`.
         at: strengths at which the accuracy is wanted exactly, whatever the width of the brackets.
         only: "all" for every radius, "median" for ε50% alone, which is much cheaper.
+        interval: look for the ends of the interval of ε50% too, for one to two evaluations per sample; of
+            `only="median"`, `Radii.interval` is else from 0 or to infinity.
         epsilon_max: largest strength to try; None for the diameter of the legal range, or, where there is
             none, for the largest norm of an input. Must be given where strength is no distance.
         guess: where ε50% is expected, in place of a pilot.
@@ -164,6 +168,8 @@ def critical_radii(
         if only == "all":
             close_all(search, max(resolution, curve_resolution or 0), pilot)
         close_median(search, resolution, pilot, guess)
+        if interval:
+            close_ends(search)
         for strength in at:
             search.decide(strength)
         judge.watch.end(attack)

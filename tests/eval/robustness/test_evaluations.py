@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eval.robustness.radii import Radii, critical_radii, median
+from eval.robustness.radii import Radii, critical_radii, median, median_interval
 from tests.eval.classifiers import Half, half_problem, known_radii
 from training import Classifier, Plain, pgd
 from training.data import MNISTPair
@@ -165,3 +165,20 @@ def test_median_on_real_images_costs_no_more_than_one_run(
     assert classifier.backward_passes == radii.backward_passes <= 40 * len(radii.per_sample)
     low, high = radii.lower.sort().values[950], radii.upper.sort().values[950]
     assert high - low <= 0.01 * high
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_interval_is_found_where_it_is_asked_for(seed: int) -> None:
+    """It holds the order statistics of the true radii, is hardly wider, and costs few samples."""
+    torch.manual_seed(seed)
+    linear, x, y = half_problem(300)
+    known = known_radii(linear, x, y, "Linf")
+    expected = median_interval(known.tolist(), known.tolist())
+    attack = partial(STEADY, steps=20)
+    options = {"bounds": (-1.0, 1.0), "only": "median"}
+    without, found = (critical_radii(linear, [(x, y)], attack, interval=asked, **options) for asked in (False, True))
+    low, high = found.interval()
+    assert found.epsilon50 == without.epsilon50
+    assert 0.85 * expected[0] <= low <= expected[0] * 1.001
+    assert expected[1] * 0.999 <= high <= 1.15 * expected[1]
+    assert found.backward_passes - without.backward_passes < 20 * 0.4 * len(x)
