@@ -14,6 +14,7 @@ from alignment.double import double_device, exactly, has_double
 from eval.attacks.adapter import UnitBox
 from eval.attacks.verdict import distance
 from generators.residuals import NearestExample
+from generators.store import layout
 from generators.store.layout import fingerprint
 from training.balls import BALLS
 from training.conflict import conflict
@@ -32,8 +33,11 @@ class WithoutDouble(TorchDispatchMode):
 
 def on_mps(call: Callable[..., Any], *tensors: Tensor) -> Any:
     """A call with tensors of these forms, without values, on a device that has no float64."""
-    with FakeTensorMode(allow_non_fake_inputs=True), WithoutDouble():
-        return call(*(torch.empty(tensor.shape, dtype=tensor.dtype, device="mps") for tensor in tensors))
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), WithoutDouble():
+            return call(*(torch.empty(tensor.shape, dtype=tensor.dtype, device="mps") for tensor in tensors))
+    finally:
+        layout._direction.cache_clear()  # of what has no values
 
 
 X, RADIUS, Y = torch.zeros(3, 4), torch.zeros(3), torch.zeros(3, dtype=torch.int64)

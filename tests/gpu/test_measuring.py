@@ -19,8 +19,8 @@ from eval.attacks.spatial import spatial_attack
 from eval.attacks.square import square_attack
 from eval.records import EstimatorQuality, Model, Results, Sitting, standard_measurements
 from eval.records.device import chosen_device, device_name
-from eval.robustness.first_order import first_order_radii
 from eval.robustness.masking import masking_signs, masking_verdict
+from eval.robustness.predicted import predicted_radii
 from eval.robustness.radii import critical_radii, minimal_radii
 from eval.studies import load_study, run_study
 from generators import NearestExample
@@ -65,8 +65,8 @@ MEASURES: dict[str, Any] = {
     "input gradient": lambda f, x, y: input_gradient(f, x, y),
     "penalty's gradients": penalty_gradients,
     "cosine": lambda f, x, y: cosine_similarity(x, x.roll(1, 0)).value,
-    "first-order radii Linf": lambda f, x, y: first_order_radii(f, x, y, "Linf"),
-    "first-order radii L2": lambda f, x, y: first_order_radii(f, x, y, "L2"),
+    "predicted radii Linf": lambda f, x, y: predicted_radii(f, x, y, "Linf", BOUNDS),
+    "predicted radii L2": lambda f, x, y: predicted_radii(f, x, y, "L2", BOUNDS),
 }
 
 

@@ -105,7 +105,7 @@ def assert_same_logs(a: Path, b: Path) -> None:
         np.testing.assert_allclose(found[kept].to_numpy(), wanted[kept].to_numpy(), rtol=2e-6, err_msg=str(file))
 
 
-@pytest.mark.parametrize("data", [SPHERES, DIGITS], ids=["Spheres", "digits"])
+@pytest.mark.parametrize("data", [pytest.param(SPHERES, marks=pytest.mark.slow), DIGITS], ids=["Spheres", "digits"])
 def test_a_study_side_by_side_is_one_at_a_time(tmp_path: Path, data: dict) -> None:
     plan = planned(tmp_path, RECIPES, (0, 1), data=data)
     alone = ran(plan, tmp_path / "alone", None)
@@ -191,6 +191,7 @@ def test_one_that_fails_in_its_second_epoch_leaves_the_others_as_they_were(tmp_p
         assert all(torch.equal(found[key], wanted[key]) for key in wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [(0,), (2,), (0, 1, 2)], ids=["the first", "the last", "any"])
 def test_a_group_that_was_killed_ends_as_an_uninterrupted_one(
     tmp_path: Path, seeds: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
@@ -210,6 +211,7 @@ def test_a_group_that_was_killed_ends_as_an_uninterrupted_one(
     assert_same_weights(tmp_path / "run", tmp_path / "whole", models=3)
 
 
+@pytest.mark.slow
 def test_one_that_goes_on_from_its_second_epoch_ends_beside_others_that_begin(tmp_path: Path) -> None:
     plan = planned(tmp_path, {"P": RECIPES["P"]}, (0, 1, 2))
     ran(plan, tmp_path / "whole", 1)
@@ -230,6 +232,7 @@ def test_one_that_goes_on_from_its_second_epoch_ends_beside_others_that_begin(tm
     assert set(resumed.epoch) == {2}  # it did not begin anew
 
 
+@pytest.mark.slow
 def test_what_is_trained_already_is_measured_only(tmp_path: Path) -> None:
     plan = planned(tmp_path, RECIPES)
     before = values(ran(plan, tmp_path / "run", 4))
