@@ -55,5 +55,5 @@ class Active:
             rows: numbers of those that go on.
             ends: where the active samples are.
         """
-        self.ends[self.indices] = ends
+        self.end(ends)
         self.indices = self.indices[rows]

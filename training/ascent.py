@@ -20,6 +20,7 @@ from training.balls import column, unit
 from training.climb import Climb
 from training.graphs import may_record
 from training.leaving import Leaving
+from training.passes import CountPasses
 from training.proposals import CheckedLogits
 from training.recordings import Recording, counters_of, differs, recordings_of, state_of
 
@@ -123,8 +124,9 @@ class _Way:
         self.active = Active(self.climb.point)
         self.state: Hashable = None
         self.shown: Tensor | None = None
-        self.counters = counters_of(ascent.logits.classifier)
+        self.counters: list[CountPasses] = []
         if self.recordings is not None:
+            self.counters = counters_of(ascent.logits.classifier)
             self.state = state_of(ascent.logits.classifier)
             self.shown = self._plain()  # so that the first logits are checked outside of a recording
         self.broken = torch.zeros((), dtype=torch.int64, device=climb.y.device)

@@ -192,7 +192,7 @@ def waits() -> Iterator[list[str]]:
     found: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with _debugging("warn"):
+        with _told_of_waits():
             yield found
     for warning in caught:
         text = str(warning.message)
@@ -203,12 +203,13 @@ def waits() -> Iterator[list[str]]:
 
 
 @contextmanager
-def _debugging(mode: str) -> Iterator[None]:
+def _told_of_waits() -> Iterator[None]:
+    """Let torch warn of every operation that waits for the device."""
     if not torch.cuda.is_available():
         yield
         return
     outer = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode(mode)
+    torch.cuda.set_sync_debug_mode("warn")
     try:
         yield
     finally:

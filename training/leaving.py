@@ -105,6 +105,5 @@ class Departures:
         rows = self.rows(stays, iterations)
         if rows is None:
             return state
-        active.end(torch.where(column(stays, ends), active.ends[active.indices], ends))
-        active.indices = active.indices[rows]
+        active.leave(rows, torch.where(column(stays, ends), active.ends[active.indices], ends))
         return tuple(part[rows] for part in state)
