@@ -27,7 +27,7 @@ from eval.records.store import read_json, write_json
 from training import AGR, AT, Classifier, Plain, Strength, build_network, pgd
 from training.attack_loss import attack_loss
 from training.data import DataSet
-from training.data.dataset import Split
+from training.data.split import Split
 from training.graphs import Alone, unrecorded
 from training.side_by_side import SideBySide
 
@@ -45,7 +45,8 @@ class Random(DataSet):
         self.name, self.shape, self.size, self.bounds = "random", shape, train_size, (0.0, 1.0)
         self.classes = tuple(map(str, range(classes)))
 
-    def _split(self, name: str) -> Split:
+    def make_split(self, name: str) -> Split:
+        """The samples of a split."""
         source = torch.Generator().manual_seed(len(name))
         images = torch.randint(256, (self.size, *self.shape), generator=source, dtype=torch.uint8)
         return Split(images, torch.randint(self.num_classes, (self.size,), generator=source), self.bounds)

@@ -1,6 +1,7 @@
 """Load anybody's classifier: our Lightning checkpoints, and plain state dicts of named networks."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import nn
 from generators.checkpoints import read_checkpoint
 from generators.descriptions import check_description, check_fits, check_given
 from training.networks.build import NEED_BOUNDS, NETWORKS, build_network
+from training.networks.normalization import Normalization
 from training.networks.weights import load_into
 
 NETWORK_KEY = "alphadx_network"
@@ -18,6 +20,37 @@ FETCHING = ("resnet18", "swin_adapters", "vit_adapters")
 """Networks that would fetch weights unless told not to."""
 READING = ("cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay")
 """Options of timm's networks that fetch or open other files, which no checkpoint may do."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A classifier, and what is known of it.
+
+    Attributes:
+        classifier: from `(B, *shape)` in the data's own range to logits `(B, C)`, in evaluation mode, on the CPU.
+        normalization: what inputs are normalised with, inside `classifier`; None if they reach the network as they
+            are, or the network normalises by itself.
+        said_by: what says so, for people, such as "--normalize" or "timm's pretrained_cfg"; empty if nothing does,
+            and then whoever has data should find it out.
+        described: what the weights were loaded into: `network`, `options`, `normalize`.
+        notes: sentences that a user should read, such as that half precision was widened.
+    """
+
+    classifier: nn.Module
+    normalization: Normalization | None = None
+    said_by: str = ""
+    described: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def load(network: str | None = None, *, checkpoint: str | Path, **options: Any) -> Loaded:
+    """A classifier as `load_classifier` loads it, with all that is known of it."""
+    classifier = load_classifier(network, checkpoint=checkpoint, **options)
+    found = description_of(read_checkpoint(checkpoint), Path(checkpoint)) or {}
+    same = network is None or found.get("network") == network
+    own = {name: value for name, value in options.items() if name not in ("num_classes", "shape", "bounds", "key")}
+    described = {"network": network or found["network"], "options": (found.get("options", {}) if same else {}) | own}
+    return Loaded(classifier, None, "this checkpoint of alphadx" if found else "", described)
 
 
 def load_classifier(

@@ -25,7 +25,7 @@ from training.combiners import Combiner
 from training.combining import check_combination, separate_gradients, with_gradient
 from training.conflict import Conflict, conflict
 from training.data import Batch, DataSet
-from training.data.dataset import named_residual
+from training.data.residuals import named_residual
 from training.estimator import check_residual, estimator_for
 from training.networks import build_network
 from training.objectives import Losses, Objective, Plain, not_negative

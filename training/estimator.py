@@ -8,7 +8,7 @@ from generators import ResidualEstimator
 from generators.store import StoredResidual
 from generators.store.filling import for_training
 from training.data import DataSet
-from training.data.dataset import named_residual
+from training.data.residuals import named_residual
 
 Named = str | Mapping[str, Any]
 FROM_EXAMPLES = ("auto", "nearest", "nearest-even", "nearest-odd")

@@ -21,7 +21,7 @@ from alignment.residuals import residuals_of
 from generators import ExactResidual, NearestExample
 from generators.store import for_samples
 from training.data import Batch, DataSet
-from training.data.dataset import Split
+from training.data.split import Split
 from training.graphs import Alone, Work
 from training.optimizers import constants, is_recordable, make_recordable
 from training.seeds import derived_seed

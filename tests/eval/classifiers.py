@@ -36,7 +36,7 @@ class InMemory(DataSet):
         super().__init__()
         self.x, self.y, self.shape = x, y, tuple(x.shape[1:])
 
-    def _split(self, name: str) -> Split:
+    def make_split(self, name: str) -> Split:
         return Split(self.x, self.y, self.bounds)
 
 

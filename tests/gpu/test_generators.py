@@ -38,7 +38,7 @@ class Shades(DataSet):
 
     name, classes, shape, bounds = "shades", tuple("abc"), SHAPE, BOUNDS
 
-    def _split(self, name: str) -> Split:
+    def make_split(self, name: str) -> Split:
         labels = torch.arange(24) % CLASSES
         noise = torch.randn(24, *SHAPE, generator=on_cpu(len(name)))
         return Split((0.6 * (labels.float() - 1)[:, None, None, None] + 0.2 * noise).clamp(-1, 1), labels, BOUNDS)

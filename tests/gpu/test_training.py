@@ -60,7 +60,7 @@ class Noise(DataSet):
 
     name, classes, shape, bounds = "noise", tuple("abcd"), (1, SIDE, SIDE), BOUNDS
 
-    def _split(self, name: str) -> Split:
+    def make_split(self, name: str) -> Split:
         labels = torch.arange(64) % CLASSES
         noise = torch.rand(64, 1, SIDE, SIDE, generator=on_cpu(len(name))) - 0.5
         return Split(noise + 0.1 * labels.float()[:, None, None, None], labels, self.bounds)

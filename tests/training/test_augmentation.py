@@ -142,7 +142,7 @@ class Patches(DataSet):
         super().__init__(batch_size=5, eval_batch_size=8, seed=seed)
         self.augmentation = augmentation
 
-    def _split(self, name: str) -> Split:
+    def make_split(self, name: str) -> Split:
         x = images(20, bounds=self.bounds) if name == "train" else torch.rand(9, *self.shape)
         return Split(x, torch.arange(len(x)) % 2, self.bounds)
 

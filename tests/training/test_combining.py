@@ -18,7 +18,7 @@ from torch.optim import SGD
 from alignment import alignment_penalty
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, WeightedSum
 from training.data import Batch, Spheres, Split
-from training.data.dataset import EpochOrder
+from training.data.order import EpochOrder
 
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 

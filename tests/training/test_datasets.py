@@ -10,7 +10,8 @@ import torch
 from generators import NearestExample
 from training.attacks import check_inputs
 from training.data import Batch, DataSet, Digits, Spheres, Split, Squares
-from training.data.dataset import EpochOrder, check_samples
+from training.data.checks import check_samples
+from training.data.order import EpochOrder
 
 SPLITS = ("train", "validation", "test")
 MAKERS = {

@@ -2,12 +2,13 @@
 
 from training.data.augmentation import Augmentation
 from training.data.cifar import CIFAR10, CIFAR100
-from training.data.dataset import Batch, DataSet, Split, SplitName
+from training.data.dataset import DataSet
 from training.data.digits import Digits
 from training.data.folders import ImageFolders, TinyImageNet
 from training.data.hdf5 import HDF5Images
 from training.data.mnist import MNIST, MNISTPair
 from training.data.spheres import Spheres
+from training.data.split import Batch, LazySplit, Split, SplitName
 from training.data.squares import Squares
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Digits",
     "HDF5Images",
     "ImageFolders",
+    "LazySplit",
     "MNISTPair",
     "Spheres",
     "Split",

@@ -7,9 +7,11 @@ import torchvision
 from torch import Tensor
 
 from training.data.augmentation import Augmentation
-from training.data.dataset import DataSet, Split, SplitName, validation_divided
+from training.data.checks import validation_divided
+from training.data.dataset import DataSet
 from training.data.hdf5 import HDF5Images
 from training.data.mnist import data_root
+from training.data.split import Split, SplitName
 from training.strength import Strength
 
 SHARDS = 5
@@ -69,7 +71,8 @@ class CIFAR10(DataSet):
         self.bounds, self.validation_share = (bounds[0], bounds[1]), validation_share
         self.augmentation = augmentation
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
+        """The samples of a split."""
         images, labels = self._read(train=name != "test")
         if name != "test":
             rest, kept = validation_divided(len(labels), self.validation_share, self.name)

@@ -1,126 +1,27 @@
 """What a data set is: samples in splits, with everything an attack and a metric must know about them."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from inspect import signature
-from itertools import cycle, islice
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Shaped, UInt8
 from pytorch_lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader
 
-from generators import ExactResidual, NearestExample, ResidualEstimator, load_estimator
+from generators import ExactResidual, ResidualEstimator, load_estimator
 from training.data.augmentation import Augmentation
+from training.data.order import EpochOrder
+from training.data.residuals import HALVES, named_residual, nearest_example
+from training.data.split import Batch, Bounds, OnDevice, Split, SplitName
 from training.seeds import derived_seed
-
-SplitName = Literal["train", "validation", "test"]
-Bounds = tuple[float, float]
 
 ROOM = 0.2
 """Of a GPU's free memory, how much the samples of a split may take to be kept there."""
 
-HALVES = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-odd": slice(1, None, 2)}
-"""Which training examples the nearest one is looked for among."""
-
-
-class Batch(NamedTuple):
-    """Inputs in the data's own range, true classes, and each sample's index in its split."""
-
-    x: Float[Tensor, "B *shape"]
-    y: Int[Tensor, " B"]
-    indices: Int[Tensor, " B"]
-
-
-class Split(Dataset[Batch]):
-    """Samples held in memory; bytes stay bytes and are mapped to the bounds when they are asked for.
-
-    Args:
-        images: uint8, `(N, *shape)`, mapped from [0, 255] to `bounds`; or float32 already within them.
-        labels: `(N,)` in [0, classes).
-        bounds: lowest and highest legal value of an input.
-    """
-
-    def __init__(self, images: Shaped[Tensor, "N *shape"], labels: Shaped[Tensor, " N"], bounds: Bounds) -> None:
-        self.images, self.labels, self.bounds = images, labels.long(), bounds
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> Batch:
-        return self.__getitems__([index])
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A batch by indices; what a DataLoader asks for."""
-        index = self._where_images_are(torch.as_tensor(indices, dtype=torch.int64))
-        images = self.images[index]
-        if images.dtype == torch.uint8:
-            images = from_bytes(images, self.bounds)
-        return Batch(images, self.labels[index], index)
-
-    def _where_images_are(self, index: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        return index
-
-    def set_epoch(self, seed: int, epoch: int) -> None:
-        """Samples in memory are the same in every epoch."""
-
-    def order(self, seed: int, epoch: int) -> list[int]:
-        """The order in which an epoch visits the samples."""
-        generator = torch.Generator().manual_seed(derived_seed(seed, "order", epoch))
-        return torch.randperm(len(self), generator=generator).tolist()
-
-
-class OnDevice(Split):
-    """The same samples in the memory of a GPU, so that no batch has to be sent there.
-
-    Args:
-        split: with all its samples in memory; left where it is.
-        device: that has room for them.
-    """
-
-    def __init__(self, split: Split, device: torch.device) -> None:
-        super().__init__(split.images.to(device), split.labels.to(device), split.bounds)
-
-    def _where_images_are(self, index: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        # From pinned memory the copy is queued. From any other, the host would wait for all that is queued before it.
-        return index.pin_memory().to(self.images.device, non_blocking=True)
-
-
-def from_bytes(images: UInt8[Tensor, "*shape"], bounds: Bounds) -> Float[Tensor, "*shape"]:
-    """Bytes mapped from [0, 255] to the bounds, which are met exactly."""
-    share = images.float().div_(255)
-    low, high = bounds
-    return torch.lerp(torch.full_like(share, low), torch.full_like(share, high), share)
-
-
-class EpochOrder(DistributedSampler[int]):
-    """Visits a split in an order that depends on seed and epoch alone, so that a resumed run repeats it.
-
-    Several processes deal the order out among them in turn, as cards: their k-th batches together are the k-th batch
-    of one process with as many times the batch size. Lightning leaves a distributed sampler as it is.
-    """
-
-    def __init__(self, split: Split, seed: int, rank: int = 0, processes: int = 1) -> None:
-        super().__init__(split, num_replicas=processes, rank=rank)
-        self.split, self.seed = split, seed
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch."""
-        super().set_epoch(epoch)
-        self.split.set_epoch(self.seed, epoch)
-
-    def __iter__(self) -> Iterator[int]:
-        order = self.split.order(self.seed, self.epoch)
-        even = islice(cycle(order), self.total_size)  # as long for every process
-        return islice(even, self.rank, None, self.num_replicas)
-
 
 class DataSet(LightningDataModule):
-    """Base of all data sets. A subclass sets the attributes and makes its splits.
+    """Base of all data sets. A subclass sets the attributes and makes its splits: `make_split`.
 
     Attributes:
         name: as it stands in tables.
@@ -139,7 +40,7 @@ class DataSet(LightningDataModule):
     """
 
     name: str
-    bounds: Bounds = (-1.0, 1.0)
+    bounds: Bounds
     classes: tuple[str, ...]
     shape: tuple[int, ...]
     exact_residual: ExactResidual | None = None
@@ -177,10 +78,11 @@ class DataSet(LightningDataModule):
     def split(self, name: SplitName) -> Split:
         """The samples of a split; read or made once."""
         if name not in self._splits:
-            self._splits[name] = self._split(name)
+            self._splits[name] = self.make_split(name)
         return self._splits[name]
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
+        """The samples of a split, asked for once; every data set says here what they are."""
         raise NotImplementedError
 
     def residual(self, name: str | Mapping[str, Any], **options: Any) -> ResidualEstimator:
@@ -209,19 +111,12 @@ class DataSet(LightningDataModule):
             )
         if name == "auto":
             name = "nearest" if self.exact_residual is None else "exact"
-        return self._exact() if name == "exact" else self._nearest(name)
+        return self._exact() if name == "exact" else nearest_example(self.split("train"), name)
 
     def _exact(self) -> ExactResidual:
         if self.exact_residual is None:
             raise ValueError(f"`residual` 'exact' is not known for {self.name}. Try 'nearest'.")
         return self.exact_residual
-
-    def _nearest(self, name: str) -> NearestExample:
-        split = self.split("train")
-        examples = split.__getitems__(range(len(split))[HALVES[name]])
-        estimator = NearestExample(examples.x, examples.y)
-        estimator.name = name
-        return estimator
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training split in the order of the epoch."""
@@ -285,93 +180,5 @@ class DataSet(LightningDataModule):
         )
 
 
-def named_residual(name: Any, options: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
-    """Name and options of a residual estimator, whichever way they are written.
-
-    Args:
-        name: a name or path, or `{"residual": …, "options": {…}}`.
-        options: further ones.
-
-    Raises:
-        ValueError: for another form, or options of an estimator that is not read from a file and so takes none.
-
-    Example:
-        >>> named_residual({"residual": "cgan.ckpt", "options": {"method": "ours"}})
-        ('cgan.ckpt', {'method': 'ours'})
-    """
-    given = dict(options or {})
-    if isinstance(name, Mapping):
-        inner = name.get("options") or {}
-        if {*map(str, name)} - {"residual", "options"} or "residual" not in name or not isinstance(inner, Mapping):
-            raise ValueError(f"`residual` should be a name, or hold `residual` and `options`. Found {dict(name)}.")
-        name, given = name["residual"], {**inner, **given}
-    if not isinstance(name, str):
-        raise ValueError(f"`residual` should be a name or a path. Found {name!r}.")
-    if given and name in ("auto", "exact", *HALVES):
-        raise ValueError(f"`options` should be left out for {name!r}. Found {', '.join(sorted(given))}.")
-    return name, given
-
-
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def check_samples(
-    images: Shaped[Tensor, "N ..."],
-    labels: Shaped[Tensor, " N2"],
-    classes: int,
-    bounds: Bounds,
-    source: str | Path,
-) -> None:
-    """Refuse samples that cannot be right, naming the file and the remedy.
-
-    Raises:
-        ValueError: if images and labels differ in number, labels lie outside [0, classes), or floating-point
-            images hold NaN or leave the bounds.
-    """
-    if len(images) != len(labels):
-        raise ValueError(
-            f"{source}: there should be one label per image. Found {len(images)} images and {len(labels)} labels."
-        )
-    if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
-        raise ValueError(
-            f"{source}: labels should lie in [0, {classes}). Found values from {int(labels.min())} to "
-            f"{int(labels.max())}. Number the classes from 0, or name all of them in `classes`."
-        )
-    if not images.dtype.is_floating_point:
-        if not all(map(math.isfinite, bounds)):
-            raise ValueError(f"{source}: images in bytes need finite `bounds` to be mapped to. Found {bounds}.")
-        return
-    for kind, bad in (("NaN", images.isnan()), ("infinite values", images.isinf())):
-        if bad.any():
-            raise ValueError(
-                f"{source}: images should not hold {kind}. Found {int(bad.sum())}. Remove or impute them."
-            )
-    if images.numel() and (images.min() < bounds[0] or images.max() > bounds[1]):
-        raise ValueError(
-            f"{source}: images should lie within {bounds}. Found values from {float(images.min()):.6g} to "
-            f"{float(images.max()):.6g}. Rescale them, or state their `bounds`."
-        )
-
-
-def shuffled(count: int, *parts: int | str) -> Int[Tensor, " N"]:
-    """A fixed shuffle of [0, count)."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(derived_seed(*parts)))
-
-
-def validation_divided(count: int, share: float, name: str) -> tuple[Int[Tensor, " N"], Int[Tensor, " M"]]:
-    """Samples that stay for training and samples kept for validation, by a fixed shuffle.
-
-    Args:
-        count: number of samples.
-        share: to keep for validation, at least one sample.
-        name: of the data set, on which the shuffle depends.
-
-    Raises:
-        ValueError: if the share does not lie in (0, 1).
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"`validation_share` should lie in (0, 1). Found {share}.")
-    order = shuffled(count, "validation", name)
-    kept = max(1, int(count * share))
-    return order[kept:], order[:kept]

@@ -4,7 +4,8 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from training.data.dataset import DataSet, Split, SplitName
+from training.data.dataset import DataSet
+from training.data.split import Split, SplitName
 
 
 class Digits(DataSet):
@@ -23,7 +24,8 @@ class Digits(DataSet):
     classes = tuple(str(digit) for digit in range(10))
     shape = (1, 8, 8)
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
+        """The samples of a split."""
         raw, labels = load_digits(return_X_y=True)
         images = torch.from_numpy(raw).float().reshape(-1, 1, 8, 8) / 8 - 1
         rest, test = train_test_split(range(len(labels)), test_size=540, stratify=labels, random_state=0)

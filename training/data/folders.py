@@ -10,15 +10,17 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, default_loader, find_cla
 from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
 
 from training.data.augmentation import Augmentation
-from training.data.dataset import Batch, Bounds, DataSet, Split, SplitName, from_bytes, validation_divided
+from training.data.checks import validation_divided
+from training.data.dataset import DataSet
 from training.data.mnist import data_root as _data_root
+from training.data.split import Bounds, LazySplit, Split, SplitName
 from training.strength import Strength
 
 Files = list[tuple[str, int]]
 """Image files and their classes."""
 
 
-class FileSplit(Split):
+class FileSplit(LazySplit):
     """Images that are read from their files when they are asked for.
 
     Args:
@@ -28,14 +30,12 @@ class FileSplit(Split):
     """
 
     def __init__(self, files: Files, size: int, bounds: Bounds) -> None:
-        self.paths, self.size, self.bounds = [path for path, _ in files], size, bounds
-        self.labels = torch.tensor([label for _, label in files], dtype=torch.int64)
+        super().__init__(torch.tensor([label for _, label in files], dtype=torch.int64), bounds)
+        self.paths, self.size = [path for path, _ in files], size
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A batch by indices."""
-        index = torch.as_tensor(indices, dtype=torch.int64)
-        images = torch.stack([_image(self.paths[i], self.size) for i in index.tolist()])
-        return Batch(from_bytes(images, self.bounds), self.labels[index], index)
+    def read(self, indices: Sequence[int]) -> UInt8[Tensor, "B 3 size size"]:
+        """Images, resized and cropped."""
+        return torch.stack([_image(self.paths[i], self.size) for i in indices])
 
 
 class ImageFolders(DataSet):
@@ -86,7 +86,8 @@ class ImageFolders(DataSet):
         self.validation_share, self.augmentation = validation_share, augmentation
         self.classes = tuple(self._classes_in("train"))
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
+        """The samples of a split."""
         if name == "test" or self._validation_folder():
             files = self._files(name)
         else:

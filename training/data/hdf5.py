@@ -10,7 +10,9 @@ from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
 from training.data.augmentation import Augmentation
-from training.data.dataset import DataSet, Split, SplitName, check_samples, shuffled
+from training.data.checks import check_samples, shuffled
+from training.data.dataset import DataSet
+from training.data.split import Split, SplitName
 
 
 class HDF5Images(DataSet):
@@ -69,7 +71,8 @@ class HDF5Images(DataSet):
             largest = int(np.max(first["labels"][:], initial=1))
         self.classes = tuple(classes or (str(number) for number in range(largest + 1)))
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
+        """The samples of a split."""
         if name == "test" or (self.files[name] and self.files["validation"]):
             images, labels, groups = self._read(self.files[name])
             if groups is not None:

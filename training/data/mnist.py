@@ -7,7 +7,9 @@ import torch
 import torchvision
 from torch import Tensor
 
-from training.data.dataset import DataSet, Split, SplitName, shuffled
+from training.data.checks import shuffled
+from training.data.dataset import DataSet
+from training.data.split import Split, SplitName
 
 
 def data_root(root: str | Path | None) -> Path:
@@ -44,7 +46,8 @@ class MNIST(DataSet):
         self.data_root, self.download = data_root, download
         self.classes = tuple(str(digit) for digit in self.digits)
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
+        """The samples of a split."""
         images, labels = self._read(train=name != "test")
         if name != "test":
             order = shuffled(len(labels), "validation", self.name)

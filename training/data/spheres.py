@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from generators import ExactResidual, radial
-from training.data.dataset import Batch, DataSet, Split, SplitName
+from training.data.dataset import DataSet
+from training.data.split import Batch, Split, SplitName
 from training.seeds import derived_seed, generator_for
 
 RADII = (1.0, 1.3)
@@ -98,7 +99,8 @@ class Spheres(DataSet):
         self.shape, self.train_size = (dimensions,), train_size
         self.name = "Spheres" if dimensions == 500 else f"Spheres{dimensions}"
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
+        """The samples of a split."""
         if name == "train":
             return SphereSamples(self.train_size, self.shape[0], derived_seed(self.seed), fresh=True)
         size = {"validation": 200, "test": 1000}[name]

@@ -6,7 +6,8 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from generators import ExactResidual, towards_prototypes
-from training.data.dataset import DataSet, Split, SplitName
+from training.data.dataset import DataSet
+from training.data.split import Split, SplitName
 from training.seeds import generator_for
 
 SIZES = {"train": 10_000, "validation": 200, "test": 1_000}
@@ -59,7 +60,8 @@ class Squares(DataSet):
         image[:, middle - half : middle + half, middle - half : middle + half] = 0.5
         return image
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
+        """The samples of a split."""
         count = self.train_size if name == "train" else SIZES[name]
         labels = torch.randint(2, (count,), generator=generator_for("squares", name, "labels"))
         images = torch.empty(count, *self.shape)

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+from training.networks.normalization import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 
 class OneLogit(nn.Module):

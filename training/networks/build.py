@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from training.networks.adapters import OneLogit
-from training.networks.normalisation import BatchNormMode, set_batch_norm
+from training.networks.batch_norm import BatchNormMode, set_batch_norm
 from training.networks.preact import preact_resnet18, wide_resnet, wide_resnet28_10, wide_resnet34_10
 from training.networks.resnet import resnet18, resnet18_cifar, resnet34_cifar
 from training.networks.small import MLP, SmallCNN, logistic_regression

@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from training.networks.adapters import Prepared, ToImageNetInput
-from training.networks.normalisation import FrozenBatchNorm
+from training.networks.batch_norm import FrozenBatchNorm
 
 
 def resnet18(

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from training.networks.adapters import IMAGENET_MEAN, Prepared, ToImageNetInput
+from training.networks.adapters import Prepared, ToImageNetInput
+from training.networks.normalization import IMAGENET_MEAN
 
 
 class Bottleneck(nn.Module):

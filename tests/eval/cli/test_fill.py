@@ -16,7 +16,7 @@ class Dots(DataSet):
 
     name, classes, shape, bounds = "dots", ("a", "b", "c"), (2,), (-1.0, 1.0)
 
-    def _split(self, name: SplitName) -> Split:
+    def make_split(self, name: SplitName) -> Split:
         count = 24 if name == "train" else 9
         images = torch.rand(count, 2, generator=torch.Generator().manual_seed(len(name))) * 2 - 1
         return Split(images, torch.arange(count) % 3, self.bounds)
