@@ -56,7 +56,7 @@ def on_a_grid(classifier: nn.Module, batches: list, grid: np.ndarray) -> dict:
         correct, total = 0, 0
         for x, y, _ in batches:
             if epsilon:
-                x = pgd(counted, x, y, epsilon, steps=STEPS, step_size=STEP, generator=generator)
+                x = pgd(counted, x, y, epsilon, steps=STEPS, step_size=STEP, generator=generator, bounds=(-1.0, 1.0))
             with torch.no_grad():
                 correct += int((classifier(x).argmax(dim=1) == y).sum())
             total += len(y)

@@ -56,7 +56,9 @@ def known_images(classifier: nn.Module, data: MNIST, count: int) -> list[tuple[T
 
 
 def ours(classifier: nn.Module, x: Tensor, y: Tensor, tau: float) -> Tensor:
-    return spatial_attack(classifier, x, y, 1 / tau, iterations=ITERATIONS, leave_when_fooled=True)
+    return spatial_attack(
+        classifier, x, y, 1 / tau, iterations=ITERATIONS, leave_when_fooled=True, bounds=(-1.0, 1.0)
+    )
 
 
 def flattened(classifier: nn.Module, x: Tensor, y: Tensor, tau: float) -> Tensor:

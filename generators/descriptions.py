@@ -71,12 +71,12 @@ def check_known(description: Mapping[str, Any], key: str, known: Collection[str]
         )
 
 
-def check_fits(found: Mapping[str, Any], path: Path, **expected: Any) -> None:
-    """Refuse a file that was made for other data, naming all that differs.
+def check_fits(found: Mapping[str, Any], path: str | Path, **expected: Any) -> None:
+    """Refuse a file, or a network, that was made for other data, naming all that differs.
 
     Args:
-        found: the file's description.
-        path: of the file, for messages.
+        found: the description of its network.
+        path: of the file, or what the network is, for messages.
         expected: what the data have, such as `shape`, `num_classes` or `bounds`; None for what does not matter.
 
     Raises:

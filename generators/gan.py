@@ -12,6 +12,7 @@ from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from generators.checkpoints import FORMAT, GENERATOR_KEY
+from generators.descriptions import check_fits
 from generators.networks import build_generator
 
 COLLAPSED = 0.1
@@ -96,6 +97,14 @@ class GAN(LightningModule):
             Adam(self.generator.parameters(), lr=self.lr, betas=self.betas),
             Adam(self.discriminator.parameters(), lr=self.discriminator_lr, betas=self.betas),
         ]
+
+    def setup(self, stage: str) -> None:
+        """Refuse data with other bounds or classes than those that the networks were made for."""
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None and hasattr(data, "bounds") and hasattr(data, "num_classes"):
+            check_fits(
+                self.description, f"The {type(self).__name__}", num_classes=data.num_classes, bounds=data.bounds
+            )
 
     def see(self, y: Int[Tensor, " B"]) -> None:
         """Count the classes of a training batch."""

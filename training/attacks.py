@@ -50,7 +50,7 @@ def pgd(
     step_size: float | Float[Tensor, " B"] | None = None,
     loss: Loss = "auto",
     momentum: float = 0.0,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     random_start: bool = True,
     restarts: int = 1,
     generator: torch.Generator | None = None,
@@ -128,7 +128,7 @@ def fgsm(
     *,
     norm: Norm = "Linf",
     loss: Loss = "auto",
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
     leave_when_fooled: bool = False,
 ) -> Float[Tensor, "B *shape"]:
@@ -159,7 +159,7 @@ def mi_fgsm(
     steps: int = 10,
     momentum: float = 1.0,
     loss: Loss = "auto",
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
     leave_when_fooled: bool = False,
 ) -> Float[Tensor, "B *shape"]:

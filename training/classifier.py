@@ -19,6 +19,7 @@ from alignment.contracts import check_choice
 from alignment.gradients import as_variable
 from alignment.residuals import Residual
 from generators import ResidualEstimator
+from generators.descriptions import check_fits
 from generators.store import SelfFillingResidual, for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
 from training.combiners import Combiner
@@ -152,6 +153,7 @@ class Classifier(LightningModule):
             self.network.to(memory_format=torch.channels_last)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, DataSet):
+            check_fits(self.description, "The Classifier", num_classes=data.num_classes, bounds=data.bounds)
             if self.alignment_weight > 0:
                 self.estimator = estimator_for(data, self.residual, self._residuals_file())
                 if isinstance(self.estimator, SelfFillingResidual):

@@ -52,7 +52,7 @@ def auto_attack(
     attacks: Sequence[Part] | None = None,
     steps: int = 100,
     queries: int = 5000,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """Attack with several attacks one after the other, each on the samples that are still classified correctly.

@@ -34,7 +34,7 @@ def carlini_wagner(
     search_steps: int = 6,
     step_size: float = 0.02,
     initial_const: float = 1.0,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """The attack of Carlini and Wagner in L2 (2017, https://arxiv.org/abs/1608.04644, section VI).
@@ -80,7 +80,7 @@ def ddn(
     *,
     norm: Norm = "L2",
     steps: int = 300,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """Decoupled direction and norm, in L2 (Rony et al. 2019, https://arxiv.org/abs/1811.09600, Algorithm 1).
@@ -114,7 +114,7 @@ def fmn(
     *,
     norm: Norm = "Linf",
     steps: int = 300,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """Fast minimum norm, in L∞, L2 and L1 (Pintor et al. 2021, https://arxiv.org/abs/2102.12827, Algorithm 1).
@@ -165,7 +165,7 @@ def deepfool(
     steps: int = 50,
     candidates: int = 10,
     overshoot: float = 0.02,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """DeepFool, in L2 and L∞ (Moosavi-Dezfooli et al. 2016, https://arxiv.org/abs/1511.04599, Algorithm 2).

@@ -39,7 +39,7 @@ def spatial_attack(
     norm: None = None,
     iterations: int = 40,
     tolerance: float = 1e-3,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
     leave_when_fooled: bool = False,
 ) -> Float[Tensor, "B *shape"]:

@@ -36,7 +36,7 @@ def spsa(
     delta: float = 0.01,
     step_size: float | Float[Tensor, " B"] | None = None,
     batch_size: int = 1024,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """Raise the margin inside an L∞ ball around x, by Adam on estimated gradients.

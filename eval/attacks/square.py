@@ -47,7 +47,7 @@ def square_attack(
     norm: Literal["Linf", "L2"] = "Linf",
     queries: int = 5000,
     p: float = 0.8,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """Raise the margin inside a ball around x by random search (Algorithm 1 of the paper).
@@ -90,7 +90,7 @@ def square_search(
     norm: Literal["Linf", "L2"] = "Linf",
     queries: int = 5000,
     p: float = 0.8,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    bounds: tuple[float, float],
     generator: torch.Generator | None = None,
 ) -> SquareResult:
     """`square_attack`, which explains the arguments, with the queries until each sample was first fooled.

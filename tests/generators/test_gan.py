@@ -123,10 +123,9 @@ def test_class_without_a_sample_is_named(quiet_trainer: Callable, monkeypatch: p
 def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer: Callable, tmp_path: Path) -> None:
     def train(epochs: int, resume: str | None = None) -> dict[str, Tensor]:
         torch.manual_seed(3)
-        module = TransportGAN(
-            build_network("mlp", shape=(4,), num_classes=2, hidden=[8]), "mlp", {"hidden": [8]}, (4,)
-        )
         data = Spheres(dimensions=4, train_size=100)
+        judge = build_network("mlp", shape=(4,), num_classes=2, hidden=[8])
+        module = TransportGAN(judge, "mlp", {"hidden": [8]}, (4,), bounds=data.bounds)
         keep = ModelCheckpoint(tmp_path, save_last=True, filename="best", enable_version_counter=False)
         trainer = quiet_trainer(epochs, callbacks=[keep], enable_checkpointing=True)
         trainer.fit(module, data, ckpt_path=resume)
@@ -138,3 +137,9 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer: Callabl
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert not torch.equal(whole["generator.last.weight"], train(1)["generator.last.weight"])
+
+
+@quiet
+def test_data_of_other_bounds_are_refused(quiet_trainer: Callable) -> None:
+    with pytest.raises(ValueError, match=r"The Toy was made for something else: bounds .* where .* is needed"):
+        quiet_trainer(1).fit(Toy(), datamodule=Spheres(2, train_size=8))

@@ -105,7 +105,7 @@ def test_corner_of_the_box_is_reached_within_bounds(linear):
     x, y = torch.rand(16, 20) * 2 - 1, torch.randint(2, (16,))
     _, slope = lead_and_slope(classifier, x, y)
     expected = (x - 0.4 * slope.sign()).clamp(-1, 1)
-    torch.testing.assert_close(pgd(classifier, x, y, 0.4), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(pgd(classifier, x, y, 0.4, bounds=(-1.0, 1.0)), expected, rtol=0, atol=1e-6)
 
 
 def nearest_in_l1(x: Tensor, slope: Tensor, lead: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def test_success_in_l1_begins_where_a_linear_program_says_so(linear, features, r
     x, y, slope, lead = x[can], y[can], slope[can], lead[can]
     assert len(x) > 3
     radius = nearest_in_l1(x, slope, lead)
-    result = pgd(classifier, x, y, factor * radius, norm="L1", random_start=random_start)
+    result = pgd(classifier, x, y, factor * radius, norm="L1", random_start=random_start, bounds=(-1.0, 1.0))
     assert ((classifier(result).argmax(dim=1) != y) == succeeds).all()
 
 
@@ -189,7 +189,7 @@ def test_result_lies_within_a_ball_that_is_tiny_beside_the_input(linear, norm, e
 @pytest.mark.parametrize(("epsilon", "share"), [(1e-6, 0.8), (1e-5, 0.98), (1e-4, 0.995), (1e-3, 0.995)])
 def test_tiny_l2_ball_is_still_used(linear, epsilon, share):
     classifier, x, y = linear(500, 2), F.normalize(torch.randn(16, 500)), torch.randint(2, (16,))
-    result = pgd(classifier, x, y, epsilon, norm="L2")
+    result = pgd(classifier, x, y, epsilon, norm="L2", bounds=(-1.0, 1.0))
     _, slope = lead_and_slope(classifier, x, y)
     # Computed from the shift, because the logits themselves round away so small a change.
     gained = ((x.double() - result.double()) * slope.double()).sum(dim=1)
@@ -202,9 +202,18 @@ def test_tiny_l2_ball_is_still_used(linear, epsilon, share):
 def test_every_sample_is_attacked_for_itself(norm, shape, size):
     classifier, x, y = curved(6), torch.rand(size, *shape), torch.randint(3, (size,))
     radius = torch.linspace(0.01, 0.2, size)
-    result = pgd(classifier, x, y, radius, norm=norm, steps=3, random_start=False)
+    result = pgd(classifier, x, y, radius, norm=norm, steps=3, random_start=False, bounds=(-1.0, 1.0))
     alone = [
-        pgd(classifier, x[i : i + 1], y[i : i + 1], float(radius[i]), norm=norm, steps=3, random_start=False)
+        pgd(
+            classifier,
+            x[i : i + 1],
+            y[i : i + 1],
+            float(radius[i]),
+            norm=norm,
+            steps=3,
+            random_start=False,
+            bounds=(-1.0, 1.0),
+        )
         for i in range(size)
     ]
     torch.testing.assert_close(result, torch.cat([x[:0], *alone]), rtol=0, atol=1e-6)
@@ -213,7 +222,7 @@ def test_every_sample_is_attacked_for_itself(norm, shape, size):
 @every_norm
 def test_epsilon_zero_returns_the_input(norm):
     x = torch.rand(5, 6)
-    result = pgd(curved(6), x, torch.randint(3, (5,)), 0.0, norm=norm, steps=3)
+    result = pgd(curved(6), x, torch.randint(3, (5,)), 0.0, norm=norm, steps=3, bounds=(-1.0, 1.0))
     assert torch.equal(result, x)
 
 
@@ -221,7 +230,7 @@ def test_epsilon_zero_returns_the_input(norm):
 def test_input_is_not_written_to(norm):
     x = torch.rand(5, 6)
     before = x.clone()
-    pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=3, random_start=False)
+    pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=3, random_start=False, bounds=(-1.0, 1.0))
     assert torch.equal(x, before)
 
 
@@ -229,7 +238,7 @@ def test_input_is_not_written_to(norm):
 @pytest.mark.parametrize("steps", [0, 2])
 def test_result_carries_no_graph(norm, steps):
     x = torch.rand(5, 6).requires_grad_()
-    result = pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=steps)
+    result = pgd(curved(6), x, torch.randint(3, (5,)), 0.1, norm=norm, steps=steps, bounds=(-1.0, 1.0))
     assert not result.requires_grad
 
 
@@ -276,7 +285,17 @@ def test_random_start_in_linf_is_uniform_in_the_box():
 def test_seeded_generator_makes_the_result_reproducible(norm):
     classifier, x, y = curved(6), torch.rand(5, 6), torch.randint(3, (5,))
     once, again, other = (
-        pgd(classifier, x, y, 0.1, norm=norm, steps=2, step_size=0.01, generator=torch.Generator().manual_seed(seed))
+        pgd(
+            classifier,
+            x,
+            y,
+            0.1,
+            norm=norm,
+            steps=2,
+            step_size=0.01,
+            generator=torch.Generator().manual_seed(seed),
+            bounds=(-1.0, 1.0),
+        )
         for seed in (1, 1, 2)
     )
     assert torch.equal(once, again)
@@ -285,7 +304,9 @@ def test_seeded_generator_makes_the_result_reproducible(norm):
 
 def test_without_a_generator_every_start_is_fresh():
     x, y = torch.rand(5, 6), torch.randint(3, (5,))
-    assert not torch.equal(pgd(curved(6), x, y, 0.1, steps=0), pgd(curved(6), x, y, 0.1, steps=0))
+    assert not torch.equal(
+        pgd(curved(6), x, y, 0.1, steps=0, bounds=(-1.0, 1.0)), pgd(curved(6), x, y, 0.1, steps=0, bounds=(-1.0, 1.0))
+    )
 
 
 @every_norm
@@ -293,7 +314,9 @@ def test_without_a_generator_every_start_is_fresh():
 def test_global_random_state_is_untouched(norm, seeded):
     classifier, x, y = curved(6), torch.rand(5, 6), torch.randint(3, (5,))
     before = torch.get_rng_state()
-    pgd(classifier, x, y, 0.1, norm=norm, steps=2, generator=torch.Generator() if seeded else None)
+    pgd(
+        classifier, x, y, 0.1, norm=norm, steps=2, generator=torch.Generator() if seeded else None, bounds=(-1.0, 1.0)
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -305,7 +328,7 @@ def test_classifier_is_left_as_found(leave_when_fooled):
     before = {key: value.clone() for key, value in classifier.state_dict().items()}
     modes = [part.training for part in classifier.modules()]
     x, y = torch.rand(5, 6), torch.randint(3, (5,))
-    pgd(classifier, x, y, 0.1, steps=3, leave_when_fooled=leave_when_fooled)
+    pgd(classifier, x, y, 0.1, steps=3, leave_when_fooled=leave_when_fooled, bounds=(-1.0, 1.0))
     assert_left_as_found(classifier, before, modes)
 
 
@@ -313,7 +336,8 @@ def test_classifier_is_attacked_in_evaluation_mode():
     classifier = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.9), nn.Linear(8, 3))
     x, y = torch.rand(5, 6), torch.randint(3, (5,))
     training, evaluating = (
-        pgd(classifier.train(mode), x, y, 0.1, steps=3, random_start=False) for mode in (True, False)
+        pgd(classifier.train(mode), x, y, 0.1, steps=3, random_start=False, bounds=(-1.0, 1.0))
+        for mode in (True, False)
     )
     assert torch.equal(training, evaluating)
 
@@ -323,7 +347,13 @@ def test_classifier_is_attacked_in_evaluation_mode():
 @pytest.mark.parametrize("leave_when_fooled", [False, True])
 def test_gradients_of_others_do_not_hinder(norm, ambient, leave_when_fooled):
     classifier, x, y, radius = curved(6), torch.rand(5, 6), torch.randint(3, (5,)), torch.linspace(0.1, 0.2, 5)
-    options = {"norm": norm, "steps": 3, "random_start": False, "leave_when_fooled": leave_when_fooled}
+    options = {
+        "bounds": (-1.0, 1.0),
+        "norm": norm,
+        "steps": 3,
+        "random_start": False,
+        "leave_when_fooled": leave_when_fooled,
+    }
     expected = pgd(classifier, x, y, radius, **options)
     with ambient():  # the inputs are made inside, too
         result = pgd(classifier, x.clone(), y.clone(), radius.clone(), **options)
@@ -352,7 +382,7 @@ def test_sample_that_is_already_wrong_leaves_at_its_start(linear, norm):
     classifier, x = linear(6, 2), torch.rand(5, 6)
     wrong = 1 - classifier(x).argmax(dim=1)
     counted = Counted(classifier)
-    result = pgd(counted, x, wrong, 0.1, norm=norm, random_start=False, leave_when_fooled=True)
+    result = pgd(counted, x, wrong, 0.1, norm=norm, random_start=False, leave_when_fooled=True, bounds=(-1.0, 1.0))
     assert torch.equal(result, x)
     assert counted.forwards == 1
 
@@ -361,7 +391,7 @@ def test_sample_that_is_already_wrong_leaves_at_its_start(linear, norm):
 @pytest.mark.parametrize("steps", [1, 7])
 def test_every_step_is_one_forward_and_one_backward_pass(norm, steps):
     counted = Counted(curved(6))
-    pgd(counted, torch.rand(5, 6), torch.randint(3, (5,)), 0.1, norm=norm, steps=steps)
+    pgd(counted, torch.rand(5, 6), torch.randint(3, (5,)), 0.1, norm=norm, steps=steps, bounds=(-1.0, 1.0))
     assert (counted.forwards, counted.backwards) == (steps, steps)
 
 
@@ -403,7 +433,7 @@ def test_momentum_agrees_with_its_algorithm(decay):
     classifier = wavy(12)
     x, y, epsilon = torch.rand(8, 12, dtype=torch.float64) * 2 - 1, torch.randint(3, (8,)), 0.3
     expected = [naive_momentum(classifier, x[i : i + 1], y[i : i + 1], epsilon, decay, 10) for i in range(8)]
-    result = mi_fgsm(classifier, x, y, epsilon, momentum=decay)
+    result = mi_fgsm(classifier, x, y, epsilon, momentum=decay, bounds=(-1.0, 1.0))
     torch.testing.assert_close(result, torch.cat(expected), rtol=0, atol=1e-12)
 
 
@@ -421,7 +451,7 @@ def wavy(features: int) -> nn.Module:
 def test_momentum_makes_a_difference():
     classifier, x = wavy(12), torch.rand(8, 12, dtype=torch.float64) * 2 - 1
     y = torch.randint(3, (8,))
-    with_it, without = (mi_fgsm(classifier, x, y, 0.3, momentum=decay) for decay in (1.0, 0.0))
+    with_it, without = (mi_fgsm(classifier, x, y, 0.3, momentum=decay, bounds=(-1.0, 1.0)) for decay in (1.0, 0.0))
     assert not torch.equal(with_it, without)
 
 
@@ -430,7 +460,7 @@ def test_those_that_stay_are_not_disturbed_by_those_that_leave(options):
     classifier, x = wavy(12), torch.rand(64, 12, dtype=torch.float64) * 2 - 1
     y = classifier(x).argmax(dim=1)
     radius = torch.linspace(0.2, 0.02, 64, dtype=torch.float64)
-    options = {"loss": "cross_entropy", "steps": 10, "random_start": False} | options
+    options = {"loss": "cross_entropy", "steps": 10, "random_start": False, "bounds": (-1.0, 1.0)} | options
     complete, early = (
         pgd(classifier, x, y, radius, leave_when_fooled=leave, generator=torch.Generator().manual_seed(0), **options)
         for leave in (False, True)
@@ -477,7 +507,7 @@ def on_two_hills(restarts: int, leave_when_fooled: bool = True, seed: int = 0) -
     counted = Counted(TwoHills())
     x, y, generator = torch.zeros(200, 1), torch.zeros(200, dtype=torch.int64), torch.Generator().manual_seed(seed)
     options = {"steps": 5, "restarts": restarts, "leave_when_fooled": leave_when_fooled, "generator": generator}
-    result = pgd(counted, x, y, 1.0, **options)
+    result = pgd(counted, x, y, 1.0, bounds=(-1.0, 1.0), **options)
     return result, TwoHills()(result).argmax(dim=1) == 1, counted
 
 
@@ -540,7 +570,7 @@ def test_loss_agrees_with_its_formula(loss, classes, naive):
 def test_every_loss_is_raised_by_the_attack(loss):
     classifier, x = curved(6, classes=4), torch.rand(16, 6)
     y = classifier(x).argmax(dim=1)
-    result = pgd(classifier, x, y, 0.1, loss=loss, steps=10, random_start=False)
+    result = pgd(classifier, x, y, 0.1, loss=loss, steps=10, random_start=False, bounds=(-1.0, 1.0))
     assert (attack_loss(classifier(result), y, loss) > attack_loss(classifier(x), y, loss)).all()
 
 
@@ -639,7 +669,12 @@ def test_cross_entropy_stalls_on_an_overconfident_model(linear):
     ],
 )
 def test_wrong_argument_is_named(changed, message):
-    arguments = {"x": torch.zeros(3, 6), "y": torch.tensor([0, 1, 2]), "epsilon": 0.1} | changed
+    arguments = {
+        "x": torch.zeros(3, 6),
+        "y": torch.tensor([0, 1, 2]),
+        "epsilon": 0.1,
+        "bounds": (-1.0, 1.0),
+    } | changed
     with pytest.raises(ValueError, match=message):
         pgd(curved(6), **arguments)
 
@@ -648,12 +683,19 @@ def test_wrong_argument_is_named(changed, message):
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_logits_that_are_not_finite_are_refused(linear, norm, number):
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite. Found 9 NaN or infinite of 9 values"):
-        pgd(Scaled(linear(6, 3), number), torch.rand(3, 6), torch.tensor([0, 1, 2]), 0.1, norm=norm)
+        pgd(
+            Scaled(linear(6, 3), number),
+            torch.rand(3, 6),
+            torch.tensor([0, 1, 2]),
+            0.1,
+            norm=norm,
+            bounds=(-1.0, 1.0),
+        )
 
 
 def test_dlr_needs_three_classes():
     with pytest.raises(ValueError, match="'dlr' needs at least three classes"):
-        pgd(curved(6, classes=2), torch.zeros(3, 6), torch.tensor([0, 1, 0]), 0.1, loss="dlr")
+        pgd(curved(6, classes=2), torch.zeros(3, 6), torch.tensor([0, 1, 0]), 0.1, loss="dlr", bounds=(-1.0, 1.0))
 
 
 def test_classifier_without_gradient_is_refused():
@@ -662,7 +704,7 @@ def test_classifier_without_gradient_is_refused():
             return x.detach()
 
     with pytest.raises(ValueError, match="`classifier` should be differentiable"):
-        pgd(Detached(), torch.zeros(3, 6), torch.tensor([0, 1, 2]), 0.1)
+        pgd(Detached(), torch.zeros(3, 6), torch.tensor([0, 1, 2]), 0.1, bounds=(-1.0, 1.0))
 
 
 @pytest.mark.usefixtures("as_in_production")
@@ -670,9 +712,9 @@ def test_classifier_without_gradient_is_refused():
 @pytest.mark.parametrize("epsilon", [None, "8/255"])
 def test_epsilon_that_is_no_number_is_named(attack: Any, epsilon: Any) -> None:
     with pytest.raises(ValueError, match=r"`epsilon` should be one number or one per sample. Found "):
-        attack(nn.Linear(3, 2), torch.zeros(1, 3), torch.tensor([0]), epsilon)
+        attack(nn.Linear(3, 2), torch.zeros(1, 3), torch.tensor([0]), epsilon, bounds=(-1.0, 1.0))
 
 
 def test_infinite_step_is_refused_since_it_has_no_direction_where_the_gradient_is_zero() -> None:
     with pytest.raises(ValueError, match="`step_size` should be finite"):
-        pgd(nn.Linear(3, 2), torch.zeros(1, 3), torch.tensor([0]), 0.1, step_size=torch.inf)
+        pgd(nn.Linear(3, 2), torch.zeros(1, 3), torch.tensor([0]), 0.1, step_size=torch.inf, bounds=(-1.0, 1.0))

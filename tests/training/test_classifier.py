@@ -369,3 +369,11 @@ def test_residual_that_is_named_takes_its_options(quiet_trainer, tmp_path):
         module = sphere_classifier(residual=named | {"options": wrong}, objective=Never())
         with pytest.raises(ValueError, match=message):
             quiet_trainer(1, limit_val_batches=0).fit(module, datamodule=data)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-0.5, 0.5)])
+def test_data_of_other_bounds_are_refused(quiet_trainer, bounds):
+    data = Digits(bounds=bounds)
+    classifier = Classifier("logistic_regression", shape=data.shape, num_classes=10, bounds=(-1.0, 1.0))
+    with pytest.raises(ValueError, match=r"The Classifier was made for .* bounds \[-1.0, 1.0\] where .* is needed"):
+        quiet_trainer(1).fit(classifier, datamodule=data)

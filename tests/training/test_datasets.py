@@ -264,3 +264,15 @@ def test_impossible_samples_are_refused_by_the_name_of_their_source(images, labe
 def test_infinite_images_are_refused_whatever_the_bounds(value, bounds):
     with pytest.raises(ValueError, match=r"^my.h5: images should not hold infinite values. Found 1"):
         check_samples(torch.tensor([[0.0], [value]]), torch.tensor([0, 1]), 2, bounds, "my.h5")
+
+
+@pytest.mark.parametrize("data", [Digits(), Digits(bounds=(-1.0, 1.0))])
+def test_what_was_recorded_before_bounds_could_be_given_is_known_again(data: Digits) -> None:
+    assert "bounds" not in data.arguments
+    assert Digits(bounds=(0.0, 1.0)).arguments["bounds"] == (0.0, 1.0)
+
+
+def test_digits_in_other_bounds_are_the_same_digits() -> None:
+    own, unit = (data.split("test")[0].x for data in (Digits(), Digits(bounds=(0.0, 1.0))))
+    assert torch.equal(own, 2 * unit - 1)
+    assert (unit.min(), unit.max()) == (0, 1)

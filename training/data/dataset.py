@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -31,6 +31,8 @@ class DataSet(LightningDataModule):
         exact_residual: Δx where it is known, else None.
         augmentation: what happens to training batches, else None.
         arguments: what it was made with, by name, defaults included.
+        later_arguments: those that it takes only since a later version, with what held before. At that value they
+            are left out of `arguments`, so that what was recorded before is known again.
 
     Args:
         batch_size: samples per training step.
@@ -46,6 +48,7 @@ class DataSet(LightningDataModule):
     exact_residual: ExactResidual | None = None
     augmentation: Augmentation | None = None
     arguments: dict[str, Any]
+    later_arguments: ClassVar[Mapping[str, Any]] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "DataSet":
         """Remember what the data set was made with, defaults included, as a part of its identity."""
@@ -53,7 +56,9 @@ class DataSet(LightningDataModule):
         with suppress(TypeError):  # of wrong arguments, which __init__ refuses in its own words
             bound = signature(cls.__init__).bind(data, *args, **kwargs)
             bound.apply_defaults()
-            data.arguments = dict([*bound.arguments.items()][1:])
+            given = dict([*bound.arguments.items()][1:])
+            same = [name for name, before in cls.later_arguments.items() if given.get(name) == before]
+            data.arguments = {name: value for name, value in given.items() if name not in same}
         return data
 
     def __init__(self, batch_size: int = 64, eval_batch_size: int = 512, seed: int = 0, workers: int = 0) -> None:

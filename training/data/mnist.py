@@ -17,12 +17,17 @@ def data_root(root: str | Path | None) -> Path:
     return Path(root or os.environ.get("ALPHADX_DATA", "data"))
 
 
+LATER = {"bounds": (-1.0, 1.0)}
+"""What held before `bounds` could be given."""
+
+
 class MNIST(DataSet):
-    """The 70,000 digits of 28×28 pixels in [−1, 1]; 10 % of the training part is kept for validation.
+    """The 70,000 digits of 28×28 pixels; 10 % of the training part is kept for validation.
 
     Args:
         data_root: folder that holds `MNIST/raw`; None for the environment's ALPHADX_DATA, else `data`.
         download: let torchvision fetch the files if they are absent.
+        bounds: lowest and highest legal value of an input; paper 1 uses [−1, 1], public networks mostly [0, 1].
         batch_size: samples per training step; the paper's 64.
         eval_batch_size: samples per batch where no step is taken.
         seed: of the order of the training samples.
@@ -31,20 +36,21 @@ class MNIST(DataSet):
 
     name = "MNIST"
     shape = (1, 28, 28)
-    bounds = (-1.0, 1.0)
+    later_arguments = LATER
     digits: tuple[int, ...] = tuple(range(10))
 
     def __init__(
         self,
         data_root: str | None = None,
         download: bool = False,
+        bounds: tuple[float, float] = (-1.0, 1.0),
         batch_size: int = 64,
         eval_batch_size: int = 512,
         seed: int = 0,
         workers: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed, workers)
-        self.data_root, self.download = data_root, download
+        self.data_root, self.download, self.bounds = data_root, download, (bounds[0], bounds[1])
         self.classes = tuple(str(digit) for digit in self.digits)
 
     def make_split(self, name: SplitName) -> Split:
@@ -81,6 +87,7 @@ class MNISTPair(MNIST):
         b: digit that becomes class 1.
         data_root: folder that holds `MNIST/raw`; None for the environment's ALPHADX_DATA, else `data`.
         download: let torchvision fetch the files if they are absent.
+        bounds: lowest and highest legal value of an input; paper 1 uses [−1, 1], public networks mostly [0, 1].
         batch_size: samples per training step; the paper's 12.
         eval_batch_size: samples per batch where no step is taken.
         seed: of the order of the training samples.
@@ -96,6 +103,7 @@ class MNISTPair(MNIST):
         b: int = 5,
         data_root: str | None = None,
         download: bool = False,
+        bounds: tuple[float, float] = (-1.0, 1.0),
         batch_size: int = 12,
         eval_batch_size: int = 512,
         seed: int = 0,
@@ -104,4 +112,4 @@ class MNISTPair(MNIST):
         if a == b or not {a, b} <= set(range(10)):
             raise ValueError(f"`a` and `b` should be two different digits. Found {a} and {b}.")
         self.digits, self.name = (a, b), f"MNIST-{a}/{b}"
-        super().__init__(data_root, download, batch_size, eval_batch_size, seed, workers)
+        super().__init__(data_root, download, bounds, batch_size, eval_batch_size, seed, workers)

@@ -158,7 +158,15 @@ def test_square_of_several_strengths_is_as_strong_as_the_library(norm: Norm, str
     ours, theirs = 0.0, 0.0
     for seed in range(3):
         points = auto_attack(
-            classifier, x, y, strength, norm=norm, attacks=["square"], queries=100, generator=seeded(seed)
+            classifier,
+            x,
+            y,
+            strength,
+            norm=norm,
+            attacks=["square"],
+            queries=100,
+            generator=seeded(seed),
+            bounds=(-1.0, 1.0),
         )
         ours += float((classifier(points).argmax(dim=1) == y).double().mean()) / 3
         for epsilon in strengths:
@@ -238,7 +246,7 @@ def test_results_keep_to_ball_and_bounds(norm: Norm, strength: float) -> None:
     x = 2 * x - 1
     y = fragile(x).topk(2, dim=1).indices[:, 0]
     scale = strength * {"Linf": 1.0, "L2": 5.0, "L1": 30.0}[norm]
-    result = auto_attack(fragile, x, y, scale, norm=norm, steps=8, queries=8, generator=seeded())
+    result = auto_attack(fragile, x, y, scale, norm=norm, steps=8, queries=8, generator=seeded(), bounds=(-1.0, 1.0))
     assert_within(result, x, torch.full((6,), scale), ORDER[norm], (-1.0, 1.0))
     assert not torch.equal(result, x) or strength < 1
 
@@ -277,7 +285,7 @@ def test_leaves_no_trace(
     clean = x.clone()
     others = (random.getstate(), numpy_state(), sys.gettrace())
     with unchanged(classifier), torch.inference_mode():
-        auto_attack(classifier, x, y, 0.1, norm=norm, version=version, steps=2, queries=3)
+        auto_attack(classifier, x, y, 0.1, norm=norm, version=version, steps=2, queries=3, bounds=(-1.0, 1.0))
     assert others == (random.getstate(), numpy_state(), sys.gettrace())
     assert torch.equal(x, clean)
     assert capfd.readouterr() == ("", "")
@@ -289,7 +297,17 @@ def test_same_generator_same_result(norm: Norm) -> None:
     classifier, x, y = tanh_problem(count=6)
     strength = {"Linf": 0.5, "L2": 4.0, "L1": 20.0}[norm]
     first, again, other = (
-        auto_attack(classifier, x, y, strength, norm=norm, attacks=["square"], queries=20, generator=seeded(seed))
+        auto_attack(
+            classifier,
+            x,
+            y,
+            strength,
+            norm=norm,
+            attacks=["square"],
+            queries=20,
+            generator=seeded(seed),
+            bounds=(-1.0, 1.0),
+        )
         for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
@@ -317,7 +335,9 @@ def test_what_is_wrong_already_or_has_no_strength_is_returned() -> None:
 
 
 def test_no_samples_are_no_work() -> None:
-    assert auto_attack(Half(torch.ones(3)), torch.rand(0, 3), torch.zeros(0, dtype=torch.int64), 0.1).shape == (0, 3)
+    assert auto_attack(
+        Half(torch.ones(3)), torch.rand(0, 3), torch.zeros(0, dtype=torch.int64), 0.1, bounds=(-1.0, 1.0)
+    ).shape == (0, 3)
 
 
 def test_double_precision_is_kept() -> None:
@@ -348,7 +368,8 @@ def test_double_precision_is_kept() -> None:
     ],
 )
 def test_bad_input_is_refused(options: dict[str, Any], message: str, as_in_production: None) -> None:
-    arguments = {"x": torch.rand(4, 25), "y": torch.zeros(4, dtype=torch.int64), "strength": 0.1} | options
+    arguments = {"x": torch.rand(4, 25), "y": torch.zeros(4, dtype=torch.int64), "strength": 0.1}
+    arguments = {"bounds": (-1.0, 1.0)} | arguments | options
     classifier = Half(torch.ones(arguments["x"][0].numel()))
     with pytest.raises(ValueError, match=message):
         auto_attack(classifier, **arguments)
@@ -361,14 +382,16 @@ def test_classifiers_that_cannot_be_attacked_are_refused() -> None:
 
     x, y = torch.rand(4, 25), torch.ones(4, dtype=torch.int64)
     with pytest.raises(ValueError, match="should be differentiable"):
-        auto_attack(Detached(torch.ones(25)), x, y, 0.1)
+        auto_attack(Detached(torch.ones(25)), x, y, 0.1, bounds=(-1.0, 1.0))
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
-        auto_attack(Half(torch.full((25,), torch.nan)), x, y, 0.1)
-    black_box = auto_attack(Detached(torch.ones(25)), x - 0.5, y, 0.9, attacks=["square"], generator=seeded())
+        auto_attack(Half(torch.full((25,), torch.nan)), x, y, 0.1, bounds=(-1.0, 1.0))
+    black_box = auto_attack(
+        Detached(torch.ones(25)), x - 0.5, y, 0.9, attacks=["square"], generator=seeded(), bounds=(-1.0, 1.0)
+    )
     assert not torch.equal(black_box, x - 0.5)
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyautoattack", None)
     with pytest.raises(ValueError, match=r"pip install 'alphadx\[autoattack\]'"):
-        auto_attack(Half(torch.ones(3)), torch.rand(2, 3), torch.zeros(2, dtype=torch.int64), 0.1)
+        auto_attack(Half(torch.ones(3)), torch.rand(2, 3), torch.zeros(2, dtype=torch.int64), 0.1, bounds=(-1.0, 1.0))

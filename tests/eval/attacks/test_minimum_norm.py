@@ -80,7 +80,7 @@ def test_ten_classes_and_images(attack: Any, norm: Norm, excess: float) -> None:
     x = torch.rand(5, 1, 8, 8) * 2 - 1
     x[:, :, 0] = -1
     y = classifier(x).argmax(dim=1)
-    result = attack(classifier, x, y, norm=norm)
+    result = attack(classifier, x, y, norm=norm, bounds=(-1.0, 1.0))
     assert (classifier(result).argmax(dim=1) != y).all()
     assert (sizes(result, x, norm) > 0).all()
     assert result.abs().max() <= 1
@@ -112,7 +112,7 @@ def test_what_cannot_be_fooled_is_returned() -> None:
     x, y = torch.rand(3, 5), torch.ones(3, dtype=torch.int64)
     for case in KINDS:
         attack, norm, _ = case.values
-        assert torch.equal(attack(Certain(torch.ones(5)), x, y, norm=norm), x)
+        assert torch.equal(attack(Certain(torch.ones(5)), x, y, norm=norm, bounds=(-1.0, 1.0)), x)
 
 
 @every_attack
@@ -120,9 +120,9 @@ def test_what_is_wrong_already_is_returned(attack: Any, norm: Norm, excess: floa
     classifier, x = Half(torch.randn(6)), 0.2 * torch.rand(6, 6) - 0.1
     y = classifier(x).argmax(dim=1)
     y[::2] = 1 - y[::2]
-    result = attack(classifier, x, y, norm=norm)
+    result = attack(classifier, x, y, norm=norm, bounds=(-1.0, 1.0))
     assert torch.equal((result == x).all(dim=1), torch.arange(6) % 2 == 0)
-    assert torch.equal(attack(classifier, x[::2], y[::2], norm=norm), x[::2])
+    assert torch.equal(attack(classifier, x[::2], y[::2], norm=norm, bounds=(-1.0, 1.0)), x[::2])
 
 
 @every_attack
@@ -138,7 +138,7 @@ def test_leaves_no_trace(
     clean, handlers = x.clone(), list(logging.getLogger().handlers)
     others = (random.getstate(), numpy_state())
     with unchanged(classifier), torch.inference_mode():
-        attack(classifier, x, y, norm=norm)
+        attack(classifier, x, y, norm=norm, bounds=(-1.0, 1.0))
     assert others == (random.getstate(), numpy_state())
     assert torch.equal(x, clean)
     assert logging.getLogger().handlers == handlers
@@ -148,7 +148,7 @@ def test_leaves_no_trace(
 def test_root_logger_without_handlers_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     classifier, x = Half(torch.randn(6)), torch.rand(3, 6)
-    deepfool(classifier, x, classifier(x).argmax(dim=1))
+    deepfool(classifier, x, classifier(x).argmax(dim=1), bounds=(-1.0, 1.0))
     assert logging.getLogger().handlers == []
 
 
@@ -160,13 +160,15 @@ def test_passes_are_those_that_are_documented() -> None:
         (partial(carlini_wagner, steps=3, search_steps=2), 6),
     ):
         counted = CountPasses(nn.Sequential(_Shift(10.0), Half(torch.ones(6))))
-        attack(counted, x, y)
+        attack(counted, x, y, bounds=(-1.0, 1.0))
         assert counted.backward_passes == most * len(x)
         assert counted.forward_passes == (most + 1) * len(x)
 
 
 def test_no_samples_are_no_work() -> None:
-    assert ddn(Half(torch.ones(3)), torch.rand(0, 3), torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
+    assert ddn(
+        Half(torch.ones(3)), torch.rand(0, 3), torch.zeros(0, dtype=torch.int64), bounds=(-1.0, 1.0)
+    ).shape == (0, 3)
 
 
 def test_double_precision_is_kept() -> None:
@@ -174,7 +176,7 @@ def test_double_precision_is_kept() -> None:
     y = classifier(x).argmax(dim=1)
     for case in KINDS:
         attack, norm, _ = case.values
-        result = attack(classifier, x, y, norm=norm)
+        result = attack(classifier, x, y, norm=norm, bounds=(-1.0, 1.0))
         assert result.dtype == torch.float64
         assert (classifier(result).argmax(dim=1) != y).all()
 
@@ -194,7 +196,7 @@ def test_double_precision_is_kept() -> None:
     ],
 )
 def test_bad_input_is_refused(attack: Any, options: dict[str, Any], message: str, as_in_production: None) -> None:
-    arguments = {"x": torch.rand(4, 6), "y": torch.zeros(4, dtype=torch.int64)} | options
+    arguments = {"x": torch.rand(4, 6), "y": torch.zeros(4, dtype=torch.int64), "bounds": (-1.0, 1.0)} | options
     with pytest.raises(ValueError, match=message):
         attack(Half(torch.ones(6)), **arguments)
 
@@ -206,13 +208,13 @@ def test_classifiers_that_cannot_be_attacked_are_refused() -> None:
 
     x, y = torch.rand(4, 6), torch.ones(4, dtype=torch.int64)
     with pytest.raises(ValueError, match="should be differentiable"):
-        ddn(Detached(torch.ones(6)), x, y)
+        ddn(Detached(torch.ones(6)), x, y, bounds=(-1.0, 1.0))
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
-        ddn(Half(torch.full((6,), torch.nan)), x, y)
+        ddn(Half(torch.full((6,), torch.nan)), x, y, bounds=(-1.0, 1.0))
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "foolbox.attacks", None)
     for attack in (carlini_wagner, ddn, fmn, deepfool):
         with pytest.raises(ValueError, match=r"pip install 'alphadx\[foolbox\]'"):
-            attack(Half(torch.ones(3)), torch.rand(2, 3), torch.zeros(2, dtype=torch.int64))
+            attack(Half(torch.ones(3)), torch.rand(2, 3), torch.zeros(2, dtype=torch.int64), bounds=(-1.0, 1.0))

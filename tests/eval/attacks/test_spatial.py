@@ -193,7 +193,7 @@ def test_fools_and_minimises_at_least_as_well_as_scipy(digits, tau):
     values, fooled = scipy_alone((classifier, x, y), tau)
     objective = SpatialObjective(classifier, x, y, torch.full((6,), tau, dtype=DOUBLE))
     minima = objective.minimised(objective.at_rest(), iterations=40, tolerance=1e-6)
-    result = spatial_attack(classifier, x, y, 1 / tau)
+    result = spatial_attack(classifier, x, y, 1 / tau, bounds=(-1.0, 1.0))
     assert (classifier(result).argmax(dim=1) != y).sum() >= fooled.sum()
     assert (minima.goal | ~fooled).double().mean() >= 0.9
     assert minima.value.median() <= 1.02 * values.median()
@@ -202,7 +202,11 @@ def test_fools_and_minimises_at_least_as_well_as_scipy(digits, tau):
 def test_stronger_fools_more_and_zero_nothing(digits):
     classifier, x, y = digits
     shares = [
-        float(wrong(digits, spatial_attack(classifier, x, y, strength, leave_when_fooled=True)).double().mean())
+        float(
+            wrong(digits, spatial_attack(classifier, x, y, strength, leave_when_fooled=True, bounds=(-1.0, 1.0)))
+            .double()
+            .mean()
+        )
         for strength in (0.0, 0.002, 0.06, 0.1, 10.0)
     ]
     assert shares == sorted(shares)
@@ -232,7 +236,7 @@ def test_no_result_is_worse_than_not_moving(digits):
 def test_every_image_is_attacked_for_itself(digits, leave_when_fooled):
     classifier, x, y = digits
     strength = torch.linspace(0.01, 0.2, 12, dtype=DOUBLE)
-    attack = partial(spatial_attack, iterations=6, leave_when_fooled=leave_when_fooled)
+    attack = partial(spatial_attack, iterations=6, bounds=(-1.0, 1.0), leave_when_fooled=leave_when_fooled)
     together = attack(classifier, x, y, strength)
     alone = [attack(classifier, x[i : i + 1], y[i : i + 1], float(strength[i])) for i in range(12)]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-6)
@@ -241,8 +245,8 @@ def test_every_image_is_attacked_for_itself(digits, leave_when_fooled):
 def test_leaving_when_fooled_fools_the_same_images_in_fewer_passes(digits):
     classifier, x, y = digits
     whole, leaving = CountPasses(classifier), CountPasses(classifier)
-    complete = spatial_attack(whole, x, y, 0.06)
-    early = spatial_attack(leaving, x, y, 0.06, leave_when_fooled=True)
+    complete = spatial_attack(whole, x, y, 0.06, bounds=(-1.0, 1.0))
+    early = spatial_attack(leaving, x, y, 0.06, leave_when_fooled=True, bounds=(-1.0, 1.0))
     assert 0 < wrong(digits, complete).sum() < 12
     assert torch.equal(wrong(digits, complete), wrong(digits, early))
     assert leaving.backward_passes < 0.5 * whole.backward_passes
@@ -252,7 +256,7 @@ def test_misclassified_image_and_strength_zero_cost_one_pass(digits):
     classifier, x, y = digits
     for labels, strength in (((y + 1) % 10, 1.0), (y, 0.0), (y, 1e-320)):
         counted = CountPasses(classifier)
-        assert torch.equal(spatial_attack(counted, x, labels, strength), x)
+        assert torch.equal(spatial_attack(counted, x, labels, strength, bounds=(-1.0, 1.0)), x)
         assert counted.forward_passes == 12
 
 
@@ -271,7 +275,7 @@ def test_result_lies_within_bounds(bounds):
 def test_images_of_every_shape_are_taken(shape, count):
     classifier = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 3))
     x = 2 * torch.rand(count, *shape) - 1
-    result = spatial_attack(classifier, x, torch.randint(3, (count,)), 2.0, iterations=3)
+    result = spatial_attack(classifier, x, torch.randint(3, (count,)), 2.0, iterations=3, bounds=(-1.0, 1.0))
     assert result.shape == x.shape
 
 
@@ -279,7 +283,7 @@ def test_constant_image_cannot_be_moved():
     classifier = network().float()
     x = torch.full((2, 1, 8, 8), 0.25)
     y = classifier(x).argmax(dim=1)
-    torch.testing.assert_close(spatial_attack(classifier, x, y, 100.0), x, rtol=0, atol=1e-6)
+    torch.testing.assert_close(spatial_attack(classifier, x, y, 100.0, bounds=(-1.0, 1.0)), x, rtol=0, atol=1e-6)
 
 
 def test_radii_end_in_verified_strengths(digits):
@@ -290,8 +294,8 @@ def test_radii_end_in_verified_strengths(digits):
     )
     assert radii.per_sample.isfinite().all()
     assert radii.rejected == 0
-    assert wrong(digits, attack(classifier, x, y, radii.per_sample)).all()
-    assert not wrong(digits, attack(classifier, x, y, radii.lower)).any()
+    assert wrong(digits, attack(classifier, x, y, radii.per_sample, bounds=(-1.0, 1.0))).all()
+    assert not wrong(digits, attack(classifier, x, y, radii.lower, bounds=(-1.0, 1.0))).any()
 
 
 @pytest.mark.parametrize("ambient", [torch.no_grad, torch.inference_mode])
@@ -299,9 +303,9 @@ def test_no_trace_is_left_and_gradients_of_others_do_not_hinder(ambient):
     classifier = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Dropout(), nn.Linear(64, 3)).train()
     x, y = torch.rand(5, 1, 8, 8), torch.arange(5) % 3
     before = x.clone()
-    expected = spatial_attack(classifier, x, y, 1.0, iterations=3)
+    expected = spatial_attack(classifier, x, y, 1.0, iterations=3, bounds=(-1.0, 1.0))
     with unchanged(classifier), ambient():
-        result = spatial_attack(classifier, x.clone(), y.clone(), 1.0, iterations=3)
+        result = spatial_attack(classifier, x.clone(), y.clone(), 1.0, iterations=3, bounds=(-1.0, 1.0))
     assert torch.equal(result, expected)
     assert torch.equal(x, before)
     assert not result.requires_grad
@@ -329,7 +333,12 @@ def test_no_trace_is_left_and_gradients_of_others_do_not_hinder(ambient):
 )
 def test_wrong_argument_is_named(changed, message):
     classifier = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    arguments = {"x": torch.zeros(3, 1, 8, 8), "y": torch.tensor([0, 1, 2]), "strength": 1.0} | changed
+    arguments = {
+        "x": torch.zeros(3, 1, 8, 8),
+        "y": torch.tensor([0, 1, 2]),
+        "strength": 1.0,
+        "bounds": (-1.0, 1.0),
+    } | changed
     with pytest.raises(ValueError, match=message):
         spatial_attack(classifier, **arguments)
 
@@ -339,7 +348,7 @@ def refused(logits: Callable[[Tensor], Tensor]) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return logits(x.flatten(1)[:, :3])
 
-    spatial_attack(Broken(), torch.rand(3, 1, 8, 8), torch.tensor([0, 1, 2]), 1.0)
+    spatial_attack(Broken(), torch.rand(3, 1, 8, 8), torch.tensor([0, 1, 2]), 1.0, bounds=(-1.0, 1.0))
 
 
 def test_classifier_without_gradient_is_refused():
@@ -370,7 +379,7 @@ def test_images_that_leave_in_buckets_end_where_they_would_have(leave_when_foole
     y = classifier(x).argmax(dim=1)
     y[:5] = (y[:5] + 1) % 3
     strength = torch.logspace(-2, 2, 140, dtype=DOUBLE)
-    attack = partial(spatial_attack, y=y, strength=strength, leave_when_fooled=leave_when_fooled)
+    attack = partial(spatial_attack, y=y, strength=strength, bounds=(-1.0, 1.0), leave_when_fooled=leave_when_fooled)
     expected = attack(classifier, x)
     assert 20 < (classifier(expected).argmax(dim=1) != y).sum() < 140
     sizes: list[int] = []
@@ -413,4 +422,4 @@ def test_gradients_are_refused_at_the_end_too(monkeypatch):
     with pytest.raises(
         ValueError, match=r"`gradient of classifier\(x\)` should be finite. Found \d+ NaN or infinite"
     ):
-        spatial_attack(Broken(), x, torch.zeros(2, dtype=torch.int64), 1.0)
+        spatial_attack(Broken(), x, torch.zeros(2, dtype=torch.int64), 1.0, bounds=(-1.0, 1.0))

@@ -81,7 +81,7 @@ def test_estimate_takes_all_its_samples_in_bounded_portions(linear, batch_size):
 
 def test_points_shown_lie_within_the_bounds(linear):
     box, x = Blackbox(linear(6, 2)), torch.ones(5, 6)
-    spsa(box, x, box.classifier(x).argmax(dim=1), 0.1, steps=3, samples=4, delta=0.3)
+    spsa(box, x, box.classifier(x).argmax(dim=1), 0.1, steps=3, samples=4, delta=0.3, bounds=(-1.0, 1.0))
     assert len(box.shown) > 1
     assert box.extent == 1
 
@@ -105,8 +105,8 @@ def curved(features: int, classes: int = 3) -> nn.Module:
 def test_curved_classifier_is_fooled_nearly_as_often_as_by_its_gradient():
     classifier, x = curved(12), torch.rand(64, 12) * 2 - 1
     y = classifier(x).argmax(dim=1)
-    white = classifier(pgd(classifier, x, y, 0.5, loss="margin")).argmax(dim=1) != y
-    black = classifier(spsa(classifier, x, y, 0.5, steps=50, samples=32)).argmax(dim=1) != y
+    white = classifier(pgd(classifier, x, y, 0.5, loss="margin", bounds=(-1.0, 1.0))).argmax(dim=1) != y
+    black = classifier(spsa(classifier, x, y, 0.5, steps=50, samples=32, bounds=(-1.0, 1.0))).argmax(dim=1) != y
     assert 10 < white.sum() < 60
     assert black.sum() >= white.sum() - 2
 
@@ -127,7 +127,7 @@ def test_fooled_samples_leave(linear):
     y = classifier(x).argmax(dim=1)
     y[:3] = 1 - y[:3]
     box = Blackbox(classifier)
-    result = spsa(box, x, y, 1e-6, steps=4, samples=2, batch_size=1000)
+    result = spsa(box, x, y, 1e-6, steps=4, samples=2, batch_size=1000, bounds=(-1.0, 1.0))
     assert torch.equal(result[:3], x[:3])
     assert box.shown == [8, 20, 5, 20, 5, 20, 5, 20]
 
@@ -176,7 +176,7 @@ def test_classifier_and_global_random_state_are_left_as_found():
     classifier = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 3)).train()
     x, y = torch.rand(5, 6), torch.randint(3, (5,))
     with unchanged(classifier):
-        spsa(classifier, x, y, 0.1, steps=2, samples=4)
+        spsa(classifier, x, y, 0.1, steps=2, samples=4, bounds=(-1.0, 1.0))
 
 
 def test_seeded_generator_makes_the_result_reproducible(linear):
@@ -184,7 +184,8 @@ def test_seeded_generator_makes_the_result_reproducible(linear):
     y = classifier(x).argmax(dim=1)
     options = {"steps": 2, "samples": 1, "step_size": 0.001}
     once, again, other = (
-        spsa(classifier, x, y, 0.1, generator=torch.Generator().manual_seed(seed), **options) for seed in (1, 1, 2)
+        spsa(classifier, x, y, 0.1, bounds=(-1.0, 1.0), generator=torch.Generator().manual_seed(seed), **options)
+        for seed in (1, 1, 2)
     )
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
@@ -208,7 +209,12 @@ def test_seeded_generator_makes_the_result_reproducible(linear):
     ],
 )
 def test_wrong_argument_is_named(changed, message):
-    arguments = {"x": torch.zeros(3, 6), "y": torch.tensor([0, 1, 2]), "strength": 0.1} | changed
+    arguments = {
+        "x": torch.zeros(3, 6),
+        "y": torch.tensor([0, 1, 2]),
+        "strength": 0.1,
+        "bounds": (-1.0, 1.0),
+    } | changed
     with pytest.raises(ValueError, match=message):
         spsa(curved(6), **arguments)
 
@@ -219,7 +225,7 @@ def test_logits_that_are_not_finite_are_refused():
             return torch.full((len(x), 3), math.nan)
 
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
-        spsa(Broken(), torch.zeros(3, 6), torch.tensor([0, 1, 2]), 0.1)
+        spsa(Broken(), torch.zeros(3, 6), torch.tensor([0, 1, 2]), 0.1, bounds=(-1.0, 1.0))
 
 
 def test_logits_that_turn_nan_on_the_way_are_refused():
@@ -229,4 +235,6 @@ def test_logits_that_turn_nan_on_the_way_are_refused():
             return torch.stack([torch.where(score == 0, 1.0, torch.nan), 0 * score], dim=1)
 
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
-        spsa(Cliff(), torch.zeros(3, 5), torch.zeros(3, dtype=torch.int64), 0.1, steps=2, samples=2)
+        spsa(
+            Cliff(), torch.zeros(3, 5), torch.zeros(3, dtype=torch.int64), 0.1, steps=2, samples=2, bounds=(-1.0, 1.0)
+        )

@@ -79,7 +79,7 @@ def test_corner_of_the_box_is_reached_on_a_linear_model(shape):
     y, slope = torch.ones(2, dtype=torch.int64), classifier.slope.detach().double()
     lowest = x.double().flatten(1) @ slope.flatten() - 0.1 * slope.abs().sum()
     assert (lowest > 0).all()
-    result = square_attack(classifier, x, y, 0.1, queries=2500, generator=seeded())
+    result = square_attack(classifier, x, y, 0.1, queries=2500, generator=seeded(), bounds=(-1.0, 1.0))
     torch.testing.assert_close(classifier(result)[:, 1].detach(), lowest, rtol=1e-6, atol=0)
 
 
@@ -141,11 +141,12 @@ def test_result_does_not_depend_on_the_batch(norm, shape):
 def test_seed_decides(norm):
     classifier, x, y = curved(36), torch.rand(8, 1, 6, 6), torch.arange(8) % 3
     first, again, other = (
-        square_attack(classifier, x, y, 0.01, norm=norm, queries=30, generator=seeded(seed)) for seed in (1, 1, 2)
+        square_attack(classifier, x, y, 0.01, norm=norm, queries=30, generator=seeded(seed), bounds=(-1.0, 1.0))
+        for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    fresh = [square_attack(classifier, x, y, 0.01, norm=norm, queries=30) for _ in range(2)]
+    fresh = [square_attack(classifier, x, y, 0.01, norm=norm, queries=30, bounds=(-1.0, 1.0)) for _ in range(2)]
     assert not torch.equal(*fresh)
 
 
@@ -180,7 +181,7 @@ def test_no_query_in_linf_repeats_the_best():
     """A square of the colour that is there already would be a query for nothing."""
     classifier = Opaque(Exact(torch.full((1, 5, 5), 10.0)))
     x, y = torch.rand(4, 1, 5, 5) / 2, torch.ones(4, dtype=torch.int64)
-    square_attack(classifier, x, y, 0.1, queries=300, generator=seeded())
+    square_attack(classifier, x, y, 0.1, queries=300, generator=seeded(), bounds=(-1.0, 1.0))
     best = classifier.asked[1]
     for point in classifier.asked[2:]:
         assert ((point != best).flatten(1).any(dim=1)).all()
@@ -208,7 +209,7 @@ def test_rounds_are_short_while_few_queries_have_been_made():
 def test_squares_have_as_many_features_as_the_share_says():
     classifier = Opaque(Exact(torch.full((1, 20, 20), 10.0)))
     x, y = torch.full((1, 1, 20, 20), 0.9), torch.ones(1, dtype=torch.int64)
-    square_attack(classifier, x, y, 0.01, queries=500, generator=seeded())
+    square_attack(classifier, x, y, 0.01, queries=500, generator=seeded(), bounds=(-1.0, 1.0))
     best, sides = classifier.asked[1], {}
     for number, point in enumerate(classifier.asked[2:], start=2):
         changed = (point != best)[0, 0]
@@ -228,7 +229,9 @@ def test_margin_never_falls_and_more_queries_never_harm(norm):
     clean, results = margins(classifier, x, y), {}
     for queries in (2, 20, 200):
         results[queries] = margins(
-            classifier, square_attack(classifier, x, y, 0.05, norm=norm, queries=queries, generator=seeded()), y
+            classifier,
+            square_attack(classifier, x, y, 0.05, norm=norm, queries=queries, generator=seeded(), bounds=(-1.0, 1.0)),
+            y,
         )
         assert (results[queries] >= clean).all()
     assert (results[200] > results[20]).float().mean() > 0.8
@@ -242,7 +245,9 @@ def test_queries_are_counted_until_the_first_success(norm):
     y = margins(opaque, x, torch.zeros(1, dtype=torch.int64)).new_zeros(1).long() + opaque.classifier(x).argmax(dim=1)
     for strength in (0.02, 0.3, 1.0):
         opaque.asked.clear()
-        _, queries = square_search(opaque, x, y, strength, norm=norm, queries=200, generator=seeded())
+        _, queries = square_search(
+            opaque, x, y, strength, norm=norm, queries=200, generator=seeded(), bounds=(-1.0, 1.0)
+        )
         wrong = [int(opaque.classifier(point).argmax(dim=1)) != int(y) for point in opaque.asked]
         assert int(queries) == (wrong.index(True) + 1 if any(wrong) else 200)
         assert len(opaque.asked) <= 200
@@ -253,7 +258,7 @@ def test_fooled_samples_leave():
     classifier, x, y = Exact(torch.ones(16)), torch.full((64, 16), 1 / 16), torch.ones(64, dtype=torch.int64)
     radius = torch.where(torch.arange(64) == 0, 0.01, 0.5)
     counted = CountPasses(classifier)
-    queries = square_search(counted, x, y, radius, queries=1000).queries
+    queries = square_search(counted, x, y, radius, queries=1000, bounds=(-1.0, 1.0)).queries
     assert queries[0] == 1000
     assert (queries[1:] < 100).all()
     assert queries.sum() <= counted.forward_passes <= 1.2 * queries.sum() + 2 * 64
@@ -262,7 +267,7 @@ def test_fooled_samples_leave():
 def test_misclassified_input_is_returned_as_it_is():
     classifier, x = curved(6), torch.rand(5, 6)
     y = (classifier(x).argmax(dim=1) + 1) % 3
-    result, queries = square_search(classifier, x, y, 0.0, queries=50)
+    result, queries = square_search(classifier, x, y, 0.0, queries=50, bounds=(-1.0, 1.0))
     assert torch.equal(result, x)
     assert (queries == 1).all()
 
@@ -271,7 +276,7 @@ def test_misclassified_input_is_returned_as_it_is():
 def test_epsilon_zero_returns_the_input(norm):
     x = torch.rand(5, 1, 4, 4)
     y = torch.randint(3, (5,))
-    assert torch.equal(square_attack(curved(16), x, y, 0.0, norm=norm, queries=20), x)
+    assert torch.equal(square_attack(curved(16), x, y, 0.0, norm=norm, queries=20, bounds=(-1.0, 1.0)), x)
 
 
 @both_norms
@@ -279,7 +284,7 @@ def test_epsilon_zero_returns_the_input(norm):
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_inputs_of_any_shape_are_attacked(norm, shape, size):
     x, y = torch.rand(size, *shape), torch.randint(3, (size,))
-    result, queries = square_search(curved(math.prod(shape)), x, y, 0.1, norm=norm, queries=30)
+    result, queries = square_search(curved(math.prod(shape)), x, y, 0.1, norm=norm, queries=30, bounds=(-1.0, 1.0))
     assert result.shape == x.shape
     assert queries.shape == (size,)
     if size:
@@ -390,7 +395,9 @@ def test_as_strong_as_the_authors_program(norm, quiet_trainer):
     batches = list(data.batches("test"))
     x, y = torch.cat([batch[0] for batch in batches])[:150], torch.cat([batch[1] for batch in batches])[:150]
     for epsilon in (0.2, 0.35) if norm == "Linf" else (1.0, 1.7):
-        ours = square_attack(classifier, x, y, epsilon, norm=norm, queries=200, generator=seeded())
+        ours = square_attack(
+            classifier, x, y, epsilon, norm=norm, queries=200, generator=seeded(), bounds=(-1.0, 1.0)
+        )
         theirs = reference.SquareAttack(
             lambda z: classifier(2 * z - 1), norm=norm, n_queries=199, eps=epsilon / 2, seed=0
         )
@@ -410,7 +417,7 @@ def test_attack_leaves_no_trace_and_asks_for_no_gradient(norm, inference):
     x, y = torch.rand(5, 1, 3, 4).requires_grad_(), torch.arange(5) % 3
     before = x.detach().clone()
     with unchanged(classifier), torch.inference_mode(inference):
-        result = square_attack(classifier, x, y, 0.1, norm=norm, queries=20)
+        result = square_attack(classifier, x, y, 0.1, norm=norm, queries=20, bounds=(-1.0, 1.0))
     assert torch.equal(x, before)
     assert not result.requires_grad
 
@@ -442,7 +449,7 @@ def test_radii_of_unbounded_vectors():
     ],
 )
 def test_bad_input_is_refused(as_in_production, options, message):
-    given = {"x": torch.rand(4, 6), "y": torch.arange(4) % 3, "strength": 0.1} | options
+    given = {"x": torch.rand(4, 6), "y": torch.arange(4) % 3, "strength": 0.1, "bounds": (-1.0, 1.0)} | options
     with pytest.raises(ValueError, match=message):
         square_attack(curved(6), **given)
 
@@ -450,9 +457,9 @@ def test_bad_input_is_refused(as_in_production, options, message):
 def test_bad_logits_are_refused():
     x, y = torch.rand(4, 6), torch.zeros(4, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"`classifier\(x\)` should be finite"):
-        square_attack(lambda_of(lambda x: torch.full((len(x), 2), torch.nan)), x, y, 0.1)
+        square_attack(lambda_of(lambda x: torch.full((len(x), 2), torch.nan)), x, y, 0.1, bounds=(-1.0, 1.0))
     with pytest.raises(ValueError, match="`classifier` should return logits"):
-        square_attack(lambda_of(lambda x: x[:, :1]), x, y, 0.1)
+        square_attack(lambda_of(lambda x: x[:, :1]), x, y, 0.1, bounds=(-1.0, 1.0))
 
 
 def test_nan_on_the_way_counts_as_no_success():
@@ -461,7 +468,9 @@ def test_nan_on_the_way_counts_as_no_success():
         return torch.where(broken, torch.nan, torch.tensor([[1.0, 0.0]]))
 
     x = torch.full((3, 6), 0.5)
-    result = square_search(lambda_of(logits), x, torch.zeros(3, dtype=torch.int64), 0.1, queries=30)
+    result = square_search(
+        lambda_of(logits), x, torch.zeros(3, dtype=torch.int64), 0.1, queries=30, bounds=(-1.0, 1.0)
+    )
     assert torch.equal(result.adversarial, x)
     assert (result.queries == 30).all()
 
@@ -511,7 +520,7 @@ def test_gpu_is_asked_to_decide_every_eight_queries_at_most(monkeypatch):
     for every in (1, 8):
         decided.clear()
         on_gpu(monkeypatch, every)
-        square_attack(classifier, x, y, 0.01, queries=500)
+        square_attack(classifier, x, y, 0.01, queries=500, bounds=(-1.0, 1.0))
         counts[every] = len(decided)
     assert counts[1] == len(list(square._rounds(500, 0.8)))
     assert counts[8] <= counts[1] - 15
@@ -527,6 +536,6 @@ def test_queries_make_no_gpu_wait_but_for_the_decisions(norm, monkeypatch):
     for queries in (20, 300):
         decided.clear()
         with waits() as found:
-            square_attack(classifier, x, y, 0.01, norm=norm, queries=queries)
+            square_attack(classifier, x, y, 0.01, norm=norm, queries=queries, bounds=(-1.0, 1.0))
         beside.append(len(found) - len(decided))
     assert beside[0] == beside[1]

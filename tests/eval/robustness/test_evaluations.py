@@ -19,7 +19,7 @@ STEADY = partial(pgd, random_start=False, leave_when_fooled=True)
 
 def ranked(classifier: nn.Module, x: Tensor, y: Tensor, strength: float, norm: str) -> float:
     """Share of samples that the attack fools at one strength."""
-    counted = classifier(STEADY(classifier, x, y, strength, norm=norm)).argmax(dim=1) != y
+    counted = classifier(STEADY(classifier, x, y, strength, norm=norm, bounds=(-1.0, 1.0))).argmax(dim=1) != y
     return float(counted.double().mean())
 
 
