@@ -28,6 +28,19 @@ def exact() -> Iterator[None]:
         yield
 
 
+def rounding() -> tuple[Any, ...]:
+    """How PyTorch may round float32 in products and convolutions on a GPU, in whichever settings a program uses."""
+    matmul: Any = torch.backends.cuda.matmul
+    conv: Any = torch.backends.cudnn
+    found: list[Any] = []
+    for read in (lambda: matmul.allow_tf32, lambda: conv.allow_tf32):
+        try:
+            found.append(read())
+        except RuntimeError:  # beside the newer settings, where a program has used them, the older cannot be read
+            found.append((matmul.fp32_precision, conv.conv.fp32_precision, conv.rnn.fp32_precision))
+    return tuple(found)
+
+
 def _leave_tf32(undo: ExitStack) -> None:
     """Switch TF32 off, and have it put back."""
     # Beside the newer settings, where a program has used them, the older ones cannot be read.

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from alignment.precision import rounding
 from training.climb import Climb
 from training.graphs import Graph, waits
 from training.passes import CountPasses
@@ -116,8 +117,7 @@ def state_of(classifier: nn.Module) -> Hashable:
     """What a recording depends on that a classifier may exchange: where its tensors lie, and the precision."""
     tensors = chain(classifier.parameters(), classifier.buffers())
     autocast = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda")
-    exact = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    return tuple((t.data_ptr(), t.requires_grad) for t in tensors), autocast, exact
+    return tuple((t.data_ptr(), t.requires_grad) for t in tensors), autocast, rounding()
 
 
 def differs(recorded: Tensor, plain: Tensor) -> Tensor:

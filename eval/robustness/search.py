@@ -97,13 +97,16 @@ class Search:
         with evaluating(self.judge.classifier), torch.no_grad():
             return -attack_loss(logits_of(self.judge.classifier, legal), y, "margin").to(self.margin)
 
+    def _predicted_of(self, x: Tensor, y: Tensor) -> Float[Tensor, " K"]:
+        assert self.judge.norm is not None  # who asks has seen that
+        return predicted_radii(self.judge.classifier, x, y, self.judge.norm, self.judge.bounds)
+
     def _predicted(self) -> Float[Tensor, " N"]:
         """By gradients; where they say nothing, like the others; where they say nothing of any, by the margin."""
         radii = torch.full_like(self.margin, torch.nan)
         if self.judge.norm is not None:
             for part in self.judge.parts(self.judge.correct.nonzero().squeeze(1)):
-                shown = (self.judge.classifier, *self.judge.shown(part), self.judge.norm, self.judge.bounds)
-                radii[part] = predicted_radii(*shown).to(radii)
+                radii[part] = self.judge.each(part, self._predicted_of).to(radii)
         start = self.epsilon_max / 8
         for proposal in (radii, start * self.margin / self.margin[self.correct].median()):
             usable = self.correct & proposal.isfinite() & (proposal > SMALLEST * self.epsilon_max)

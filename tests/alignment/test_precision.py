@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alignment.precision import exact
+from alignment.precision import exact, rounding
 
 
 def settings() -> tuple[bool, bool, str]:
@@ -55,6 +55,13 @@ def test_flags_that_were_set_by_themselves_are_put_back(allowed: bool) -> None:
         torch.set_float32_matmul_precision("highest")
 
 
+def test_rounding_tells_settings_apart(before: tuple[bool, bool, str]) -> None:
+    outside = rounding()
+    with exact():
+        assert rounding() != outside
+    assert rounding() == outside
+
+
 def test_autocast_is_off_inside_and_on_again_afterwards() -> None:
     a = torch.rand(4, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -74,14 +81,17 @@ def test_decorates() -> None:
 
 NEWER = """
 import torch
-from alignment.precision import exact
+from alignment.precision import exact, rounding
 
 parts = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
 for part, precision in zip(parts, ("tf32", "ieee", "tf32")):
     part.fp32_precision = precision
+outside = rounding()
 with exact():
     assert [part.fp32_precision for part in parts] == ["ieee"] * 3
+    assert rounding() != outside
 assert [part.fp32_precision for part in parts] == ["tf32", "ieee", "tf32"]
+assert rounding() == outside
 """
 
 

@@ -171,6 +171,7 @@ def test_what_the_generator_drew_is_drawn_again(drawing: ConditionalGenerator) -
     assert float(error.max()) < 0.05
 
 
+@pytest.mark.slow
 def test_our_search_ends_lower_with_a_fifth_of_the_passes(drawing: ConditionalGenerator) -> None:
     _, target, x = drawn_by(drawing)
     ours, paper = (project(drawing, x, target.flip(0), method=method) for method in ("ours", "paper"))

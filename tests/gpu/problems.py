@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from training import build_network
+from training.data import DataSet, Split
 
 SIDE, CLASSES = 8, 4
 BOUNDS = (-1.0, 1.0)
@@ -37,3 +38,18 @@ def problem(count: int = 12, classes: int = CLASSES, wrong: int = 4) -> tuple[nn
 def on_cpu(seed: int = 0) -> torch.Generator:
     """A source of randomness whose numbers are the same whatever device they are moved to."""
     return torch.Generator().manual_seed(seed)
+
+
+class Noise(DataSet):
+    """Images of noise, of which classes are brighter in turn."""
+
+    name, classes, shape, bounds = "noise", tuple("abcd"), (1, SIDE, SIDE), BOUNDS
+
+    def __init__(self, batch_size: int, count: int = 80) -> None:
+        super().__init__(batch_size)
+        self.count = count
+
+    def make_split(self, name: str) -> Split:
+        labels = torch.arange(self.count) % CLASSES
+        noise = torch.rand(self.count, 1, SIDE, SIDE, generator=on_cpu(len(name))) - 0.5
+        return Split(noise + 0.1 * labels.float()[:, None, None, None], labels, self.bounds)

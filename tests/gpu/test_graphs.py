@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
-from tests.gpu.problems import BOUNDS, CLASSES, SIDE, network, on_cpu, there
+from tests.gpu.problems import BOUNDS, CLASSES, SIDE, Noise, network, on_cpu, there
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Strength, WeightedSum, pgd
-from training.data import DataSet, Split
 from training.graphs import Repeated, unrecorded
 from training.passes import CountPasses
 from training.recorded import RecordedTraining
@@ -31,17 +30,6 @@ GIVEN: dict[str, Any] = {"epsilon": Strength("0.1"), "steps": 3}
 def recorded_here(device: torch.device) -> bool:
     """Whether anything is recorded: not where the CPU stands in for the GPU."""
     return device.type == "cuda"
-
-
-class Noise(DataSet):
-    """Images of noise, of which classes are brighter in turn."""
-
-    name, classes, shape, bounds = "noise", tuple("abcd"), (1, SIDE, SIDE), BOUNDS
-
-    def make_split(self, name: str) -> Split:
-        labels = torch.arange(80) % CLASSES
-        noise = torch.rand(80, 1, SIDE, SIDE, generator=on_cpu(len(name))) - 0.5
-        return Split(noise + 0.1 * labels.float()[:, None, None, None], labels, self.bounds)
 
 
 class Keeps(Callback):

@@ -13,11 +13,10 @@ from torch import Tensor
 from torch.optim import SGD
 
 from tests.eval.fit.runs import epochs, fitted, saved
-from tests.gpu.problems import BOUNDS, CLASSES, SIDE, on_cpu, problem, there
+from tests.gpu.problems import BOUNDS, CLASSES, SIDE, Noise, on_cpu, problem, there
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, TorchJD, WeightedSum
 from training.combining import separate_gradients
 from training.conflict import conflict
-from training.data import DataSet, Split
 from training.data.augmentation import Augmentation
 
 pytestmark = [
@@ -55,17 +54,6 @@ COMBINERS: dict[str, Callable[[], Any]] = {
 }
 
 
-class Noise(DataSet):
-    """Images of noise, whose classes are brighter in turn."""
-
-    name, classes, shape, bounds = "noise", tuple("abcd"), (1, SIDE, SIDE), BOUNDS
-
-    def make_split(self, name: str) -> Split:
-        labels = torch.arange(64) % CLASSES
-        noise = torch.rand(64, 1, SIDE, SIDE, generator=on_cpu(len(name))) - 0.5
-        return Split(noise + 0.1 * labels.float()[:, None, None, None], labels, self.bounds)
-
-
 def trained(device: torch.device, steps: int = 1, precision: Any = "64-true", **options: Any) -> dict[str, Tensor]:
     """Weights after some steps, on the CPU."""
     own = {"network": "small_cnn", "network_options": {"width": 4}, "optimizer": partial(SGD, lr=0.1)}
@@ -81,7 +69,7 @@ def trained(device: torch.device, steps: int = 1, precision: Any = "64-true", **
         **silent,
     )
     before = {name: weight.clone() for name, weight in module.network.state_dict().items()}
-    trainer.fit(module, datamodule=Noise(batch_size=32))
+    trainer.fit(module, datamodule=Noise(batch_size=32, count=64))
     after = {name: weight.cpu() for name, weight in module.network.state_dict().items()}
     assert any(not torch.equal(after[name], before[name].to(after[name])) for name in after)
     return after

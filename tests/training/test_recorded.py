@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,14 @@ COMBINERS = {
 PAIRS = [pair for pair in product(OBJECTIVES, COMBINERS) if pair[0] != "plain" or pair[1] == "none"]
 
 
-@pytest.mark.parametrize(("objective", "combiner"), PAIRS)
+# Every objective and every combiner once; the slow tests take all pairs.
+DIAGONAL = {*zip(OBJECTIVES, cycle(COMBINERS), strict=False)}
+
+
+@pytest.mark.parametrize(
+    ("objective", "combiner"),
+    [pair if pair in DIAGONAL else pytest.param(*pair, marks=pytest.mark.slow) for pair in PAIRS],
+)
 def test_every_objective_and_combiner_trains_as_in_a_plain_step(
     objective: str, combiner: str, quiet_trainer: Callable[..., Trainer]
 ) -> None:

@@ -18,6 +18,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
 ]
 BY_ACCURACY = {"checkpoint": {"monitor": "val_accuracy"}}
+PLACES = [*(pytest.param(place, marks=pytest.mark.slow) for place in ("relative", "absolute")), "moved"]
+"""Where the folder of a run that is resumed lies."""
 
 
 def test_last_epoch_is_kept_whatever_its_value(tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ class Killed(Callback):
             raise InterruptedError
 
 
-@pytest.mark.parametrize("place", ["relative", "absolute", "moved"])
+@pytest.mark.parametrize("place", PLACES)
 def test_run_that_was_killed_ends_as_an_uninterrupted_one(tmp_path: Path, monkeypatch, place) -> None:
     monkeypatch.chdir(tmp_path)
     model = {"model": {"scheduler": HALVED, "objective": AT}, "trainer": {"max_epochs": 4}}
@@ -91,7 +93,7 @@ def test_run_that_was_killed_ends_as_an_uninterrupted_one(tmp_path: Path, monkey
     assert [group["lr"] for group in resumed.trainer.optimizers[0].param_groups] == [0.02 / 2**4]
 
 
-@pytest.mark.parametrize("place", ["relative", "absolute", "moved"])
+@pytest.mark.parametrize("place", PLACES)
 def test_best_epoch_of_before_is_known_after_resuming(tmp_path: Path, monkeypatch, place) -> None:
     """Epochs that do not get better leave the best one of before the kill where it is."""
     monkeypatch.chdir(tmp_path)

@@ -58,8 +58,18 @@ def test_configuration_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
         fit_from(["--config", str(tmp_path / "fit.yaml")])
 
 
-@pytest.mark.parametrize("precision", ["bf16-true", "64-true", "bf16-mixed"])
-@pytest.mark.parametrize("model", [{}, {"objective": AT, "combiner": {"class_path": "training.CAAT"}}])
+COMBINED = {"objective": AT, "combiner": {"class_path": "training.CAAT"}}
+
+
+@pytest.mark.parametrize(
+    ("precision", "model"),
+    [
+        ("bf16-true", {}),
+        ("64-true", COMBINED),
+        ("bf16-mixed", COMBINED),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (("bf16-true", COMBINED), ("64-true", {}))),
+    ],
+)
 def test_training_in_any_precision_ends_in_a_best_epoch(tmp_path: Path, precision, model) -> None:
     cli = fitted(tmp_path, {"trainer": {"precision": precision}, "model": model})
     assert float(cli.best.best_model_score) > 0

@@ -171,8 +171,14 @@ def test_parts_draw_what_smaller_batches_draw() -> None:
     assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("kind", ERRORS)
-@pytest.mark.parametrize("only", ["all", "median"])
+@pytest.mark.parametrize(
+    ("kind", "only"),
+    [
+        ("Python", "all"),
+        ("GPU", "median"),
+        *(pytest.param(kind, "median", marks=pytest.mark.slow) for kind in ("CPU", "library")),
+    ],
+)
 def test_radii_are_those_of_the_smaller_batches(kind: str, only: Any) -> None:
     classifier, x, y = problem(100)
     sizes: list[int] = []

@@ -145,7 +145,7 @@ def test_attack_that_succeeds_by_chance_ends(only: str) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_median_on_real_images_costs_no_more_than_one_run(
     real_data: Path,
     quiet_trainer,

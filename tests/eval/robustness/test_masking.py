@@ -250,7 +250,7 @@ def test_verdict_leaves_no_trace() -> None:
         look(classifier, [(x, y)], epsilon=0.1, **QUICK)
 
 
-@pytest.mark.parametrize("limit", [None, 70])
+@pytest.mark.parametrize("limit", [None, pytest.param(70, marks=pytest.mark.slow)])
 def test_verdict_looks_at_its_own_epsilon50(limit: int | None, plain: nn.Module, digits: Samples) -> None:
     found = masking_verdict(plain, digits, bounds=(-1.0, 1.0), limit=limit, seed=2, **QUICK)
     x, y = (torch.cat(parts)[:limit] for parts in zip(*digits, strict=True))

@@ -122,6 +122,7 @@ def test_a_study_side_by_side_is_one_at_a_time(tmp_path: Path, data: dict) -> No
     assert_same_logs(tmp_path / "run", tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_records_and_trainings_say_how_many_shared_the_seconds(tmp_path: Path) -> None:
     run = ran(planned(tmp_path, RECIPES), tmp_path / "run", 3)
     marks = {
@@ -159,7 +160,11 @@ COLLAPSING = {"model": {"optimizer": {"class_path": "torch.optim.SGD", "init_arg
     ("recipe", "said"),
     [
         (COLLAPSING, "should be finite. Found 2 NaN or infinite"),
-        ({"model": {"objective": AT | {"init_args": {"epsilon": 0.1, "steps": 0}}}}, "`steps` should be"),
+        pytest.param(
+            {"model": {"objective": AT | {"init_args": {"epsilon": 0.1, "steps": 0}}}},
+            "`steps` should be",
+            marks=pytest.mark.slow,
+        ),
         ({"checkpoint": {"monitor": "val_selection"}, "model": {"residual": "nothing"}}, "`residual` should be"),
     ],
     ids=["collapses", "cannot be built", "cannot begin"],
@@ -174,6 +179,7 @@ def test_one_that_fails_leaves_the_others_as_they_were(tmp_path: Path, recipe: d
     assert values(run) == pytest.approx(values(alone), rel=2e-6)
 
 
+@pytest.mark.slow
 def test_one_that_fails_in_its_second_epoch_leaves_the_others_as_they_were(tmp_path: Path) -> None:
     """Its network is another, so the group is put together by hand."""
     failing = {"model": {"network": f"{HERE}.Failing", "network_options": None}}
@@ -347,6 +353,7 @@ def test_memory_of_a_training_grows_with_its_batch_and_its_weights(tmp_path: Pat
     assert [fitting(cli, free=int(one * times / FREE) + 8) for times in (0, 1, 5, 1000)] == [1, 1, 5, MOST]
 
 
+@pytest.mark.slow
 def test_a_group_is_divided_by_the_memory_that_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (100, 100))
     monkeypatch.setattr("eval.studies.cells.fitting", lambda cli, free: 2 if free == 100 else 0)

@@ -2,6 +2,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,14 @@ def test_recipes_whose_names_differ_in_a_space_or_slash_are_two_models(tmp_path:
     assert done.failures == []
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study of one model, and its results in `run`."""
+    folder = tmp_path_factory.mktemp("finished")
+    run_study(load_study(written(folder, **ONE)), folder / "run", jobs=1)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("pattern", "content", "message"),
     [
@@ -189,13 +198,10 @@ def test_recipes_whose_names_differ_in_a_space_or_slash_are_two_models(tmp_path:
     ],
 )
 def test_a_damaged_file_of_a_study_is_named_with_the_remedy(
-    tmp_path: Path, pattern: str, content: bytes, message: str
+    tmp_path: Path, finished: Path, pattern: str, content: bytes, message: str
 ) -> None:
-    study = load_study(
-        written(tmp_path, experiments={"Spheres4": {"recipes": {"B": {}}}}, measure={"masking": False})
-    )
-    folder = tmp_path / "run"
-    run_study(study, folder, jobs=1)
+    study, folder = load_study(str(finished / "tiny.yaml")), tmp_path / "run"
+    shutil.copytree(finished / "run", folder)
     (path,) = folder.glob(pattern)
     path.write_bytes(content)
     try:
