@@ -23,6 +23,7 @@ class Digits(DataSet):
     name = "digits"
     classes = tuple(str(digit) for digit in range(10))
     shape = (1, 8, 8)
+    bounds = (-1.0, 1.0)
 
     def make_split(self, name: SplitName) -> Split:
         """The samples of a split."""

@@ -31,6 +31,7 @@ class MNIST(DataSet):
 
     name = "MNIST"
     shape = (1, 28, 28)
+    bounds = (-1.0, 1.0)
     digits: tuple[int, ...] = tuple(range(10))
 
     def __init__(

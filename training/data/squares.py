@@ -34,6 +34,7 @@ class Squares(DataSet):
     """
 
     classes = ("small", "large")
+    bounds = (-1.0, 1.0)
 
     def __init__(
         self,
