@@ -105,7 +105,7 @@ def load_classifier(
     if network is not None:
         given = {name: value for name, value in expected.items() if value is not None}
         found, trusted_networks = found | given, [*trusted_networks, network]
-    model = network_from(found | {"options": found["options"] | options}, trusted_networks, path)
+    model = network_from(found | {"options": found["options"] | options}, trusted_networks, path, options)
     load_into(model, content, path, key)
     return model.eval()
 
@@ -138,7 +138,10 @@ def description_of(content: Mapping[str, Any], path: Path) -> dict[str, Any] | N
 
 
 def network_from(
-    description: Mapping[str, Any], trusted_networks: Collection[str] = (), path: str | Path = "The checkpoint"
+    description: Mapping[str, Any],
+    trusted_networks: Collection[str] = (),
+    path: str | Path = "The checkpoint",
+    trusted_options: Collection[str] = (),
 ) -> nn.Module:
     """The network that a description names, with fresh weights.
 
@@ -146,6 +149,7 @@ def network_from(
         description: with `network`, `options`, `shape`, `num_classes` and `bounds`.
         trusted_networks: dotted paths that may be imported.
         path: of the file, for messages.
+        trusted_options: names of options that a user typed, in which dotted paths of classes are imported.
 
     Raises:
         ValueError: for a network that is neither one of ours nor trusted, or what it needs is missing.
@@ -165,6 +169,7 @@ def network_from(
         shape=tuple(description["shape"]),
         num_classes=description["num_classes"],
         bounds=tuple(description["bounds"] or (-1.0, 1.0)),  # any will do for a network that does not normalise
+        trusted_options=tuple(trusted_options),
         **options,
     )
 
