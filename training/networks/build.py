@@ -35,10 +35,10 @@ def build_network(
 
     Args:
         name: one of ours, see `NETWORKS`; `torchvision:resnet50`, `timm:resnet10t` or
-            `robustbench:Carmon2019Unlabeled`, as these libraries name them; `hf:FOLDER` for an image classifier that transformers or timm saved there;
-            `package.module:factory`, `package.module:Class.method` or `package.module.factory` for a class or
-            function of yours. It is called with `options`, and with `num_classes` where it takes that, by name or
-            among any others.
+            `robustbench:Carmon2019Unlabeled`, as these libraries name them; `hf:FOLDER` for an image classifier that
+            transformers or timm saved there; `package.module:factory`, `package.module:Class.method` or
+            `package.module.factory` for a class or function of yours. It is called with `options`, and with
+            `num_classes` where it takes that, by name or among any others.
         shape: of one input.
         num_classes: C ≥ 2.
         bounds: of the data, for networks that normalise.

@@ -15,7 +15,8 @@ class FoundNetwork:
 
     Attributes:
         network: from inputs to logits.
-        normalization: that its weights were trained with; None if inputs go in as they are, or nobody says.
+        normalization: that its weights were trained with, of inputs in [0, 1]; None if inputs go in as they are, or
+            nobody says.
         said_by: what says so, for people; empty if nothing does.
         outputs: how many it has; None if only a call would tell.
     """

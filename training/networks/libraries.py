@@ -1,18 +1,23 @@
 """Networks by the name that their library gives them, and what the library says of them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
+
+import torchvision
 
 from training.networks.adapters import OneLogit
 from training.networks.batch_norm import BatchNormMode, set_batch_norm
 from training.networks.calls import call
 from training.networks.class_mapping import IMAGENET_CLASSES, ClassMapping, Reduction, groups_of
-from training.networks.found import FoundNetwork, similar
+from training.networks.found import FoundNetwork
 from training.networks.from_folder import from_folder
 from training.networks.from_robustbench import from_robustbench
 from training.networks.from_timm import from_timm
 from training.networks.from_torchvision import from_torchvision
 from training.networks.imports import imported, options_imported, takes
+from training.networks.normalization import Normalization
 from training.networks.ours import NEED_BOUNDS, NETWORKS, our_network
 
 __all__ = ["LIBRARIES", "FoundNetwork", "find_network"]
@@ -80,7 +85,7 @@ def find_network(
     if mapped is not None:
         network = ClassMapping(network, mapped, reduce, found.outputs)
     network = OneLogit(network) if one_logit else network
-    return FoundNetwork(network, found.normalization, found.said_by, num_classes)
+    return replace(found, network=network, outputs=num_classes)
 
 
 def _wanted_outputs(num_classes: int, one_logit: bool, mapped: list[list[int]] | None, outputs: int | None) -> int:
@@ -113,7 +118,7 @@ def _found(
 ) -> FoundNetwork:
     library, colon, rest = name.partition(":")
     if colon and library in LIBRARIES:
-        return LIBRARIES[library](rest, outputs, pretrained, options, trusted)
+        return _from_bounds(LIBRARIES[library](rest, outputs, pretrained, options, trusted), bounds)
     if name in NETWORKS:
         if pretrained:
             raise ValueError(
@@ -125,9 +130,24 @@ def _found(
         return FoundNetwork(network, None, inside, outputs)
     if colon or "." in name:
         return FoundNetwork(_called(name, outputs, pretrained, options, trusted))
-    raise ValueError(
-        f"`network` should be one of {', '.join(NETWORKS)}, a name of {', '.join(f'{key}:' for key in LIBRARIES)}, "
-        f"or a dotted path. Found {name!r}; similar is {similar(name, NETWORKS, 3)}."
+    raise _unknown(name)
+
+
+def _from_bounds(found: FoundNetwork, bounds: tuple[float, float]) -> FoundNetwork:
+    """What a library says holds for inputs in [0, 1], to which others are brought even if nothing else is done."""
+    if not found.said_by or found.normalization is not None or tuple(bounds) == (0.0, 1.0):
+        return found
+    return replace(found, normalization=Normalization((0.0,), (1.0,)))
+
+
+def _unknown(name: str) -> ValueError:
+    elsewhere = [f"torchvision:{name}"] if name in torchvision.models.list_models(torchvision.models) else []
+    close = elsewhere + get_close_matches(name, NETWORKS, cutoff=0.7)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    libraries = ", ".join(f"{library}:" for library in LIBRARIES)
+    return ValueError(
+        f"`network` should be one of {', '.join(NETWORKS)}, a name behind {libraries}, or a dotted path. "
+        f"Found {name!r}.{hint}"
     )
 
 

@@ -94,14 +94,14 @@ WIDE = Form(
 DEEPMIND_WIDE = Form(
     mark=r"layer\.\d+\.block\.\d+\.batchnorm_0\.weight",
     rules={
-        rf"layer\.{STAGE}\.block\.{BLOCK}\.batchnorm_0": "network.stage{stage}.{block}.norm1",
-        rf"layer\.{STAGE}\.block\.{BLOCK}\.batchnorm_1": "network.stage{stage}.{block}.norm2",
-        rf"layer\.{STAGE}\.block\.{BLOCK}\.conv_0": "network.stage{stage}.{block}.conv1",
-        rf"layer\.{STAGE}\.block\.{BLOCK}\.conv_1": "network.stage{stage}.{block}.conv2",
-        rf"layer\.{STAGE}\.block\.{BLOCK}\.shortcut": f"network.{SHORTCUT}",
-        "init_conv": "network.stem",
-        "batchnorm": "network.norm",
-        "logits": "network.head",
+        rf"layer\.{STAGE}\.block\.{BLOCK}\.batchnorm_0": "inside.stage{stage}.{block}.norm1",
+        rf"layer\.{STAGE}\.block\.{BLOCK}\.batchnorm_1": "inside.stage{stage}.{block}.norm2",
+        rf"layer\.{STAGE}\.block\.{BLOCK}\.conv_0": "inside.stage{stage}.{block}.conv1",
+        rf"layer\.{STAGE}\.block\.{BLOCK}\.conv_1": "inside.stage{stage}.{block}.conv2",
+        rf"layer\.{STAGE}\.block\.{BLOCK}\.shortcut": f"inside.{SHORTCUT}",
+        "init_conv": "inside.stem",
+        "batchnorm": "inside.norm",
+        "logits": "inside.head",
     },
     counts_from=0,
 )
@@ -110,13 +110,13 @@ DEEPMIND_WIDE = Form(
 DEEPMIND_PREACT = Form(
     mark=r"layer_\d+\.\d+\.batchnorm_0\.weight",
     rules={
-        rf"layer_{STAGE}\.{BLOCK}\.batchnorm_0": "network.stage{stage}.{block}.norm1",
-        rf"layer_{STAGE}\.{BLOCK}\.batchnorm_1": "network.stage{stage}.{block}.norm2",
-        rf"layer_{STAGE}\.{BLOCK}\.conv_2d_(?P<number>[12])": f"network.{CONV}",
-        rf"layer_{STAGE}\.{BLOCK}\.shortcut": f"network.{SHORTCUT}",
-        "conv_2d": "network.stem",
-        "batchnorm": "network.norm",
-        "logits": "network.head",
+        rf"layer_{STAGE}\.{BLOCK}\.batchnorm_0": "inside.stage{stage}.{block}.norm1",
+        rf"layer_{STAGE}\.{BLOCK}\.batchnorm_1": "inside.stage{stage}.{block}.norm2",
+        rf"layer_{STAGE}\.{BLOCK}\.conv_2d_(?P<number>[12])": f"inside.{CONV}",
+        rf"layer_{STAGE}\.{BLOCK}\.shortcut": f"inside.{SHORTCUT}",
+        "conv_2d": "inside.stem",
+        "batchnorm": "inside.norm",
+        "logits": "inside.head",
     },
     counts_from=0,
 )
@@ -140,6 +140,10 @@ def translated(weights: Weights, wanted: Weights) -> dict[str, Tensor] | None:
     Args:
         weights: without any prefix.
         wanted: state dict of the network.
+
+    Raises:
+        ValueError: if networks of Gowal et al. 2020 are told how to normalise and their weights say it too, or
+            neither is so.
     """
     form = next((form for form in FORMS if form.is_of(weights)), None)
     if form is None:
@@ -147,4 +151,23 @@ def translated(weights: Weights, wanted: Weights) -> dict[str, Tensor] | None:
     ours = form.renamed(weights)
     known = [{prefix + name: value for name, value in ours.items()} for prefix in PREFIXES]
     best = max(known, key=lambda names: len(names.keys() & wanted.keys()))
-    return best if len(best.keys() & wanted.keys()) > len(weights.keys() & wanted.keys()) else None
+    if len(best.keys() & wanted.keys()) <= len(weights.keys() & wanted.keys()):
+        return None
+    if form in (DEEPMIND_WIDE, DEEPMIND_PREACT):
+        _check_moments(weights, wanted)
+    return best
+
+
+def _check_moments(weights: Weights, wanted: Weights) -> None:
+    """Refuse weights that do not say how they normalise, for a network that was not told, and the other way round."""
+    moments = {"mean", "std"}
+    if not moments <= weights.keys() and any(name.split(".")[-1] == "mean" for name in wanted):
+        raise ValueError(
+            "`trained_on` should be cifar10 or cifar100, or `mean` and `std` be given, for weights that do not hold "
+            "what their network normalises inputs with. Found None."
+        )
+    if moments <= weights.keys() and not any(name.split(".")[-1] == "mean" for name in wanted):
+        raise ValueError(
+            "`trained_on`, `mean` and `std` should be left out for weights that hold what their network normalises "
+            f"inputs with. These hold mean {weights['mean'].flatten().tolist()}."
+        )
