@@ -18,8 +18,15 @@ NETWORK_KEY = "alphadx_network"
 FORMAT = 1
 FETCHING = ("resnet18", "swin_adapters", "vit_adapters")
 """Networks that would fetch weights unless told not to."""
-READING = ("cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay")
-"""Options of timm's networks that fetch or open other files, which no checkpoint may do."""
+READING = (
+    "cache_dir",
+    "checkpoint_path",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "trusted_options",
+)
+"""Options that fetch, open other files or import, which no checkpoint may do."""
 
 
 @dataclass(frozen=True)

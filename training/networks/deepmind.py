@@ -25,8 +25,8 @@ TRAINED_ON: Mapping[str, Normalization] = {
 class NormalizedInside(nn.Module):
     """A network behind its own normalisation, whose numbers are among its weights.
 
-    It holds the network as `inside`, and not as adapters do, so that weights of networks that are padded all around do
-    not fit.
+    It holds the network as `inside`, and not as adapters do, so that weights of networks that are padded all around
+    do not fit.
 
     Args:
         network: from normalised images to logits.

@@ -127,7 +127,7 @@ ENDS = {
     "primate": ("orangutan", "squirrel monkey"),
     "fish": ("barracouta", "puffer"),
     "crab": ("Dungeness crab", "king crab"),
-    "insect": ("tiger beetle", "damselfly"),
+    "insect": ("tiger beetle", "dragonfly"),
 }
 
 
@@ -138,9 +138,8 @@ def test_restricted_imagenet_has_its_classes():
     synsets = (folder / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
     lines = (folder / "imagenet_synset_to_lemma.txt").read_text(encoding="utf-8").splitlines()
     lemmas = dict(line.split("\t") for line in lines)
-    found = {
-        name: [lemmas[synsets[index]] for index in group] for name, group in MAPPINGS["imagenet→restricted"].items()
-    }
+    groups = MAPPINGS["imagenet→restricted"]
+    found = {name: [lemmas[synsets[index]] for index in group] for name, group in groups.items()}
     assert [*found] == [*ENDS]
     for name, ends in ENDS.items():
         assert [found[name][0].startswith(ends[0]), found[name][-1].startswith(ends[1])] == [True, True]
