@@ -37,10 +37,11 @@ def from_timm(
     options = options_imported(timm.create_model, options, trusted)
     if not pretrained:
         return FoundNetwork(call(timm.create_model, f"timm:{name}", _named(name, outputs, options)), outputs=outputs)
-    if timm.get_pretrained_cfg(name, allow_unregistered=True) is None or not timm.is_model_pretrained(name):
+    if not (_has_weights(timm, name) or options.keys() & {"pretrained_cfg", "pretrained_cfg_overlay"}):
         known = timm.list_pretrained()
         raise ValueError(
-            f"timm has no weights for {name!r}. `pretrained` goes with those it has, such as {similar(name, known)}."
+            f"timm has no weights for {name!r}. `pretrained` goes with names that it has, such as "
+            f"{similar(name, known)}."
         )
     network = _fetched(timm, name, options)
     normalization, said_by = said_by_timm(getattr(network, "pretrained_cfg", {}), f"timm's pretrained_cfg of {name}")
@@ -65,6 +66,13 @@ def said_by_timm(said: Mapping[str, Any], where: str) -> tuple[Normalization | N
     if said.get("mean") is None or said.get("std") is None:
         return None, ""
     return as_said(said["mean"], said["std"]), where
+
+
+def _has_weights(timm: Any, name: str) -> bool:
+    try:
+        return bool(timm.get_pretrained_cfg(name).has_weights)
+    except RuntimeError:  # a tag that there is not
+        return False
 
 
 def _named(name: str, outputs: int, options: Mapping[str, Any]) -> dict[str, Any]:

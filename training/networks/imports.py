@@ -47,21 +47,21 @@ def options_imported(
     Args:
         make: takes the options.
         options: by name.
-        trusted: names of options that a user typed; None for all of them. Others are left as they are.
+        trusted: names of options that a user typed; None for all of them.
 
     Raises:
-        ValueError: if a class that a parameter needs cannot be imported.
+        ValueError: if a class that a parameter needs cannot be imported, or is named by nobody who is trusted.
     """
     trusted = [*options] if trusted is None else trusted
     parameters, hints = _parameters(make)
     passes_on = any(part.kind is Parameter.VAR_KEYWORD for part in parameters.values())
 
     def resolved(name: str, value: Any) -> Any:
-        if name not in trusted or not isinstance(value, str) or not DOTTED.fullmatch(value):
+        if not isinstance(value, str) or not DOTTED.fullmatch(value):
             return value
-        if name in parameters:
-            return _class(name, value) if _takes_callable(parameters[name], hints.get(name)) else value
-        return _class_or_text(value) if passes_on else value
+        if name in parameters and _takes_callable(parameters[name], hints.get(name)):
+            return _class(name, value, name in trusted)
+        return _class_or_text(value) if passes_on and name not in parameters and name in trusted else value
 
     return {name: resolved(name, value) for name, value in options.items()}
 
@@ -118,7 +118,12 @@ def _takes_callable(parameter: Parameter, hint: Any) -> bool:
     return bool(CALLABLE.search(str(parameter.annotation if hint is None else hint)))
 
 
-def _class(name: str, path: str) -> Any:
+def _class(name: str, path: str, trusted: bool) -> Any:
+    if not trusted:
+        raise ValueError(
+            f"The option `{name}` names {path!r}, and nothing is imported because a file says so. If it is yours, "
+            f"say so: {name}={path!r}."
+        )
     try:
         found = imported(path)
     except ValueError as error:
