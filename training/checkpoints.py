@@ -18,8 +18,15 @@ NETWORK_KEY = "alphadx_network"
 FORMAT = 1
 FETCHING = ("resnet18", "swin_adapters", "vit_adapters")
 """Networks that would fetch weights unless told not to."""
-READING = ("cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay")
-"""Options of timm's networks that fetch or open other files, which no checkpoint may do."""
+READING = (
+    "cache_dir",
+    "checkpoint_path",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "trusted_options",
+)
+"""Options that fetch, open other files or import, which no checkpoint may do."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ def load_classifier(
     if network is not None:
         given = {name: value for name, value in expected.items() if value is not None}
         found, trusted_networks = found | given, [*trusted_networks, network]
-    model = network_from(found | {"options": found["options"] | options}, trusted_networks, path)
+    model = network_from(found | {"options": found["options"] | options}, trusted_networks, path, options)
     load_into(model, content, path, key)
     return model.eval()
 
@@ -138,7 +145,10 @@ def description_of(content: Mapping[str, Any], path: Path) -> dict[str, Any] | N
 
 
 def network_from(
-    description: Mapping[str, Any], trusted_networks: Collection[str] = (), path: str | Path = "The checkpoint"
+    description: Mapping[str, Any],
+    trusted_networks: Collection[str] = (),
+    path: str | Path = "The checkpoint",
+    trusted_options: Collection[str] = (),
 ) -> nn.Module:
     """The network that a description names, with fresh weights.
 
@@ -146,6 +156,7 @@ def network_from(
         description: with `network`, `options`, `shape`, `num_classes` and `bounds`.
         trusted_networks: dotted paths that may be imported.
         path: of the file, for messages.
+        trusted_options: names of options that a user typed, in which dotted paths of classes are imported.
 
     Raises:
         ValueError: for a network that is neither one of ours nor trusted, or what it needs is missing.
@@ -165,6 +176,7 @@ def network_from(
         shape=tuple(description["shape"]),
         num_classes=description["num_classes"],
         bounds=tuple(description["bounds"] or (-1.0, 1.0)),  # any will do for a network that does not normalise
+        trusted_options=tuple(trusted_options),
         **options,
     )
 

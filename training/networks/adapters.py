@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from alignment.logits import unwrapped
 from training.networks.normalization import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 
@@ -14,7 +15,7 @@ class OneLogit(nn.Module):
     """Adapt a binary network with one output z to the logits (−z/2, z/2), so ∇(logit_1 − logit_0) = ∇z.
 
     Args:
-        network: from `(B, *shape)` to `(B, 1)` or `(B,)`.
+        network: from `(B, *shape)` to `(B, 1)` or `(B,)`, alone or as the only such tensor of several outputs.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -23,11 +24,23 @@ class OneLogit(nn.Module):
 
     def forward(self, x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B 2"]:
         """Logits of the two classes."""
-        output = self.network(x)
+        output = _one_per_sample(self.network(x), len(x))
         half = output.reshape(len(x), math.prod(output.shape[1:])) / 2
         if half.shape[1] != 1:
             raise ValueError(f"`network` should return one output per sample. Found {half.shape[1]}.")
         return torch.cat([-half, half], dim=1)
+
+
+def _one_per_sample(output: Any, size: int) -> Tensor:
+    """The tensor with one value per sample in what a network returns."""
+    if isinstance(output, tuple | list):
+        tensors = [part for part in output if isinstance(part, Tensor) and part.ndim and len(part) == size]
+        single = [part for part in tensors if part.is_floating_point() and math.prod(part.shape[1:]) == 1]
+        output = single[0] if len(single) == 1 else output
+    output = unwrapped(output, size)
+    if not isinstance(output, Tensor):
+        raise ValueError(f"`network` should return one output per sample. Found {type(output).__name__}.")
+    return output
 
 
 class ToImageNetInput(nn.Module):

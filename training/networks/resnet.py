@@ -51,7 +51,8 @@ def resnet18(
 def resnet18_cifar(shape: Sequence[int], outputs: int, frozen_batch_norm: bool = False) -> nn.Module:
     """ResNet-18 for small images: 3×3 stem with stride 1, no max-pooling, Kaiming uniform initialisation.
 
-    Paper 1, section A.1, CIFAR-10; 11.2 million parameters with ten outputs.
+    Paper 1, section A.1, CIFAR-10; 11.2 million parameters with ten outputs. Like `resnet34_cifar` and
+    `resnet50_cifar` it takes the weights of pytorch-cifar, and of the package robustness for CIFAR.
 
     Args:
         shape: of one image, (channels, height, width).
@@ -70,6 +71,16 @@ def resnet34_cifar(shape: Sequence[int], outputs: int) -> nn.Module:
         outputs: number of logits.
     """
     return _for_small_images(torchvision.models.resnet34, shape, outputs, nn.BatchNorm2d)
+
+
+def resnet50_cifar(shape: Sequence[int], outputs: int) -> nn.Module:
+    """ResNet-50 for small images, made like `resnet18_cifar`: 23.5 million parameters with ten outputs.
+
+    Args:
+        shape: of one image, (channels, height, width).
+        outputs: number of logits.
+    """
+    return _for_small_images(torchvision.models.resnet50, shape, outputs, nn.BatchNorm2d)
 
 
 def _for_small_images(
