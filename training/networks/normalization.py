@@ -109,7 +109,7 @@ class Normalized(nn.Module):
         ValueError: for another form, or bounds that are not two finite numbers, the lower one first.
 
     Example:
-        >>> model = Normalized(torch.nn.Identity(), "0.5,0.5", bounds=(0, 1))
+        >>> model = Normalized(torch.nn.Identity(), "0.5,0.5", bounds=(0.0, 1.0))
         >>> model(torch.tensor([[0.0, 0.5, 1.0]]))
         tensor([[-1.,  0.,  1.]])
     """
