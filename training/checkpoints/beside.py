@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from training.checkpoints.normalizers import AS_THEY_ARE
 from training.networks.normalization import Normalization, normalization_of
 
 PREPROCESSOR, CONFIG = "preprocessor_config.json", "config.json"
 """Files that transformers and timm keep beside weights."""
 BYTES, TOLERANCE = 255, 1e-3
 """By which images are divided before they are normalised, and how exactly that is written."""
-AS_THEY_ARE = Normalization((0.0,), (1.0,))
-"""Of a network that takes inputs in [0, 1]."""
 
 
 def normalization_beside(checkpoint: Path) -> tuple[Normalization | None, str]:

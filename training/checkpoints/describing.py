@@ -64,8 +64,7 @@ def network_from(
         bounds=tuple(description["bounds"] or (-1.0, 1.0)),  # any will do for a network that does not normalise
         **options,
     )
-    inside = f"{name} normalises its inputs itself"
-    return FoundNetwork(found.network, None, inside) if name in NEED_BOUNDS else found
+    return FoundNetwork(found.network, None, f"{name}, which normalises,") if name in NEED_BOUNDS else found
 
 
 def described_options(network: str, found: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

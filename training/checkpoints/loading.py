@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from generators.descriptions import check_fits, check_given
 from training.checkpoints.describing import check_complete, described_options, description_of, network_from
 from training.checkpoints.files import Content, read
 from training.checkpoints.programs import Exported, check_outputs
-from training.checkpoints.saying import Said, said_by_file, said_by_library, settled
+from training.checkpoints.saying import Said, said_by_file, said_by_library, said_by_network, settled
 from training.checkpoints.sets import load_into
 from training.networks.libraries import find_network
 from training.networks.normalization import Normalization, Normalized
@@ -225,16 +225,13 @@ def _weights(content: Content, path: Path, asked: _Asked) -> _Bare:
     made = network_from(described, named, path)
     taken = load_into(made.network, content.holds, path, asked.key)
     options = described_options(described["network"], found["options"] if ours and found else {}, asked.options)
-    library, notes = said_by_library(made, own_weights=False)
-    said = Said(None, OURS, inside=True) if ours else library
+    said, notes = (Said(None, OURS, inside=True), ()) if ours else said_by_library(made, own_weights=False)
+    if not said.by:
+        own, about = said_by_network(made.network, described["shape"])
+        said, notes = (own, about) if own.by else (said, notes)
     file, told = (Said(), ()) if asked.normalize is not None else said_by_file(taken.normalizers, path)
-    return _Bare(
-        made.network,
-        said,
-        {"network": described["network"], "options": options},
-        file,
-        (*taken.notes, *([] if ours or file.by else notes), *told),
-    )
+    known = {"network": described["network"], "options": options}
+    return _Bare(made.network, said, known, file, (*taken.notes, *(told or notes)))
 
 
 def _description(found: Mapping[str, Any] | None, asked: _Asked) -> dict[str, Any]:
@@ -249,6 +246,8 @@ def _normalised(bare: _Bare, asked: _Asked) -> Loaded:
     """The network behind its normalisation, where one has to stand before it."""
     said, notes = settled(bare.said, bare.file, asked.normalize)
     network, described = bare.network.eval(), dict(bare.described)
+    if said.inside and asked.bounds == (0.0, 1.0):
+        said = replace(said, normalization=None)  # there is nothing to map
     if said.normalization is not None:
         _check_normalization(said, asked)
         network = Normalized(network, said.normalization, bounds=asked.bounds or (0.0, 1.0)).eval()

@@ -30,7 +30,7 @@ PUBLIC: Mapping[str, str] = {
     "features.0.0.weight": "a MobileNet or EfficientNet of torchvision",
     "stages.0.blocks.0.conv_dw.weight": "a ConvNeXt of timm",
     "conv_stem.weight": "an EfficientNet or MobileNet of timm",
-    "stem.weight": "a network of alphadx (`wide_resnet` or `preact_resnet18`)",
+    "stage1.0.norm1.weight": "a network of alphadx (`wide_resnet` or `preact_resnet18`)",
 }
 """Names by which the networks of widely used programs are known."""
 REPARAMETRISED = ("weight_g", "weight_orig", "original0", "original1", "original")

@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.networks.normalization import Normalization
 
+AS_THEY_ARE = Normalization((0.0,), (1.0,))
+"""Of a network that takes inputs in [0, 1]; for data of another range, it maps them there."""
 DEVIATIONS: Mapping[str, tuple[str, ...]] = {
     "mean": ("std", "stdev", "deviation"),
     "means": ("stds", "sds"),
@@ -68,6 +70,18 @@ def normalizers(weights: Mapping[str, Tensor]) -> list[Found]:
     """All normalisers among the weights; what is called like one and cannot be one of images is left out."""
     found = (_found(weights, names) for names in pairs(weights))
     return [one for one in found if one is not None]
+
+
+def of_network(network: nn.Module, channels: int) -> Found | None:
+    """The normaliser that a network has itself, beside its layers or before them; None where none is seen.
+
+    Args:
+        network: with its weights.
+        channels: of its inputs.
+    """
+    buffers = {name: value for name, value in network.named_buffers() if name.count(".") <= 1}
+    found = [one for one in normalizers(buffers) if len(one.normalization.mean) in (1, channels) and not one.scaled]
+    return found[0] if found else None
 
 
 def _found(weights: Mapping[str, Tensor], names: tuple[str, str]) -> Found | None:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from training.checkpoints.beside import normalization_beside
-from training.checkpoints.normalizers import Found
+from training.checkpoints.normalizers import AS_THEY_ARE, Found, of_network
 from training.networks.libraries import FoundNetwork
 from training.networks.normalization import Normalization, normalization_of
 
@@ -21,7 +23,7 @@ class Said:
     Attributes:
         normalization: that has to be put before it; None for none.
         by: what says so, for people; empty if nothing does.
-        inside: whether the network takes inputs in the data's own range, and normalises by itself if it needs to.
+        inside: whether the network normalises by itself, or needs no normalisation.
     """
 
     normalization: Normalization | None = None
@@ -43,6 +45,20 @@ def said_by_library(found: FoundNetwork, own_weights: bool) -> tuple[Said, tuple
     return Said(), (
         f"{found.said_by} says {found.normalization} of the library's own weights, and nothing of those in the file.",
     )
+
+
+def said_by_network(network: nn.Module, shape: Sequence[int]) -> tuple[Said, tuple[str, ...]]:
+    """What a network says whose own buffers are a mean and a deviation: then it takes inputs in [0, 1].
+
+    Args:
+        network: with its weights.
+        shape: of one input.
+    """
+    found = of_network(network, shape[0])
+    if found is None:
+        return Said(), ()
+    by = f"{' and '.join(found.names)} in the network itself"
+    return Said(AS_THEY_ARE, by, inside=True), (f"By {by}, {found.normalization}, it takes inputs in [0, 1].",)
 
 
 def said_by_file(normalizers: Sequence[Found], checkpoint: Path) -> tuple[Said, tuple[str, ...]]:
@@ -81,8 +97,8 @@ def settled(network: Said, file: Said, normalize: Any) -> tuple[Said, tuple[str,
         twice = f"Found {given}" if given else f"Found {file.normalization} ({file.by})" if file.normalization else ""
         if twice:
             raise ValueError(
-                f"`normalize` should be none: by {network.by}, inputs reach the network in the data's own range. "
-                f"{twice}, which would normalise them twice."
+                f"`normalize` should be none: {network.by} says that the network takes inputs as they are. {twice}, "
+                "which would normalise them twice."
             )
         return network, ()
     said = file if file.by else network

@@ -1,7 +1,7 @@
 """Sets of weights in what a file holds, whatever they are stored under, and the choice of one."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,15 @@ def load_into(model: nn.Module, content: Mapping[str, Any], path: Path, key: str
     others = [other for each, other in found if each is one]
     result = taken(fit, others, wanted, path, one.where(fit.prefix), key)
     model.load_state_dict(wanted | fit.weights)
-    return result
+    rivals = [] if key is None else _rivals(content, stored, wanted)
+    told = f"Of several sets of weights, the one under {key!r} was taken; the file holds {in_short(rivals)} too."
+    return replace(result, notes=(*result.notes, told)) if rivals else result
+
+
+def _rivals(content: Mapping[str, Any], chosen: Sequence[Stored], wanted: Weights) -> list[str]:
+    """Other sets that may hold as much as the network takes."""
+    names = {one.name for one in chosen}
+    return [one.name for one in _stored(content) if one.name not in names and 2 * len(one.weights) >= len(wanted)]
 
 
 def _chosen(content: Mapping[str, Any], path: Path, key: str | None) -> list[Stored]:

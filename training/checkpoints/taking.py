@@ -40,7 +40,7 @@ def taken(fit: Fit, others: Sequence[Fit], wanted: Weights, path: Path, where: s
         key: that the user gave; then what lies beside is passed over.
 
     Raises:
-        ValueError: if something lies beside them that nobody knows, and no key was given.
+        ValueError: if something lies beside them that nobody knows, unless a key was given; or among them.
     """
     again = frozenset[str]().union(*(other.used for other in others))
     beside = {name: value for name, value in fit.beside.items() if name not in again}
@@ -49,21 +49,27 @@ def taken(fit: Fit, others: Sequence[Fit], wanted: Weights, path: Path, where: s
     left = [name for name in sorted(beside) if name not in names and not is_count(name)]
     left = [name for name in left if not is_count_of_averages(name)]
     unknown = [name for name in left if not any(map(BYSTANDER.fullmatch, name.split(".")))]
+    if inside := [name for name in unknown if name.startswith(fit.prefix)]:
+        whole = fit.weights | {name.removeprefix(fit.prefix): beside[name] for name in inside}
+        raise ValueError(f"{path} does not match the network. {difference([whole], wanted)}")
     if unknown and key is None:
-        raise ValueError(_refusal(fit, unknown, wanted, path, where))
+        raise ValueError(
+            f"{path} holds more than the network takes, as under {in_short(unknown)}. Those under {[where]} fit: "
+            f"take them with `key`, such as key={where!r} (--key {where}), if the network can do without the others."
+        )
     passed = [f"Weights that the network does not take were passed over: {in_short(left)}."] if left else []
-    return Taken(tuple(found), (*_precision(fit.weights, wanted), *passed))
+    ahead = [] if found else _ahead(fit.prefix)
+    return Taken(tuple(found), (*_precision(fit.weights, wanted), *passed, *ahead))
 
 
-def _refusal(fit: Fit, unknown: list[str], wanted: Weights, path: Path, where: str) -> str:
-    """Why weights beside those that fit keep a file from being read, and the key that takes only those that fit."""
-    if not fit.prefix:
-        whole = fit.weights | {name: fit.beside[name] for name in unknown}
-        return f"{path} does not match the network. {difference([whole], wanted)}"
-    return (
-        f"{path} holds more than the network takes, as under {in_short(unknown)}. Those under {[where]} fit: take "
-        f"them with `key`, such as key={where!r} (--key {where}), if the network can do without the others."
-    )
+def _ahead(prefix: str) -> list[str]:
+    """A note where the network was no first part of a Sequential, so that something without weights was."""
+    if not any(part.isdigit() and int(part) > 0 for part in prefix.split(".")):
+        return []
+    return [
+        f"Names begin with {prefix}: something without weights stood before the network, and may have normalised its "
+        "inputs."
+    ]
 
 
 def _precision(weights: Weights, wanted: Weights) -> Iterable[str]:
