@@ -124,10 +124,10 @@ def _read_shards(path: Path) -> dict[str, Any]:
     """Weights that lie in several files of a folder."""
     try:
         listed: Mapping[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted({*listed.values()})
+        names = sorted({*map(Path, listed.values())})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} should list weights under `weight_map`. ({error!r})") from error
-    if outside := [name for name in names if Path(name).name != name]:
+    if outside := [name for name in names if Path(name.name) != name]:
         raise ValueError(f"{path} should list files of its own folder. Found {outside[0]}.")
     found: dict[str, Any] = {}
     for name in names:

@@ -15,6 +15,7 @@ from training.checkpoints.matching import (
 
 SHOWN = 10
 """Names that an error lists, of all kinds together."""
+TRANSFORMERS = "transformers, whose folder is the `network` hf:FOLDER without a checkpoint"
 PUBLIC: Mapping[str, str] = {
     "layer1.0.shortcut.0.weight": "a CIFAR ResNet with `shortcut` and `linear`, as kuangliu/pytorch-cifar names them",
     "layer1.0.downsample.0.weight": "a ResNet of torchvision",
@@ -22,10 +23,10 @@ PUBLIC: Mapping[str, str] = {
     "layer2.0.shortcut.0.weight": "a CIFAR ResNet with `shortcut` and `linear`, as kuangliu/pytorch-cifar names them",
     "block1.layer.0.bn1.weight": "a WideResNet with `block1.layer`, as TRADES and RobustBench name it",
     "layer.0.block.0.batchnorm_0.weight": "a WideResNet of DeepMind's adversarial training (DM-WideResNet)",
-    "vit.embeddings.cls_token": "a ViT of transformers",
+    "vit.encoder.layer.0.attention.attention.query.weight": f"a ViT of {TRANSFORMERS}",
     "blocks.0.attn.qkv.weight": "a vision transformer of timm",
     "encoder.layers.encoder_layer_0.ln_1.weight": "a ViT of torchvision",
-    "resnet.embedder.embedder.convolution.weight": "a ResNet of transformers",
+    "resnet.embedder.embedder.convolution.weight": f"a ResNet of {TRANSFORMERS}",
     "features.denseblock1.denselayer1.norm1.weight": "a DenseNet of torchvision",
     "features.0.0.weight": "a MobileNet or EfficientNet of torchvision",
     "stages.0.blocks.0.conv_dw.weight": "a ConvNeXt of timm",

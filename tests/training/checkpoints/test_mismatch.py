@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -97,7 +96,7 @@ PUBLIC = {
         "a DenseNet of torchvision",
     ),
     "timm vit": (
-        lambda: timm.create_model("vit_tiny_patch16_224", num_classes=CLASSES, depth=1),
+        lambda: pytest.importorskip("timm").create_model("vit_tiny_patch16_224", num_classes=CLASSES, depth=1),
         "a vision transformer of timm",
     ),
     "ours": (lambda: build_network("wide_resnet", shape=(3, 8, 8), num_classes=5, depth=10, widen=1), "alphadx"),

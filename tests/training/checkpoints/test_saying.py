@@ -158,9 +158,9 @@ def test_defaults_spelled_out_for_a_named_network_make_no_other(
 @pytest.mark.parametrize(
     ("content", "given", "message"),
     [
-        (normalised() | normalised(std=(0.5, 0.5, 0.5), at="norm"), {}, r"one normalisation. Found mean .* and cifar10"),
+        (normalised() | normalised(std=[0.5] * 3, at="norm"), {}, r"one normalisation. Found mean .* and cifar10"),
         (normalised(), {"bounds": None}, r"`bounds` should be given where inputs are normalised, as normalizer.mean"),
-        (normalised((0.4, 0.5), (0.5, 0.5)), {}, r"one value for each of 3 channels.*\(normalizer.mean and .* file\)"),
+        (normalised((0.4, 0.5), (0.5, 0.5)), {}, r"one value for each of 3 channels.*\(normalizer.mean .* file\)"),
         ({}, {"normalize": "mnist", "bounds": None}, r"`bounds` should be given where inputs are normalised, as --n"),
         ({}, {"normalize": {"mean": [0, 0], "std": [1, 1]}}, r"one value for each of 3 channels, .*\(--normalize\)"),
         ({}, {"normalize": "imagnet"}, r"`normalize` should be none, imagenet, cifar10.* Found 'imagnet'"),
