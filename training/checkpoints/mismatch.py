@@ -62,8 +62,15 @@ def in_short(names: Sequence[str], shown: int = SHOWN) -> str:
 def _closest(weights: Weights, wanted: Weights) -> tuple[Weights, Weights]:
     """File and network without the prefixes that keep them apart most."""
     kept = {name: value for name, value in weights.items() if not is_count_of_averages(name)}
-    pairs = [(behind(kept, prefix), behind(wanted, own)) for prefix in starts(kept) for own in common_starts(wanted)]
+    pairs = [
+        (_without(kept, prefix), behind(wanted, own)) for prefix in starts(kept) for own in common_starts(wanted)
+    ]
     return max(pairs, key=lambda pair: _likeness(*pair), default=(kept, wanted))
+
+
+def _without(weights: Weights, prefix: str) -> Weights:
+    """Weights without a prefix where they have it; the others are not hidden."""
+    return {name: value for name, value in weights.items() if not name.startswith(prefix)} | behind(weights, prefix)
 
 
 def _likeness(found: Weights, wanted: Weights) -> tuple[int, int, int]:
