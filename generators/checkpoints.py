@@ -1,15 +1,16 @@
 """Checkpoints: read without running anything, and generators from those that `alphadx fit` writes."""
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from generators.descriptions import check_description, check_known
 from generators.networks import GENERATORS, build_generator
+from generators.plain_pickles import read_plainly
 
 GENERATOR_KEY = "alphadx_generator"
 """Where a checkpoint says which generator it holds."""
@@ -18,12 +19,13 @@ KINDS = ("direct", "conditional")
 """What is trained: `(x, y, target) → Δ̂x`, and `(z, class) → image`."""
 
 
-def read_checkpoint(checkpoint: str | Path, *, mmap: bool = False) -> dict[str, Any]:
+def read_checkpoint(checkpoint: str | Path, *, mmap: bool = False, remedy: str = "") -> dict[str, Any]:
     """What a file of torch holds, on the CPU; nothing in it is run.
 
     Args:
         checkpoint: file with a dict of plain values and tensors.
         mmap: read tensors only where they are used.
+        remedy: what else can be done where it cannot be read, for the message.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -33,11 +35,12 @@ def read_checkpoint(checkpoint: str | Path, *, mmap: bool = False) -> dict[str, 
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        content = read_plainly(path, mmap)
     except Exception as error:  # a file of another kind can make the reader fail in any way
         raise ValueError(
-            f"{path} cannot be read as a checkpoint with weights_only=True, which runs nothing that the file holds. "
-            f"Save the model's state_dict() instead. ({error})"
+            f"{path} cannot be read as a checkpoint with weights_only=True, which runs nothing that the file holds; "
+            f"a pickle runs code of whoever made it. Save the model's state_dict() instead{remedy}. "
+            f"({_in_short(error)})"
         ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} should hold a dict. Found {type(content).__name__}.")
@@ -95,6 +98,12 @@ def digest(module: nn.Module) -> str:
         found.update(name.encode())
         found.update(value.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()[:16]
+
+
+def _in_short(error: Exception) -> str:
+    """What the reader found, without torch's advice to run what the file holds."""
+    told = str(error).split("WeightsUnpickler error: ")[-1].strip()
+    return re.split(r" was not an allowed global|\n", told or type(error).__name__)[0]
 
 
 def _weights(content: Mapping[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from training.checkpoints import load_classifier
 from training.classifier import Classifier
 from training.combiners import AGR, CAAT, TorchJD, WeightedSum
 from training.networks import build_network
+from training.networks.normalization import Normalization, Normalized
 from training.objectives import AT, CLP, MART, TRADES, AvMixup, Plain
 from training.strength import Strength
 from training.weight_perturbation import AWP
@@ -19,6 +20,8 @@ __all__ = [
     "TRADES",
     "AvMixup",
     "Classifier",
+    "Normalization",
+    "Normalized",
     "Plain",
     "Strength",
     "TorchJD",

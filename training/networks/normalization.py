@@ -75,7 +75,7 @@ def normalization_of(given: Any, name: str = "normalize") -> Normalization | Non
         return NORMALIZATIONS[given]
     try:
         mean, std = _pair(given)
-        return Normalization(tuple(map(float, mean)), tuple(map(float, std)))
+        return Normalization(tuple(mean), tuple(std))
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(
             f"`{name}` should be {NONE}, {', '.join(NORMALIZATIONS)}, or mean and std for inputs in [0, 1], such as "
@@ -92,7 +92,7 @@ def _pair(given: Any) -> tuple[Sequence[float], Sequence[float]]:
             raise ValueError("as many means as deviations")
         return numbers[:half], numbers[half:]
     mean, std = (given["mean"], given["std"]) if isinstance(given, Mapping) else given
-    both = [[part] if isinstance(part, int | float) else [*part] for part in (mean, std)]
+    both = [[float(part)] if isinstance(part, int | float) else [*map(float, part)] for part in (mean, std)]
     return both[0], both[1]
 
 
@@ -109,7 +109,7 @@ class Normalized(nn.Module):
         ValueError: for another form, or bounds that are not two finite numbers, the lower one first.
 
     Example:
-        >>> model = Normalized(torch.nn.Identity(), "0.5,0.5", bounds=(0, 1))
+        >>> model = Normalized(torch.nn.Identity(), "0.5,0.5", bounds=(0.0, 1.0))
         >>> model(torch.tensor([[0.0, 0.5, 1.0]]))
         tensor([[-1.,  0.,  1.]])
     """
