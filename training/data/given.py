@@ -1,6 +1,7 @@
 """Any data that a user holds in Python, as a data set."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -86,8 +87,8 @@ def data_set_of(
             - a DataLoader, whose collate function and batches are kept, in order;
             - a LightningDataModule, which is prepared and set up as Lightning does, for each split when it is needed;
             - batches or items in a list, or in an IterableDataset that ends soon, which are held in memory.
-        bounds: lowest and highest legal value of an input, needed for all but a data set of ours, which says it. Bytes
-            are mapped to them; floating-point values must lie within.
+        bounds: lowest and highest legal value of an input, needed for all but a data set of ours, which says it.
+            Bytes are mapped to them; floating-point values must lie within.
         classes: their names; the data's own if not given, else as many as the labels say.
         name: as it stands in tables; that of the data's class if not given.
 
@@ -139,14 +140,14 @@ def sources_of(data: Any) -> dict[SplitName, Source]:
     if isinstance(data, LightningDataModule):
         return cast(dict[SplitName, Source], ModuleParts(data).sources())
     if not isinstance(data, Mapping):
-        return {"test": lambda: items_of(data)}
+        return {"test": partial(items_of, data)}
     unknown = [name for name in data if SPLITS.get(name) is None]
     if unknown or not data:
         raise ValueError(
-            f"`data` should map train, validation or test to samples. Found {', '.join(map(str, data)) or 'nothing'}. "
-            "Give tensors as (x, y)."
+            f"`data` should map train, validation or test to samples. Found {', '.join(map(str, data)) or 'nothing'}."
+            " Give tensors as (x, y)."
         )
-    return {SPLITS[name]: (lambda part=part: items_of(part)) for name, part in data.items()}
+    return {SPLITS[name]: partial(items_of, part) for name, part in data.items()}
 
 
 def items_of(data: Any) -> Any:
@@ -164,7 +165,11 @@ def items_of(data: Any) -> Any:
         return LoaderItems(data, reading)
     if isinstance(data, DataLoader | IterableDataset) or (isinstance(data, list) and data):
         return held(data, reading, source)
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, str | bytes | Tensor | tuple):
+    if (
+        hasattr(data, "__getitem__")
+        and hasattr(data, "__len__")
+        and not isinstance(data, str | bytes | Tensor | tuple)
+    ):
         return data
     if hasattr(data, "__iter__") and not isinstance(data, str | bytes | Tensor | np.ndarray | tuple):
         return held(data, reading, source)

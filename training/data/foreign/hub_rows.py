@@ -38,7 +38,9 @@ class HubRows(Dataset[Any]):
         columns = self.rows.column_names
         typed = [name for name in columns if type(self.rows.features[name]).__name__ == kind]
         named = [name for name in usual if name in columns]
-        choices = [given] if given else (typed if len(typed) == 1 else [name for name in named if name in typed] or named)
+        choices = (
+            [given] if given else (typed if len(typed) == 1 else [name for name in named if name in typed] or named)
+        )
         if len(choices) == 1 and choices[0] in columns:
             return choices[0]
         raise ValueError(

@@ -91,8 +91,8 @@ class ItemSplit(LazySplit):
         for i, value in zip(indices, values, strict=True):
             if tuple(value.shape) != self.shape:
                 raise ValueError(
-                    f"{self.source}, item {int(self.chosen[i])}: all inputs should have the shape {self.shape} of the "
-                    f"first. Found {tuple(value.shape)}. {remedy(self.shape, tuple(value.shape))}"
+                    f"{self.source}, item {int(self.chosen[i])}: all inputs should have the first one's shape "
+                    f"{self.shape}. Found {tuple(value.shape)}. {remedy(self.shape, tuple(value.shape))}"
                 )
         if not values:
             return torch.empty(0, *self.shape)
@@ -108,8 +108,8 @@ class ItemSplit(LazySplit):
         if isinstance(number, int) and 0 <= number < len(self.classes):
             return number
         raise ValueError(
-            f"{self.source}, item {int(self.chosen[index])}: labels should lie in [0, {len(self.classes)}), or name a "
-            f"class. Found {label!r}. Number the classes from 0, or name all of them in `classes`."
+            f"{self.source}, item {int(self.chosen[index])}: labels should lie in [0, {len(self.classes)}), or name "
+            f"a class. Found {label!r}. Number the classes from 0, or name all of them in `classes`."
         )
 
 

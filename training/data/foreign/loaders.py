@@ -24,9 +24,7 @@ class LoaderItems(Dataset[Any]):
         ValueError: if the batches hold other samples each time.
     """
 
-    def __init__(
-        self, loader: DataLoader[Any], reading: Reading, after: Callable[[Any], Any] | None = None
-    ) -> None:
+    def __init__(self, loader: DataLoader[Any], reading: Reading, after: Callable[[Any], Any] | None = None) -> None:
         self.dataset, self.collate, self.reading, self.after = loader.dataset, loader.collate_fn, reading, after
         self.batches, self.notes = fixed_batches(loader)
         self.ends = [*accumulate(map(len, self.batches))]

@@ -65,9 +65,7 @@ def channels_last(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[2] in CHANNELS and shape[0] not in CHANNELS
 
 
-def with_channels(
-    pixels: Shaped[Tensor, "found height width"], wanted: int
-) -> Shaped[Tensor, "wanted height width"]:
+def with_channels(pixels: Shaped[Tensor, "found height width"], wanted: int) -> Shaped[Tensor, "wanted height width"]:
     """An image with so many channels: grey becomes colour as it is, colour becomes grey by Rec. 601's weights.
 
     Raises:

@@ -35,7 +35,9 @@ def clipped(inputs: Float[Tensor, "B *shape"], bounds: Bounds, source: str, norm
     """
     if not inputs.isfinite().all():
         bad = int((~inputs.isfinite()).sum())
-        raise ValueError(f"{source}: inputs should be finite. Found {bad} values that are not. Remove or impute them.")
+        raise ValueError(
+            f"{source}: inputs should be finite. Found {bad} values that are not. Remove or impute them."
+        )
     low, high = (float(value) for value in inputs.aminmax()) if inputs.numel() else bounds
     slack = ROUNDING * (bounds[1] - bounds[0]) if all(map(math.isfinite, bounds)) else 0.0
     if low < bounds[0] - slack or high > bounds[1] + slack:

@@ -45,7 +45,7 @@ class Reading:
             raise ValueError(f"`size` should be at least 1 pixel. Found {self.size}.")
         if self.resize is not None and (self.size is None or self.resize < self.size):
             raise ValueError(
-                f"`resize` should be at least `size`, which is cut from its middle. Found {self.resize} and {self.size}."
+                f"`resize` should be at least `size`, the middle that is kept. Found {self.resize} and {self.size}."
             )
         if self.channels not in (None, 1, 3):
             raise ValueError(f"`channels` should be 1 (grey) or 3 (colour). Found {self.channels}.")

@@ -64,8 +64,8 @@ def held(stream: Iterable[Any], reading: Reading, source: str) -> HeldItems:
             size += values.nbytes
             if not isinstance(stream, list) and (len(samples) > SAMPLES or size > BYTES):
                 raise ValueError(
-                    f"{source}: a stream should end after at most {SAMPLES:,} samples and {BYTES >> 30} GiB, since it "
-                    "cannot be read in any order and is held in memory. Found more. Give the first ones, "
+                    f"{source}: a stream should end after at most {SAMPLES:,} samples and {BYTES >> 30} GiB, since "
+                    "it cannot be read in any order and is held in memory. Found more. Give the first ones, "
                     "`list(itertools.islice(stream, 1000))`, or a data set with `__getitem__` and `__len__`."
                 )
         if not isinstance(stream, list) and iter(stream) is not stream and not _repeats(stream, reading, samples):

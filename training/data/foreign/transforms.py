@@ -42,9 +42,10 @@ def normalizing(data: Any) -> tuple[list[float], list[float]] | None:
     """Mean and standard deviation of the Normalize among the transforms of a data set, if there is one."""
     for transform in transforms_in(data):
         mean, std = getattr(transform, "mean", None), getattr(transform, "std", None)
-        if "normaliz" in type(transform).__name__.lower() or type(transform).__name__ == "ImageClassification":
-            if mean is not None and std is not None:
-                return _numbers(mean), _numbers(std)
+        named = type(transform).__name__
+        normalizes = "normaliz" in named.lower() or named == "ImageClassification"
+        if normalizes and mean is not None and std is not None:
+            return _numbers(mean), _numbers(std)
     return None
 
 
