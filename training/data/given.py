@@ -37,7 +37,6 @@ class GivenData(ItemData):
         name: as it stands in tables.
         bounds: lowest and highest legal value of an input.
         classes: their names.
-        described: of the data, as a part of their identity.
     """
 
     def __init__(
@@ -46,14 +45,20 @@ class GivenData(ItemData):
         *,
         holder: Any = None,
         name: str,
-        bounds: Sequence[float] | None,
+        bounds: Sequence[float | int] | None,
         classes: Sequence[str] | None = None,
-        described: str = "",
     ) -> None:
         super().__init__(name, bounds=bounds, classes=classes)
         self.sources, self.holder = dict(sources), holder
-        self.arguments = {"data": described or name}
+        self.arguments = {}  # the samples themselves say what they are
         self.look("test", "validation", "train")
+        self._take_from_loader()
+
+    def _take_from_loader(self) -> None:
+        """Batches as large as those of a loader that was given, made by as many processes."""
+        for items in self._items.values():
+            if isinstance(items, LoaderItems):
+                self.eval_batch_size, self.workers = items.size or self.eval_batch_size, items.workers
 
     def items(self, name: SplitName) -> Any:
         """The items of a split."""
@@ -72,7 +77,7 @@ class GivenData(ItemData):
 def data_set_of(
     data: Any,
     *,
-    bounds: tuple[float, float] | None = None,
+    bounds: Sequence[float | int] | None = None,
     classes: Sequence[str] | None = None,
     name: str | None = None,
 ) -> DataSet:
@@ -113,7 +118,6 @@ def data_set_of(
         name=name or name_of(data),
         bounds=bounds,
         classes=classes,
-        described=f"{type(data).__module__}.{type(data).__qualname__}",
     )
 
 

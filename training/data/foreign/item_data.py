@@ -14,7 +14,7 @@ from training.data.dataset import DataSet
 from training.data.foreign.item_split import ItemSplit
 from training.data.foreign.labels import all_labels, class_names, classes_from, numbered
 from training.data.foreign.pixels import channels_last
-from training.data.foreign.ranges import checked_bounds, within
+from training.data.foreign.ranges import checked_bounds, doubts, within
 from training.data.foreign.reading import Reading
 from training.data.foreign.steadiness import check_steady, randomness_kept
 from training.data.foreign.transforms import normalizing
@@ -47,7 +47,7 @@ class ItemData(DataSet):
         self,
         name: str,
         *,
-        bounds: Sequence[float] | None,
+        bounds: Sequence[float | int] | None,
         classes: Sequence[str] | int | None = None,
         reading: Reading | None = None,
         validation_share: float | None = None,
@@ -89,6 +89,7 @@ class ItemData(DataSet):
         self.shape = tuple(values[0].shape)
         self.bounds: Bounds = checked_bounds(self._wanted_bounds, values, source, normalizing(items))
         self.classes = self._classes(items, source)
+        self.notes += doubts(values, self.bounds, source)
 
     def _first_values(self, items: Any, source: str) -> list[Tensor]:
         """The first inputs, in the layout and with the channels that all shall have."""
@@ -166,6 +167,8 @@ class ItemData(DataSet):
     def _check_classes(self, items: Any, source: str) -> None:
         """The same number must mean the same class in every split."""
         found = class_names(*self.class_holders(items)) if self._wanted_classes is None else None
+        if self.classes == numbered(self.num_classes) and len(found or ()) == self.num_classes:
+            return  # nobody says names of the others
         if found is not None and found != self.classes:
             raise ValueError(
                 f"{source}: its classes should be those of the other splits, {_some(self.classes)}. "

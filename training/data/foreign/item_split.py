@@ -61,12 +61,12 @@ class ItemSplit(LazySplit):
 
     def read(self, indices: Sequence[int]) -> Float[Tensor, "B *shape"]:
         """The inputs of some indices."""
-        return self._inputs([self._item(i) for i in indices], indices)
+        return self._inputs(self._items(indices), indices)
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A batch by indices; every item is read once."""
         index = torch.as_tensor(indices, dtype=torch.int64)
-        items = [self._item(i) for i in index.tolist()]
+        items = self._items(index.tolist())
         told = [self._told(self.reading.label_of, item, i) for i, item in zip(index.tolist(), items, strict=True)]
         y = torch.tensor([self._number(label, i) for i, label in zip(index.tolist(), told, strict=True)]).long()
         if self._labels is not None and not torch.equal(y, self._labels[index]):
@@ -76,8 +76,10 @@ class ItemSplit(LazySplit):
             )
         return Batch(self._inputs(items, index.tolist()), y, index)
 
-    def _item(self, index: int) -> Any:
-        return self.items[int(self.chosen[index])]
+    def _items(self, indices: Sequence[int]) -> list[Any]:
+        """Items of some indices, read from the first to the last, as batches and files lie."""
+        found = {i: self.items[int(self.chosen[i])] for i in sorted({*indices})}
+        return [found[i] for i in indices]
 
     def _told(self, read: Callable[[Any], Any], item: Any, index: int) -> Any:
         """What is read of an item; the data set and the item are named where it cannot be read."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SubsetRandomSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SubsetRandomSampler, default_collate
 
 from training.data.foreign.labels import listed_labels
 from training.data.foreign.reading import Reading
@@ -14,6 +14,9 @@ from training.data.foreign.steadiness import PROBES, randomness_kept
 
 class LoaderItems(Dataset[Any]):
     """The samples of a loader's batches, as its collate function makes them; a batch is made when one is asked for.
+
+    Where batches are collated as torch does it by default, and nothing happens to them afterwards, a sample is its
+    item of the data set, and only that is read.
 
     Args:
         loader: of a map-style data set.
@@ -27,6 +30,9 @@ class LoaderItems(Dataset[Any]):
     def __init__(self, loader: DataLoader[Any], reading: Reading, after: Callable[[Any], Any] | None = None) -> None:
         self.dataset, self.collate, self.reading, self.after = loader.dataset, loader.collate_fn, reading, after
         self.batches, self.notes = fixed_batches(loader)
+        self.size, self.workers = loader.batch_size, loader.num_workers
+        self.order = [i for batch in self.batches for i in batch]
+        self.one_by_one = after is None and loader.collate_fn is default_collate
         self.ends = [*accumulate(map(len, self.batches))]
         self.probes = [*range(min(PROBES, len(self)))]
         self.forget()
@@ -41,6 +47,8 @@ class LoaderItems(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if not 0 <= index < len(self):
             raise IndexError(index)
+        if self.one_by_one:
+            return self.reading.parts(self.dataset[self.order[index]])
         number = bisect_right(self.ends, index)
         if self.held[0] != number:
             self.held = (number, self._made(number))
@@ -65,7 +73,7 @@ class LoaderItems(Dataset[Any]):
     def targets(self) -> list[int | str] | None:
         """The labels that the data set lists, in the order of the batches."""
         listed = listed_labels(self.dataset, self.reading)
-        return None if listed is None else [listed[i] for batch in self.batches for i in batch]
+        return None if listed is None else [listed[i] for i in self.order]
 
 
 def fixed_batches(loader: DataLoader[Any]) -> tuple[list[list[int]], list[str]]:

@@ -49,7 +49,7 @@ def clipped(inputs: Float[Tensor, "B *shape"], bounds: Bounds, source: str, norm
 
 
 def checked_bounds(
-    bounds: Sequence[float] | None, values: Sequence[Tensor], source: str, normalizes: Normalizes
+    bounds: Sequence[float | int] | None, values: Sequence[Tensor], source: str, normalizes: Normalizes
 ) -> Bounds:
     """The bounds, if they are given and can be the unit of ε.
 
@@ -79,6 +79,19 @@ def checked_bounds(
             f"Found `bounds` {pair} and a data set that normalises. {_take_out(normalizes)}"
         )
     return pair
+
+
+def doubts(values: Sequence[Tensor], bounds: Bounds, source: str) -> list[str]:
+    """What looks odd about the first samples beside their bounds, which are legal all the same."""
+    if any(value.dtype in FULL for value in values):
+        return []
+    low, high = min(float(value.min()) for value in values), max(float(value.max()) for value in values)
+    seen = f"{source}: the first {len(values)} samples hold values from {low:.4g} to {high:.4g}"
+    if bounds[0] < 0 <= low:
+        return [f"{seen}, none below 0, though `bounds` are {bounds}: half of that range may be illegal"]
+    if _looks_normalized(low, high) and all(value.ndim == 3 for value in values):
+        return [f"{seen}, as if images were normalised: ε is measured in that unit"]
+    return []
 
 
 def advice(values: Sequence[Tensor], normalizes: Normalizes) -> str:
