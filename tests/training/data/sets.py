@@ -102,3 +102,16 @@ class Module(LightningDataModule):
 
     def test_dataloader(self) -> Any:
         return DataLoader(self.test, self.batch_size)
+
+
+class WithRoot(FloatPictures):
+    def __init__(self, root: str, first: int = 0) -> None:
+        super().__init__(first)
+        self.root = root
+
+
+class AsMapping:
+    """Makes an item with names that nobody else has."""
+
+    def __call__(self, x: Any, y: Any) -> dict[str, Any]:
+        return {"patient": 3, "scan": x, "diagnosis": y}

@@ -128,7 +128,7 @@ def test_data_set_of_ours_is_taken_as_it_is() -> None:
     assert data_set_of(ours) is ours
     assert data_set_of(ours, bounds=ours.bounds, classes=ours.classes, name=ours.name) is ours
     for said in ({"bounds": (0, 1)}, {"classes": ["a", "b"]}, {"name": "mine"}):
-        with pytest.raises(ValueError, match="should be left out, or be that of"):
+        with pytest.raises(ValueError, match=r"should be left out, or be that of"):
             data_set_of(ours, **said)
 
 
@@ -171,7 +171,7 @@ def test_listed_labels_save_a_pass_and_are_not_believed_where_items_say_others()
     assert other.split("test").labels[:3].tolist() == [0, 2, 2]
     late = data_set_of(Listed(wrong=6), bounds=(0, 1)).split("test")
     assert late.labels.tolist() == LABELS
-    with pytest.raises(ValueError, match="labels of items should be those that the data set lists"):
+    with pytest.raises(ValueError, match=r"labels of items should be those that the data set lists"):
         late.__getitems__([5, 6])
 
 
@@ -198,7 +198,7 @@ def test_module_made_of_data_sets_has_the_splits_that_were_given() -> None:
     module = LightningDataModule.from_datasets(train_dataset=FloatPictures(2), val_dataset=FloatPictures(6))
     data = data_set_of(module, bounds=(0, 1))
     torch.testing.assert_close(everything(data, "validation").x, X[6:], rtol=0, atol=1e-6)
-    with pytest.raises(ValueError, match="there are no test samples. Found train and validation"):
+    with pytest.raises(ValueError, match=r"there are no test samples. Found train and validation"):
         data.split("test")
 
 
@@ -211,7 +211,8 @@ class Halving(Module):
 
 class AsksTrainer(Module):
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        return batch if self.trainer.training else batch
+        assert self.trainer.training
+        return batch
 
 
 class Broken(Module):
@@ -295,7 +296,7 @@ def hidden(x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("bounds", [None, (0, 1), (-1, 1)])
 def test_normalisation_that_cannot_be_seen_shows_in_the_values(bounds: Any) -> None:
-    with pytest.raises(ValueError, match="seems to normalise, in which unit ε means nothing: take Normalize out"):
+    with pytest.raises(ValueError, match=r"seems to normalise, in which unit ε means nothing: take Normalize out"):
         data_set_of(FloatPictures(transform=hidden), bounds=bounds).split("test")[0]
 
 
@@ -325,12 +326,12 @@ def test_bounds_are_asked_for_with_what_the_samples_say(make: Any, message: str)
 
 @pytest.mark.parametrize("bounds", [(1, 0), (0, 0), (0, 1, 2)])
 def test_bounds_are_two_numbers_in_order(bounds: Any, as_in_production: None) -> None:
-    with pytest.raises(ValueError, match="`bounds` should be two numbers, the lower one first"):
+    with pytest.raises(ValueError, match=r"`bounds` should be two numbers, the lower one first"):
         data_set_of((X, Y), bounds=bounds)
 
 
 def test_bytes_cannot_be_mapped_to_infinite_bounds() -> None:
-    with pytest.raises(ValueError, match="images in bytes need finite `bounds`"):
+    with pytest.raises(ValueError, match=r"images in bytes need finite `bounds`"):
         data_set_of(Pictures(), bounds=(-float("inf"), float("inf")))
 
 
@@ -346,7 +347,7 @@ def test_vectors_without_bounds_are_taken() -> None:
 def test_augmentation_at_random_is_noticed(transform: Any, wrap: Any) -> None:
     data = data_set_of(wrap(FloatPictures(transform=transform)), bounds=(0, 1))
     before = torch.get_rng_state()
-    with pytest.raises(ValueError, match="the data set augments at random"):
+    with pytest.raises(ValueError, match=r"the data set augments at random"):
         data.split("test")
     assert torch.equal(before, torch.get_rng_state())
 
@@ -404,23 +405,23 @@ def test_loader_that_draws_its_samples_is_refused() -> None:
             ValueError, match=r"visits the same samples each time. Found one whose sampler \(\w*RandomS"
         ):
             data_set_of(DataLoader(FloatPictures(), 2, sampler=sampler), bounds=(0, 1))
-    with pytest.raises(ValueError, match="should be a DataLoader with a batch size"):
+    with pytest.raises(ValueError, match=r"should be a DataLoader with a batch size"):
         data_set_of(DataLoader(FloatPictures(), batch_size=None), bounds=(0, 1))
 
 
 def test_collate_function_that_leaves_samples_out_is_refused() -> None:
     loader = DataLoader(FloatPictures(), 5, collate_fn=lambda items: torch.utils.data.default_collate(items[1:]))
-    with pytest.raises(ValueError, match="a batch should hold one sample per item, 5. Found 4 inputs"):
+    with pytest.raises(ValueError, match=r"a batch should hold one sample per item, 5. Found 4 inputs"):
         data_set_of(loader, bounds=(0, 1))
 
 
 def test_stream_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.data.foreign.streams.SAMPLES", 50)
-    with pytest.raises(ValueError, match="a stream should end after at most 50 samples"):
+    with pytest.raises(ValueError, match=r"a stream should end after at most 50 samples"):
         data_set_of(Stream(51), bounds=(0, 1))
     assert len(data_set_of(Stream(50), bounds=(0, 1)).split("test")) == 50
     monkeypatch.setattr("training.data.foreign.streams.BYTES", 1000)
-    with pytest.raises(ValueError, match="a stream should end after"):
+    with pytest.raises(ValueError, match=r"a stream should end after"):
         data_set_of(Stream(10), bounds=(0, 1))
 
 

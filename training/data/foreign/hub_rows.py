@@ -10,7 +10,7 @@ from training.data.foreign.reading import INPUTS, LABELS, Reading, whole
 
 def is_hub(data: Any) -> bool:
     """Whether this is a map-style data set of Hugging Face; the library is not imported for it."""
-    return type(data).__module__.partition(".")[0] == "datasets" and hasattr(data, "column_names")
+    return type(data).__module__.partition(".")[0] == "datasets" and type(data).__name__ == "Dataset"
 
 
 class HubRows(Dataset[Any]):

@@ -15,7 +15,7 @@ from training.data.foreign.item_split import ItemSplit
 from training.data.foreign.labels import all_labels, class_names, classes_from, numbered
 from training.data.foreign.pixels import channels_last
 from training.data.foreign.ranges import checked_bounds, doubts, within
-from training.data.foreign.reading import Reading
+from training.data.foreign.reading import Reading, told
 from training.data.foreign.steadiness import check_steady, randomness_kept
 from training.data.foreign.transforms import normalizing
 from training.data.split import Bounds, Split, SplitName
@@ -96,7 +96,7 @@ class ItemData(DataSet):
         if not len(items):
             raise ValueError(f"{source}: should hold at least one sample. Found none.")
         with randomness_kept():
-            values = [_read(items, i, self.reading, source) for i in range(min(LOOKED, len(items)))]
+            values = [told(self.reading.values, items[i], i, source) for i in range(min(LOOKED, len(items)))]
         if all(channels_last(tuple(value.shape)) for value in values):
             self.reading = replace(self.reading, turn=True)
             self.notes.append(f"{source}: inputs come as height × width × channels, and are turned to channels first")
@@ -183,14 +183,6 @@ class ItemData(DataSet):
         x = x if x.dtype == torch.uint8 else within(x, self.bounds).float()
         check_samples(x, y, self.num_classes, self.bounds, source)
         return Split(x, y.reshape(-1), self.bounds)
-
-
-def _read(items: Any, index: int, reading: Reading, source: str) -> Tensor:
-    """The input of an item; the data set and the item are named where it cannot be read."""
-    try:
-        return reading.values(items[index])
-    except ValueError as error:
-        raise ValueError(f"{source}, item {index}: {error}") from error
 
 
 def _some(names: tuple[str, ...]) -> str:

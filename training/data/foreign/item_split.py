@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training.data.foreign.labels import all_labels
 from training.data.foreign.ranges import Normalizes, clipped, within
-from training.data.foreign.reading import Reading
+from training.data.foreign.reading import Reading, told
 from training.data.split import Batch, Bounds, LazySplit
 
 
@@ -67,8 +67,8 @@ class ItemSplit(LazySplit):
         """A batch by indices; every item is read once."""
         index = torch.as_tensor(indices, dtype=torch.int64)
         items = self._items(index.tolist())
-        told = [self._told(self.reading.label_of, item, i) for i, item in zip(index.tolist(), items, strict=True)]
-        y = torch.tensor([self._number(label, i) for i, label in zip(index.tolist(), told, strict=True)]).long()
+        found = [self._told(self.reading.label_of, item, i) for i, item in zip(index.tolist(), items, strict=True)]
+        y = torch.tensor([self._number(label, i) for i, label in zip(index.tolist(), found, strict=True)]).long()
         if self._labels is not None and not torch.equal(y, self._labels[index]):
             raise ValueError(
                 f"{self.source}: labels of items should be those that the data set lists. Found {y.tolist()[:8]} and "
@@ -82,11 +82,7 @@ class ItemSplit(LazySplit):
         return [found[i] for i in indices]
 
     def _told(self, read: Callable[[Any], Any], item: Any, index: int) -> Any:
-        """What is read of an item; the data set and the item are named where it cannot be read."""
-        try:
-            return read(item)
-        except ValueError as error:
-            raise ValueError(f"{self.source}, item {int(self.chosen[index])}: {error}") from error
+        return told(read, item, int(self.chosen[index]), self.source)
 
     def _inputs(self, items: Sequence[Any], indices: Sequence[int]) -> Float[Tensor, "B *shape"]:
         values = [self._told(self.reading.values, item, i) for i, item in zip(indices, items, strict=True)]

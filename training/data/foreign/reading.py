@@ -1,9 +1,9 @@
 """How an item of somebody's data set becomes an input and a label."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Shaped
@@ -11,6 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from training.data.foreign.pixels import channels_last, fitted, values_of, with_channels
+
+T = TypeVar("T")
 
 INPUTS = ("image", "img", "pixel_values", "images", "input", "inputs", "x", "data", "features")
 LABELS = ("label", "labels", "target", "targets", "y", "class")
@@ -88,6 +90,18 @@ class Reading:
         if isinstance(label, bytes):
             return label.decode()
         return whole(label)
+
+
+def told(read: Callable[[Any], T], item: Any, index: int, source: str) -> T:
+    """What is read of an item.
+
+    Raises:
+        ValueError: that names the data set and the item, where it cannot be read.
+    """
+    try:
+        return read(item)
+    except ValueError as error:
+        raise ValueError(f"{source}, item {index}: {error}") from error
 
 
 def whole(label: Any) -> int:

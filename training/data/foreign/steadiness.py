@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.data.foreign.reading import Reading
+from training.data.foreign.reading import Reading, told
 from training.data.foreign.transforms import random_transforms
 
 PROBES = 8
@@ -44,9 +44,9 @@ def check_steady(items: Any, reading: Reading, source: str) -> None:
     spread = torch.linspace(0, len(items) - 1, PROBES).long().unique().tolist()
     probes = getattr(items, "probes", spread)
     with randomness_kept():
-        first = _read(items, reading, probes)
+        first = _read(items, reading, probes, source)
         for _ in range(READS - 1):
-            for index, once, again in zip(probes, first, _read(items, reading, probes), strict=True):
+            for index, once, again in zip(probes, first, _read(items, reading, probes, source), strict=True):
                 if not _same(once, again):
                     raise ValueError(
                         f"{source}: an item should be the same each time it is read. Found another item {index}: the "
@@ -54,11 +54,13 @@ def check_steady(items: Any, reading: Reading, source: str) -> None:
                     )
 
 
-def _read(items: Any, reading: Reading, probes: list[int]) -> list[tuple[torch.Tensor, int | str]]:
+def _read(items: Any, reading: Reading, probes: list[int], source: str) -> list[tuple[torch.Tensor, int | str]]:
     """Some items."""
     getattr(items, "forget", lambda: None)()
-    found = [items[i] for i in probes]
-    return [(reading.values(item).clone(), reading.label_of(item)) for item in found]
+    found = [(i, items[i]) for i in probes]
+    return [
+        (told(reading.values, item, i, source).clone(), told(reading.label_of, item, i, source)) for i, item in found
+    ]
 
 
 def _same(once: tuple[torch.Tensor, int | str], again: tuple[torch.Tensor, int | str]) -> bool:
