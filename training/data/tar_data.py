@@ -1,5 +1,7 @@
 """Images in tar files, as WebDataset keeps them."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ class TarData(ItemData):
         files = {"train": train, "validation": validation, "test": test}
         self.files = {part: [given] if isinstance(given, str) else given for part, given in files.items()}
         super().__init__(
-            name or Path((self.files["test"] or ["tar"])[0]).name.partition(".")[0],
+            name or _name_of(self.files["test"] or []),
             bounds=bounds,
             classes=classes,
             reading=Reading(size=size, resize=resize, channels=channels),
@@ -79,3 +81,13 @@ class TarData(ItemData):
         """The samples of a split; None where there are none."""
         patterns = self.files[name]
         return TarItems(tar_files(patterns), self.image, self.label) if patterns else None
+
+
+def _name_of(patterns: Sequence[str]) -> str:
+    """What the first name of some tar files says before its numbers.
+
+    Example:
+        >>> _name_of(["data/pets-{00..12}.tar"])
+        'pets'
+    """
+    return re.split(r"[{*?.]", Path((*patterns, "tar")[0]).name)[0].rstrip("-_0123456789") or "tar"

@@ -21,8 +21,8 @@ def imported(path: str, argument: str) -> Any:
         ValueError: if there is no such module, or no such name in it.
 
     Example:
-        >>> imported("collections:OrderedDict.fromkeys", "source")([1])
-        OrderedDict({1: None})
+        >>> imported("math:sqrt", "source")(9)
+        3.0
     """
     module, colon, attribute = path.partition(":")
     if not colon:
