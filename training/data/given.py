@@ -1,5 +1,6 @@
 """Any data that a user holds in Python, as a data set."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
@@ -58,7 +59,8 @@ class GivenData(ItemData):
         """Batches as large as those of a loader that was given, made by as many processes."""
         for items in self._items.values():
             if isinstance(items, LoaderItems):
-                self.eval_batch_size, self.workers = items.size or self.eval_batch_size, items.workers
+                self.eval_batch_size = items.size or self.eval_batch_size
+                self.workers = min(items.workers, os.cpu_count() or 1)
 
     def items(self, name: SplitName) -> Any:
         """The items of a split."""

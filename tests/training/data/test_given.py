@@ -278,16 +278,20 @@ NORMALIZED = {
 @pytest.mark.parametrize("form", NORMALIZED)
 @pytest.mark.parametrize("bounds", [None, (0, 1), (-3, 3)])
 def test_data_that_normalise_are_refused_with_what_is_to_be_given_instead(form: str, bounds: Any) -> None:
-    expected = r"Normalize\(mean=\[0.485,0.456,0.406\].*--normalize 0.485,0.456,0.406,0.229,0.224,0.225"
-    with pytest.raises(ValueError, match=expected):
+    told = r"Normalize\(mean=\[0.485,0.456,0.406\].*--normalize 0.485,0.456,0.406,0.229,0.224,0.225"
+    with pytest.raises(ValueError, match=told):
         data_set_of(NORMALIZED[form](), bounds=bounds)
 
 
 def test_normalisation_of_bounds_alone_is_fine() -> None:
     items = FloatPictures(transform=v2.Normalize((0.5,) * 3, (0.5,) * 3))
     torch.testing.assert_close(everything(data_set_of(items, bounds=(-1, 1))).x, 2 * X - 1, rtol=0, atol=1e-5)
-    with pytest.raises(ValueError, match=r"\(-1, 1\) fits"):
-        data_set_of(items)
+    for bounds, message in (
+        (None, r"\(-1, 1\) fits"),
+        ((0, 1), r"Or give `bounds` \(-1.0, 1.0\), to which it maps"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            data_set_of(items, bounds=bounds)
 
 
 def hidden(x: torch.Tensor) -> torch.Tensor:
@@ -434,7 +438,7 @@ def test_stream_that_differs_each_time_is_read_once_and_noted() -> None:
     data = data_set_of(Shuffled(), bounds=(0, 1))
     once, again = everything(data), everything(data)
     assert torch.equal(once.x, again.x)
-    assert any("is another stream each time" in note for note in data.notes)
+    assert any("the stream is another one each time" in note for note in data.notes)
 
 
 def small(number: int) -> Image.Image:
@@ -534,6 +538,17 @@ def test_real_digits_of_torchvision_are_those_of_ours(real_data: Any) -> None:
     batch, own = given.split("test").__getitems__(range(50)), ours.__getitems__(range(50))
     assert torch.equal(batch.x, own.x)
     assert torch.equal(given.split("test").labels, ours.labels)
+
+
+def test_digits_of_lightnings_own_module(real_data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytorch_lightning.demos import mnist_datamodule
+
+    monkeypatch.setattr(mnist_datamodule, "_DATASETS_PATH", str(real_data))  # so that it has nothing to fetch
+    data = data_set_of(mnist_datamodule.MNISTDataModule(str(real_data), num_workers=0), bounds=(0, 1))
+    sizes = [len(data.split(split)) for split in ("validation", "test")]
+    assert (data.name, data.num_classes, sizes) == ("mnist", 10, [4992, 9984])
+    assert data.split("test").__getitems__([0, 1, 2]).y.tolist() == [7, 2, 1]
+    assert any("mnist (test): the DataLoader drops the last 16 samples" in note for note in data.notes)
 
 
 @pytest.mark.slow

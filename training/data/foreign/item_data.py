@@ -131,7 +131,7 @@ class ItemData(DataSet):
         source = self._source(name)
         check_steady(items, self.reading, source)
         self._check_classes(items, source)
-        self.notes += getattr(items, "notes", [])
+        self.notes += [f"{source}: {note}" for note in getattr(items, "notes", [])]
         if type(items) is TensorDataset and len(items.tensors) > 1:
             return self._in_memory(items, chosen, source)
         return ItemSplit(

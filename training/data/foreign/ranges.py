@@ -124,18 +124,30 @@ def _looks_normalized(low: float, high: float) -> bool:
 
 def _take_out(normalizes: Normalizes) -> str:
     """What a user does who normalises in the data set."""
-    named = "Normalize"
-    given = "`normalize` (--normalize)"
+    named, given, kept = "Normalize", "`normalize` (--normalize)", ""
     if normalizes is not None:
         mean, std = (",".join(f"{value:.6g}" for value in part) for part in normalizes)
         named, given = f"Normalize(mean=[{mean}], std=[{std}])", f"--normalize {mean},{std}"
+        same = _range_of(normalizes)
+        kept = "" if same is None else f" Or give `bounds` {same}, to which it maps [0, 1]."
     return (
         f"The data set seems to normalise, in which unit ε means nothing: take {named} out of its transforms, and "
-        f"give it as {given}, with the bounds of the images before it, such as (0, 1)."
+        f"give it as {given}, with the bounds of the images before it, such as (0, 1).{kept}"
     )
 
 
 def _maps_to(normalizes: tuple[Sequence[float], Sequence[float]], bounds: Bounds) -> bool:
     """Whether every channel of images in [0, 1] comes to lie in the bounds, and fills them."""
-    ends = [((0 - mean) / std, (1 - mean) / std) for mean, std in zip(*normalizes, strict=False)]
-    return all(abs(end - bound) < 1e-3 for pair in ends for end, bound in zip(pair, bounds, strict=True))
+    return all(abs(end - bound) < 1e-3 for pair in _ends(normalizes) for end, bound in zip(pair, bounds, strict=True))
+
+
+def _range_of(normalizes: tuple[Sequence[float], Sequence[float]]) -> Bounds | None:
+    """To what images in [0, 1] are mapped, if it is the same for all channels."""
+    first, *others = _ends(normalizes)
+    near = all(abs(end - other) < 1e-3 for pair in others for end, other in zip(pair, first, strict=True))
+    return (float(f"{first[0]:.6g}"), float(f"{first[1]:.6g}")) if near else None
+
+
+def _ends(normalizes: tuple[Sequence[float], Sequence[float]]) -> list[Bounds]:
+    """To what 0 and 1 are mapped in each channel."""
+    return [((0 - mean) / std, (1 - mean) / std) for mean, std in zip(*normalizes, strict=False)]

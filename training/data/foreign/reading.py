@@ -58,6 +58,8 @@ class Reading:
         Raises:
             ValueError: if it cannot be seen which they are.
         """
+        if type(item) in (tuple, list) and len(item) >= 2:  # of most data sets; the questions below take longer
+            return item[0], item[1]
         if isinstance(item, Mapping):
             return item[_named(item, self.image, INPUTS, "image")], item[_named(item, self.label, LABELS, "label")]
         if isinstance(item, Sequence) and not isinstance(item, str | bytes) and len(item) >= 2:

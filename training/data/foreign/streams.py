@@ -69,7 +69,7 @@ def held(stream: Iterable[Any], reading: Reading, source: str) -> HeldItems:
                     "`list(itertools.islice(stream, 1000))`, or a data set with `__getitem__` and `__len__`."
                 )
         if not isinstance(stream, list) and iter(stream) is not stream and not _repeats(stream, reading, samples):
-            notes.append(f"{source} is another stream each time: these are the samples of one reading")
+            notes.append("the stream is another one each time it is read: these are the samples of one reading")
     if not samples:
         raise ValueError(f"{source}: should hold at least one sample. Found none.")
     return HeldItems(samples, notes, getattr(stream, "classes", None))
