@@ -5,11 +5,16 @@ from training.data.cifar import CIFAR10, CIFAR100
 from training.data.dataset import DataSet
 from training.data.digits import Digits
 from training.data.folders import ImageFolders, TinyImageNet
+from training.data.given import GivenData, data_set_of
 from training.data.hdf5 import HDF5Images
+from training.data.huggingface_data import HuggingFaceData
 from training.data.mnist import MNIST, MNISTPair
 from training.data.spheres import Spheres
 from training.data.split import Batch, LazySplit, Split, SplitName
 from training.data.squares import Squares
+from training.data.tar_data import TarData
+from training.data.torch_data import TorchData
+from training.data.torchvision_data import TorchvisionData
 
 __all__ = [
     "CIFAR10",
@@ -19,7 +24,9 @@ __all__ = [
     "Batch",
     "DataSet",
     "Digits",
+    "GivenData",
     "HDF5Images",
+    "HuggingFaceData",
     "ImageFolders",
     "LazySplit",
     "MNISTPair",
@@ -27,5 +34,9 @@ __all__ = [
     "Split",
     "SplitName",
     "Squares",
+    "TarData",
     "TinyImageNet",
+    "TorchData",
+    "TorchvisionData",
+    "data_set_of",
 ]
