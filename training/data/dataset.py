@@ -30,6 +30,7 @@ class DataSet(LightningDataModule):
         shape: of one input.
         exact_residual: Δx where it is known, else None.
         augmentation: what happens to training batches, else None.
+        notes: sentences on what was taken where nobody said it, such as the order of dimensions.
         arguments: what it was made with, by name, defaults included.
 
     Args:
@@ -45,6 +46,7 @@ class DataSet(LightningDataModule):
     shape: tuple[int, ...]
     exact_residual: ExactResidual | None = None
     augmentation: Augmentation | None = None
+    notes: tuple[str, ...] = ()
     arguments: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "DataSet":
