@@ -82,7 +82,8 @@ def check_values(images: Float[Tensor, "N *shape"], bounds: Bounds, source: str 
         return
     low, high = map(float, images.aminmax())  # both are NaN where any value is
     if math.isfinite(low) and math.isfinite(high):
-        if low < bounds[0] or high > bounds[1]:
+        lowest, highest = torch.tensor(bounds, dtype=images.dtype).tolist()  # as the images were rounded
+        if low < lowest or high > highest:
             raise ValueError(
                 f"{source}: images should lie within {tuple(bounds)}. Found values from {low:.6g} to {high:.6g}. "
                 "Rescale them, or state their `bounds`."

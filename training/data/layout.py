@@ -39,7 +39,7 @@ def noticed_layout(shape: Sequence[int], source: str | Path) -> Layout:
         return "NCL"
     if len(inner) == 3 and len({*inner}) == 1 and inner[0] > LEADS:
         return "NDHW"
-    if len(inner) == 3 and (last or inner[0] <= max(inner[1:])):
+    if len(inner) == 3 and (last or inner[0] in COLOURS or inner[0] <= min(inner[1:])):
         return "NHWC" if last else "NCHW"
     if len(inner) == 4:
         return "NDHWC" if last else "NCDHW"

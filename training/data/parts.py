@@ -49,7 +49,10 @@ class FilesOfSplits(DataSet):
         """
         if not self.files[name]:
             needed = ', which training and the residual "nearest" need' if name == "train" else ""
-            raise ValueError(f"`{name}` should name at least one file of the {name} split{needed}. Found none.")
+            remedy = " Name files in `train`, or another `residual`." if name == "train" else ""
+            raise ValueError(
+                f"`{name}` should name at least one file of the {name} split{needed}. Found none.{remedy}"
+            )
         return self.files[name]
 
     def first_files(self) -> tuple[SplitName, list[str]]:
