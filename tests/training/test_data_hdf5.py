@@ -1,6 +1,7 @@
 """Your own HDF5 files: what is read, how it is split, and what is said when a file cannot be right."""
 
 import math
+import pickle
 from collections.abc import Callable
 
 import h5py
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from training.data import HDF5Images
+from training.data.hdf5 import HDF5Split
 
 Write = Callable[..., str]
 
@@ -277,3 +279,84 @@ def test_group_in_the_files_of_two_splits_is_refused(write):
     second = write("b.h5", **numbered(6, 10, group=np.array([2, 2, 3, 3])))
     with pytest.raises(ValueError, match=r"a\.h5: shares 1 of its groups, such as 2, with .*b\.h5"):
         HDF5Images([first], [second]).split("test")
+
+
+def test_channels_last_and_other_dimensions_are_read(write):
+    rng = np.random.default_rng(0)
+    raw = rng.integers(0, 256, (4, 8, 9, 3), dtype=np.uint8)
+    data = HDF5Images(test=write("a.h5", images=raw, labels=np.arange(4) % 2))
+    assert data.shape == (3, 8, 9)
+    assert torch.equal(data.split("test").images, torch.from_numpy(raw).permute(0, 3, 1, 2))
+    assert "read as NHWC" in data.notes[0]
+    for shape, inner in (((4, 2, 5, 6, 7), (2, 5, 6, 7)), ((4, 12, 90), (12, 90)), ((4, 30), (30,))):
+        path = write(f"{len(shape)}.h5", images=rng.random(shape), labels=np.arange(4) % 2)
+        assert HDF5Images(test=path, bounds=(0.0, 1.0)).split("test")[0].x.shape == (1, *inner)
+
+
+def test_keys_may_be_named_and_lie_in_groups(write):
+    path = write("a.h5", **{"deep/pixels": np.zeros((4, 3)), "deep/kind": np.arange(4) % 2, "note": np.zeros(9)})
+    data = HDF5Images(test=path, images="deep/pixels", labels="deep/kind", bounds=(-1.0, 1.0))
+    assert data.split("test").labels.tolist() == [0, 1, 0, 1]
+
+
+def test_sixteen_bits_stay_so(write):
+    raw = np.random.default_rng(0).integers(0, 65536, (20, 6), dtype=np.uint16)
+    data = HDF5Images(write("a.h5", images=raw, labels=np.arange(20) % 2), bounds=(0.0, 1.0))
+    found = [data.split(name) for name in ("train", "validation")]
+    assert {split.raw.dtype for split in found} == {np.dtype(np.uint16)}
+    x = torch.cat([split.__getitems__(range(len(split))).x for split in found])
+    assert sorted(x[:, 0].mul(65535).round().int().tolist()) == sorted(raw[:, 0].tolist())
+
+
+def test_floating_point_without_bounds_is_refused_with_its_range(write):
+    path = write("a.h5", images=np.linspace(0, 1, 12).reshape(4, 3), labels=np.arange(4) % 2)
+    with pytest.raises(ValueError, match=r"a.h5: `bounds` should say .* Found values from 0 to 1 in .* fit \[0, 1\]"):
+        HDF5Images(test=path)
+
+
+def test_bounds_that_the_images_hardly_fill_are_noted(write):
+    path = write("a.h5", images=np.linspace(0, 1, 12).reshape(4, 3), labels=np.arange(4) % 2)
+    (said,) = HDF5Images(test=path, bounds=(-1.0, 1.0)).notes
+    assert "images fill only [0, 1] of the bounds [-1, 1]" in said
+
+
+@pytest.fixture
+def large(write, monkeypatch) -> list[str]:
+    """Shards that are too large to be read at once."""
+    monkeypatch.setattr("training.data.hdf5.HELD", 100)
+    return [write("a.h5", **numbered(0, 12)), write("b.h5", **numbered(12, 30))]
+
+
+def test_large_files_are_read_batch_by_batch_and_in_the_order_asked_for(large, monkeypatch):
+    lazy = HDF5Images(large)
+    splits = {name: lazy.split(name) for name in ("train", "validation")}
+    monkeypatch.setattr("training.data.hdf5.HELD", 2**30)
+    held = HDF5Images(large)
+    order = [1, 0, 2, 1]
+    for name, split in splits.items():
+        assert isinstance(split, HDF5Split)
+        assert not hasattr(split, "images")
+        asked = order if name == "validation" else [20, 3, 3, *range(len(split))]
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(split.__getitems__(asked), held.split(name).__getitems__(asked), strict=True)
+        )
+
+
+def test_large_files_are_read_by_other_processes(large):
+    data = HDF5Images(test=large, eval_batch_size=8, workers=2)
+    split = data.split("test")
+    split.__getitems__([0])  # opened here before the others are forked
+    found = torch.cat([batch.x for batch in data.batches("test")])
+    assert found[:, 0, 0, 0].mul(255).round().int().tolist() == list(range(30))
+    assert torch.equal(pickle.loads(pickle.dumps(split)).__getitems__([29]).x, found[29:])
+
+
+def test_bad_value_in_a_large_file_is_refused_when_it_is_read(write, monkeypatch):
+    monkeypatch.setattr("training.data.hdf5.HELD", 0)
+    images = np.zeros((6, 3))
+    images[5, 1] = 3.0
+    split = HDF5Images(test=write("a.h5", images=images, labels=np.arange(6) % 2), bounds=(-1.0, 1.0)).split("test")
+    assert len(split.__getitems__([0, 4]).x) == 2
+    with pytest.raises(ValueError, match=r"a.h5: images should lie within \(-1.0, 1.0\)"):
+        split.__getitems__([5])

@@ -1,6 +1,5 @@
 """Image files of any kind that PIL reads, as inputs."""
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ import torch
 from jaxtyping import Shaped
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image, read_file
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
 
@@ -119,9 +117,8 @@ def _decoded(path: str, channels: int, upright: bool) -> Shaped[Tensor, "channel
     """Pixels as uint8; as int32 where they have more bits; as float32 where they are floating point.
 
     Colours become grey, and grey colours, as torchvision's loader makes them; an alpha channel is left out, as there.
+    Of colours in 16 bits PIL keeps the upper 8.
     """
-    if _is_deep_png(path):
-        return _deep_png(path, channels)
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file) if upright else file
         if image.mode == "F":
@@ -133,26 +130,6 @@ def _decoded(path: str, channels: int, upright: bool) -> Shaped[Tensor, "channel
 
 def _repeated(grey: Tensor, channels: int) -> Tensor:
     return grey.expand(channels, *grey.shape).contiguous()
-
-
-def _is_deep_png(path: str) -> bool:
-    """Whether it is a PNG file of 16 bits in colour or with alpha, of which PIL keeps 8."""
-    with Path(path).open("rb") as file:
-        head = file.read(26)
-    if not head.startswith(b"\x89PNG\r\n\x1a\n") or len(head) < 26:
-        return False
-    bits, kind = struct.unpack("BB", head[24:])
-    return bits == 16 and kind != 0
-
-
-def _deep_png(path: str, channels: int) -> Tensor:
-    pixels = decode_image(read_file(path), ImageReadMode.UNCHANGED).to(torch.int32)
-    colour = pixels[:-1] if len(pixels) in (2, 4) else pixels
-    if len(colour) == 1 or channels == 3:
-        return colour.expand(channels, *colour.shape[1:]).contiguous()
-    # ITU-R 601-2, as PIL's conversion of 8 bits
-    weights = torch.tensor([299, 587, 114], dtype=torch.int64)
-    return ((colour * weights[:, None, None]).sum(dim=0, keepdim=True) / 1000).round().to(torch.int32)
 
 
 T = TypeVar("T")
@@ -171,12 +148,14 @@ def looked_at(paths: Sequence[str], levels: int | None) -> tuple[int, tuple[str,
         levels: largest possible value of more than 8 bits, if somebody said it.
     """
     chosen = evenly(paths)
-    grey, alpha, turned, highest = True, False, False, -1
+    grey, alpha, turned, cut, highest = True, False, False, False, -1
     for path in chosen:
         try:
             with Image.open(path) as image:
-                mode, orientation = image.mode, image.getexif().get(0x0112, 1)
+                mode, stored = image.mode, [str(tile[3]) for tile in image.tile]  # gone once pixels are read
+                orientation = image.getexif().get(0x0112, 1)
                 alpha |= image.has_transparency_data
+                cut |= not mode.startswith("I") and any("16" in bits for bits in stored)
                 if mode.startswith("I"):
                     highest = max(highest, int(np.array(image).max()))
         except Exception:  # it is named when it is asked for
@@ -186,6 +165,8 @@ def looked_at(paths: Sequence[str], levels: int | None) -> tuple[int, tuple[str,
     notes = depth_notes(np.dtype(np.uint16), highest, _folder(chosen)) if highest >= 0 and levels is None else ()
     if alpha:
         notes += (f"{_folder(chosen)}: images have an alpha channel, which is left out, as torchvision does.",)
+    if cut:
+        notes += (f"{_folder(chosen)}: images have colours in 16 bits, of which the upper 8 are read.",)
     if turned:
         notes += (
             f"{_folder(chosen)}: images have an EXIF orientation, which torchvision passes over; `upright` decides.",

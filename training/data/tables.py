@@ -84,7 +84,7 @@ def _unknown(column: pd.Series) -> list[str]:
 def row_numbers(table: pd.DataFrame) -> list[str]:
     """Columns without a name that count the rows, which pandas writes and nobody means."""
     nameless = [column for column in table.columns if str(column).startswith("Unnamed: ")]
-    return [column for column in nameless if (table[column] == range(len(table))).all()]
+    return [column for column in nameless if [*table[column]] == [*range(len(table))]]
 
 
 def rows_of(table: pd.DataFrame, column: str | None, split: SplitName) -> pd.DataFrame:
