@@ -84,9 +84,7 @@ def test_one_table_a_split_and_a_share_for_validation(folder):
 
 def test_missing_images_are_counted_and_named(folder):
     table = write(folder / "a.csv", path=[*paths(range(2)), "gone.png", "too.png"], label=[0, 1, 0, 1])
-    with pytest.raises(
-        FileNotFoundError, match=r"a.csv: names 2 of 4 images that do not exist, such as .*gone.png"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"a.csv: names 2 of 4 images that do not exist, such as .*gone.png"):
         ImageTable(table, size=8).split("test")
 
 
