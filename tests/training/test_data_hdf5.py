@@ -1,6 +1,7 @@
 """Your own HDF5 files: what is read, how it is split, and what is said when a file cannot be right."""
 
 import math
+import pickle
 from collections.abc import Callable
 
 import h5py
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from training.data import HDF5Images
+from training.data.hdf5 import HDF5Split
 
 Write = Callable[..., str]
 
@@ -69,7 +71,7 @@ def test_bytes_are_mapped_to_bounds_with_exact_ends(write, bounds):
 def test_floating_point_values_are_taken_as_they_are(write, dtype):
     images = np.random.default_rng(0).uniform(-1, 1, (5, 7)).astype(dtype)
     path = write("a.h5", images=images, labels=np.arange(5) % 2)
-    x = HDF5Images([path], [path]).split("test").__getitems__(range(5)).x
+    x = HDF5Images([path], [path], bounds=(-1.0, 1.0)).split("test").__getitems__(range(5)).x
     assert torch.equal(x, torch.from_numpy(images.astype(np.float32)))
 
 
@@ -88,7 +90,7 @@ def test_validation_is_drawn_from_all_over_the_files(write):
     assert max(kept) >= 150
 
 
-@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("count", [3, 8])
 def test_something_is_kept_for_validation_however_small_the_share(write, count):
     path = write("a.h5", **numbered(0, count))
     data = HDF5Images([path], [path], validation_share=0.1)
@@ -148,15 +150,20 @@ def test_files_that_are_not_asked_for_are_not_opened(write, tmp_path):
     [
         (
             {"labels": np.zeros(2, int)},
-            r"should hold `images` with 2 or 3 or 4 dimensions. Found the keys \['labels'\]",
+            r"should hold `images`. Found the keys \['labels'\]. Name the right one with `images`",
         ),
-        ({"images": np.zeros((2, 3))}, r"should hold `labels` with 1 dimensions. Found the keys \['images'\]"),
-        ({"images": np.zeros(2), "labels": np.zeros(2, int)}, r"`images` .* Found shape \(2,\)"),
+        ({"images": np.zeros((2, 3))}, r"should hold `labels`. Found the keys \['images'\]. Name the right one"),
+        ({"images": np.zeros(2), "labels": np.zeros(2, int)}, r"images should .* Found shape \(2,\)"),
         (
-            {"images": np.zeros((2, 3, 1, 1, 1)), "labels": np.zeros(2, int)},
-            r"`images` .* Found shape \(2, 3, 1, 1, 1\)",
+            {"images": np.zeros((2, 3, 1, 1, 1, 1)), "labels": np.zeros(2, int)},
+            r"images should have 2 to 5 dimensions .* Found shape \(2, 3, 1, 1, 1, 1\)",
         ),
-        ({"images": np.zeros((2, 3)), "labels": np.zeros((2, 1), int)}, r"`labels` .* Found shape \(2, 1\)"),
+        ({"images": np.zeros((2, 3)), "labels": np.zeros((2, 2, 1), int)}, r"labels .* Found shape \(2, 2, 1\)"),
+        ({"images": np.zeros((2, 3)), "labels": np.ones((2, 2), int)}, r"labels .* Found int64 of shape \(2, 2\)"),
+        (
+            {"images": np.zeros((2, 3)), "x": np.zeros((2, 3)), "labels": np.zeros(2, int)},
+            "several keys may be the images: images, x. Name one with `images`",
+        ),
     ],
 )
 def test_file_without_its_content_is_refused_at_once(write, arrays, message):
@@ -165,10 +172,10 @@ def test_file_without_its_content_is_refused_at_once(write, arrays, message):
 
 
 @pytest.mark.parametrize(
-    ("labels", "found"), [([0.0, 1.0], "float64"), ([0.0, math.nan], "float64"), ([b"a", b"b"], r"\|S1")]
+    ("labels", "found"), [([0.0, 0.5], "0.5"), ([0.0, math.nan], "nan"), ([0.0, math.inf], "inf")]
 )
-def test_labels_that_are_no_integers_are_refused_at_once(write, labels, found):
-    with pytest.raises(ValueError, match=f"bad.h5: labels should be integers. Found {found}"):
+def test_labels_that_are_no_whole_numbers_are_refused_at_once(write, labels, found):
+    with pytest.raises(ValueError, match=f"bad.h5: labels should be whole numbers. Found {found}. Probabilities"):
         HDF5Images([write("bad.h5", images=np.zeros((2, 3)), labels=np.array(labels))], [])
 
 
@@ -176,20 +183,20 @@ def test_labels_that_are_no_integers_are_refused_at_once(write, labels, found):
     ("changed", "message"),
     [
         ({"images": np.zeros((4, 2, 3), np.uint8)}, r"images should have shape \(3,\), as in the first file"),
-        ({"images": np.zeros((4, 3), np.int64)}, "images should be uint8 or floating point. Found int64"),
+        ({"images": np.zeros((4, 3), np.int64)}, "images should be float32, as in the first file. Found int64"),
         ({"images": np.full((4, 3), np.nan)}, "images should not hold NaN. Found 12. Remove or impute them"),
         ({"images": np.full((4, 3), np.inf)}, "images should not hold infinite values. Found 12. Remove or impute"),
         ({"images": np.full((4, 3), 1.25)}, r"images should lie within \(-1.0, 1.0\). Found .* 1.25. Rescale them"),
         ({"images": np.zeros((5, 3))}, "one label per image. Found 5 images and 4 labels"),
         ({"labels": np.array([0, 1, 2, 1])}, r"labels should lie in \[0, 2\). Found .* 0 to 2. Number the classes"),
         ({"labels": np.array([0, 1, -1, 1])}, r"labels should lie in \[0, 2\). Found values from -1 to 1"),
-        ({"labels": np.array([0.0, 1.0, 0.0, 1.0])}, "labels should be integers. Found float64"),
+        ({"labels": np.array([0.0, 1.0, 0.0, 0.5])}, "labels should be whole numbers. Found 0.5"),
         ({"group": np.zeros(3)}, "`group` should be one per label, 4. Found 3"),
     ],
 )
 def test_wrong_shard_is_refused_by_name(write, changed, message):
     fine = {"images": np.zeros((4, 3), np.float32), "labels": np.array([0, 1, 0, 1])}
-    data = HDF5Images([write("fine.h5", **fine), write("bad.h5", **(fine | changed))], [])
+    data = HDF5Images([write("fine.h5", **fine), write("bad.h5", **(fine | changed))], bounds=(-1.0, 1.0))
     with pytest.raises(ValueError, match=f"bad.h5: .*{message}"):
         data.split("train")
 
@@ -225,14 +232,21 @@ def test_bytes_need_finite_bounds(write, bounds):
         HDF5Images([path], [path], bounds=bounds).split("train")
 
 
-@pytest.mark.parametrize("test", [[], ["not yet.h5"]])
-def test_data_set_without_training_files_is_refused(test):
-    with pytest.raises(ValueError, match=r"`train` should name at least one file. Found none"):
-        HDF5Images([], test)
+def test_data_set_without_files_is_refused():
+    with pytest.raises(ValueError, match=r"`test` or `train` should name at least one file. Found none"):
+        HDF5Images([], [])
+
+
+def test_files_of_the_test_split_are_enough_to_measure(write):
+    data = HDF5Images(test=write("a.h5", **numbered(0, 20)))
+    assert numbers_in(data, "test") == list(range(20))
+    for ask in (lambda: data.split("train"), lambda: data.residual("nearest")):
+        with pytest.raises(ValueError, match=r'`train` should name .* the residual "nearest" need. Found none'):
+            ask()
 
 
 def test_split_without_files_is_refused(write):
-    with pytest.raises(ValueError, match=r"at least one file per split. Found none"):
+    with pytest.raises(ValueError, match=r"`test` should name at least one file of the test split. Found none"):
         HDF5Images([write("a.h5", **numbered(0, 20))], []).split("test")
 
 
@@ -257,7 +271,7 @@ def test_cifar10_is_read_from_its_shards(real_data):
         5000
     ] * 10
     x = next(iter(data.test_dataloader())).x
-    assert (x.min(), x.max()) == (-1.0, 1.0)
+    assert (x.min(), x.max()) == (0.0, 1.0)
 
 
 def test_group_in_the_files_of_two_splits_is_refused(write):
@@ -265,3 +279,84 @@ def test_group_in_the_files_of_two_splits_is_refused(write):
     second = write("b.h5", **numbered(6, 10, group=np.array([2, 2, 3, 3])))
     with pytest.raises(ValueError, match=r"a\.h5: shares 1 of its groups, such as 2, with .*b\.h5"):
         HDF5Images([first], [second]).split("test")
+
+
+def test_channels_last_and_other_dimensions_are_read(write):
+    rng = np.random.default_rng(0)
+    raw = rng.integers(0, 256, (4, 8, 9, 3), dtype=np.uint8)
+    data = HDF5Images(test=write("a.h5", images=raw, labels=np.arange(4) % 2))
+    assert data.shape == (3, 8, 9)
+    assert torch.equal(data.split("test").images, torch.from_numpy(raw).permute(0, 3, 1, 2))
+    assert "read as NHWC" in data.notes[0]
+    for shape, inner in (((4, 2, 5, 6, 7), (2, 5, 6, 7)), ((4, 12, 90), (12, 90)), ((4, 30), (30,))):
+        path = write(f"{len(shape)}.h5", images=rng.random(shape), labels=np.arange(4) % 2)
+        assert HDF5Images(test=path, bounds=(0.0, 1.0)).split("test")[0].x.shape == (1, *inner)
+
+
+def test_keys_may_be_named_and_lie_in_groups(write):
+    path = write("a.h5", **{"deep/pixels": np.zeros((4, 3)), "deep/kind": np.arange(4) % 2, "note": np.zeros(9)})
+    data = HDF5Images(test=path, images="deep/pixels", labels="deep/kind", bounds=(-1.0, 1.0))
+    assert data.split("test").labels.tolist() == [0, 1, 0, 1]
+
+
+def test_sixteen_bits_stay_so(write):
+    raw = np.random.default_rng(0).integers(0, 65536, (20, 6), dtype=np.uint16)
+    data = HDF5Images(write("a.h5", images=raw, labels=np.arange(20) % 2), bounds=(0.0, 1.0))
+    found = [data.split(name) for name in ("train", "validation")]
+    assert {split.raw.dtype for split in found} == {np.dtype(np.uint16)}
+    x = torch.cat([split.__getitems__(range(len(split))).x for split in found])
+    assert sorted(x[:, 0].mul(65535).round().int().tolist()) == sorted(raw[:, 0].tolist())
+
+
+def test_floating_point_without_bounds_is_refused_with_its_range(write):
+    path = write("a.h5", images=np.linspace(0, 1, 12).reshape(4, 3), labels=np.arange(4) % 2)
+    with pytest.raises(ValueError, match=r"a.h5: `bounds` should say .* Found values from 0 to 1 in .* fit \[0, 1\]"):
+        HDF5Images(test=path)
+
+
+def test_bounds_that_the_images_hardly_fill_are_noted(write):
+    path = write("a.h5", images=np.linspace(0, 1, 12).reshape(4, 3), labels=np.arange(4) % 2)
+    (said,) = HDF5Images(test=path, bounds=(-1.0, 1.0)).notes
+    assert "images fill only [0, 1] of the bounds [-1, 1]" in said
+
+
+@pytest.fixture
+def large(write, monkeypatch) -> list[str]:
+    """Shards that are too large to be read at once."""
+    monkeypatch.setattr("training.data.hdf5.HELD", 100)
+    return [write("a.h5", **numbered(0, 12)), write("b.h5", **numbered(12, 30))]
+
+
+def test_large_files_are_read_batch_by_batch_and_in_the_order_asked_for(large, monkeypatch):
+    lazy = HDF5Images(large)
+    splits = {name: lazy.split(name) for name in ("train", "validation")}
+    monkeypatch.setattr("training.data.hdf5.HELD", 2**30)
+    held = HDF5Images(large)
+    order = [1, 0, 2, 1]
+    for name, split in splits.items():
+        assert isinstance(split, HDF5Split)
+        assert not hasattr(split, "images")
+        asked = order if name == "validation" else [20, 3, 3, *range(len(split))]
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(split.__getitems__(asked), held.split(name).__getitems__(asked), strict=True)
+        )
+
+
+def test_large_files_are_read_by_other_processes(large):
+    data = HDF5Images(test=large, eval_batch_size=8, workers=2)
+    split = data.split("test")
+    split.__getitems__([0])  # opened here before the others are forked
+    found = torch.cat([batch.x for batch in data.batches("test")])
+    assert found[:, 0, 0, 0].mul(255).round().int().tolist() == list(range(30))
+    assert torch.equal(pickle.loads(pickle.dumps(split)).__getitems__([29]).x, found[29:])
+
+
+def test_bad_value_in_a_large_file_is_refused_when_it_is_read(write, monkeypatch):
+    monkeypatch.setattr("training.data.hdf5.HELD", 0)
+    images = np.zeros((6, 3))
+    images[5, 1] = 3.0
+    split = HDF5Images(test=write("a.h5", images=images, labels=np.arange(6) % 2), bounds=(-1.0, 1.0)).split("test")
+    assert len(split.__getitems__([0, 4]).x) == 2
+    with pytest.raises(ValueError, match=r"a.h5: images should lie within \(-1.0, 1.0\)"):
+        split.__getitems__([5])

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from training.data.split import Bounds
@@ -24,29 +24,73 @@ def check_samples(
         ValueError: if images and labels differ in number, labels lie outside [0, classes), or floating-point
             images hold NaN or leave the bounds.
     """
-    if len(images) != len(labels):
+    check_labels(len(images), labels, classes, source)
+    if images.dtype.is_floating_point:
+        check_values(images, bounds, source)
+    else:
+        check_bounds(bounds, whole_numbers=str(source))
+
+
+def check_labels(count: int, labels: Shaped[Tensor, " N"], classes: int, source: str | Path) -> None:
+    """Refuse labels that are not one for each image, or none of the classes.
+
+    Args:
+        count: number of images.
+        labels: numbers from 0.
+        classes: how many there are.
+        source: the file, for the message.
+
+    Raises:
+        ValueError: naming what was found.
+    """
+    if count != len(labels):
         raise ValueError(
-            f"{source}: there should be one label per image. Found {len(images)} images and {len(labels)} labels."
+            f"{source}: there should be one label per image. Found {count} images and {len(labels)} labels."
         )
     if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
         raise ValueError(
             f"{source}: labels should lie in [0, {classes}). Found values from {int(labels.min())} to "
             f"{int(labels.max())}. Number the classes from 0, or name all of them in `classes`."
         )
-    if not images.dtype.is_floating_point:
-        if not all(map(math.isfinite, bounds)):
-            raise ValueError(f"{source}: images in bytes need finite `bounds` to be mapped to. Found {bounds}.")
-        return
-    for kind, bad in (("NaN", images.isnan()), ("infinite values", images.isinf())):
-        if bad.any():
-            raise ValueError(
-                f"{source}: images should not hold {kind}. Found {int(bad.sum())}. Remove or impute them."
-            )
-    if images.numel() and (images.min() < bounds[0] or images.max() > bounds[1]):
+
+
+def check_bounds(bounds: Bounds, whole_numbers: str = "") -> None:
+    """Refuse bounds that are none.
+
+    Args:
+        bounds: lowest and highest legal value of an input; infinite where there is none.
+        whole_numbers: the file whose whole numbers are to be mapped to them, if any are.
+
+    Raises:
+        ValueError: if the highest is not above the lowest, or either is infinite where whole numbers are mapped.
+    """
+    if not bounds[0] < bounds[1]:
+        raise ValueError(f"`bounds` should be a lowest value and a higher one. Found {tuple(bounds)}.")
+    if whole_numbers and not all(map(math.isfinite, bounds)):
         raise ValueError(
-            f"{source}: images should lie within {bounds}. Found values from {float(images.min()):.6g} to "
-            f"{float(images.max()):.6g}. Rescale them, or state their `bounds`."
+            f"{whole_numbers}: images in bytes need finite `bounds` to be mapped to. Found {tuple(bounds)}."
         )
+
+
+def check_values(images: Float[Tensor, "N *shape"], bounds: Bounds, source: str | Path) -> None:
+    """Refuse floating-point images that hold NaN or leave the bounds.
+
+    Raises:
+        ValueError: naming the file, what was found and the remedy.
+    """
+    if not images.numel():
+        return
+    low, high = map(float, images.aminmax())  # both are NaN where any value is
+    if math.isfinite(low) and math.isfinite(high):
+        lowest, highest = torch.tensor(bounds, dtype=images.dtype).tolist()  # as the images were rounded
+        if low < lowest or high > highest:
+            raise ValueError(
+                f"{source}: images should lie within {tuple(bounds)}. Found values from {low:.6g} to {high:.6g}. "
+                "Rescale them, or state their `bounds`."
+            )
+        return
+    kind, bad = ("NaN", images.isnan()) if math.isnan(low) else ("infinite values", images.isinf())
+    raise ValueError(f"{source}: images should not hold {kind}. Found {int(bad.sum())}. Remove or impute them.")
 
 
 def shuffled(count: int, *parts: int | str) -> Int[Tensor, " N"]:

@@ -30,6 +30,7 @@ class DataSet(LightningDataModule):
         shape: of one input.
         exact_residual: Δx where it is known, else None.
         augmentation: what happens to training batches, else None.
+        notes: sentences on what was taken where nobody said it, such as the order of dimensions.
         arguments: what it was made with, by name, defaults included.
         later_arguments: those that it takes only since a later version, with what held before. At that value they
             are left out of `arguments`, so that what was recorded before is known again.
@@ -47,6 +48,7 @@ class DataSet(LightningDataModule):
     shape: tuple[int, ...]
     exact_residual: ExactResidual | None = None
     augmentation: Augmentation | None = None
+    notes: tuple[str, ...] = ()
     arguments: dict[str, Any]
     later_arguments: ClassVar[Mapping[str, Any]] = {}
 

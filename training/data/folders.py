@@ -1,53 +1,35 @@
 """Folders of image files, one folder per class, and Tiny ImageNet, which arranges them in its own way."""
 
-from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-from jaxtyping import UInt8
-from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS, default_loader, find_classes, make_dataset
-from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
+from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
 from training.data.augmentation import Augmentation
 from training.data.checks import validation_divided
 from training.data.dataset import DataSet
+from training.data.images import LOOKED_AT, Channels, Files, FileSplit, Interpolation, Preparation, evenly, looked_at
 from training.data.mnist import data_root as _data_root
-from training.data.split import Bounds, LazySplit, Split, SplitName
+from training.data.split import Split, SplitName
 from training.strength import Strength
-
-Files = list[tuple[str, int]]
-"""Image files and their classes."""
-
-
-class FileSplit(LazySplit):
-    """Images that are read from their files when they are asked for.
-
-    Args:
-        files: with their classes.
-        size: height and width; the shorter side is resized to it and the middle is kept.
-        bounds: lowest and highest legal value of an input.
-    """
-
-    def __init__(self, files: Files, size: int, bounds: Bounds) -> None:
-        super().__init__(torch.tensor([label for _, label in files], dtype=torch.int64), bounds)
-        self.paths, self.size = [path for path, _ in files], size
-
-    def read(self, indices: Sequence[int]) -> UInt8[Tensor, "B 3 size size"]:
-        """Images, resized and cropped."""
-        return torch.stack([_image(self.paths[i], self.size) for i in indices])
 
 
 class ImageFolders(DataSet):
-    """Colour images in folders of yours, such as CUB or Stanford Dogs at 224×224 pixels (paper 3, section 4.2).
+    """Images in folders of yours, such as CUB or Stanford Dogs at 224×224 pixels (paper 3, section 4.2).
 
     The folder holds `train/CLASS/*.jpg`, `test/CLASS/*.jpg` and, if there is one, `validation/CLASS/*.jpg` or
-    `val/CLASS/*.jpg`. Images are read when they are asked for, so `workers` speed it up, and "nearest" residuals keep
-    the whole training split in memory.
+    `val/CLASS/*.jpg`; other names can be given, such as `test: val` for ImageNet's form. To measure, the folder of
+    one split is enough. Classes are sorted by their folders' names, as torchvision does. Images are read when they
+    are asked for, so `workers` speed it up.
+
+    Images are read as torchvision's loader does: an alpha channel is left out, and an EXIF orientation is passed over
+    unless `upright`. Images of 16 bits keep them: they become floating point, mapped from [0, `levels`] to the
+    bounds.
 
     Args:
-        folder: that holds `train`, `test` and perhaps `validation` or `val`.
-        size: height and width in pixels; the shorter side is resized to it and the middle is kept.
+        folder: that holds the folders of splits.
+        size: height and width in pixels; the middle is kept.
         bounds: lowest and highest legal value of an input.
         validation_share: of the training files, kept by a fixed shuffle where there is no folder for validation.
         augmentation: of training batches; none if not given.
@@ -56,6 +38,15 @@ class ImageFolders(DataSet):
         eval_batch_size: samples per batch where no step is taken.
         seed: of the order of the training samples and their augmentation.
         workers: processes that read and prepare batches.
+        train: name of the folder of the training split.
+        validation: name of that of the validation split; `validation` or `val` if not given and there is one.
+        test: name of that of the test split.
+        resize: length in pixels to which the shorter side is resized before the middle is kept, such as 256; that of
+            `size` if not given.
+        interpolation: of resizing, with antialiasing.
+        channels: 3; 1, in which colours become grey; or auto, which is 1 if all images looked at are grey.
+        levels: largest possible value of images of more than 8 bits, such as 4095 for 12 bits; 65535 if not given.
+        upright: turn images as their EXIF orientation says.
 
     Raises:
         FileNotFoundError: if a folder is missing, or a class has no images.
@@ -64,6 +55,7 @@ class ImageFolders(DataSet):
     """
 
     layout = "train/CLASS/*.jpg, test/CLASS/*.jpg and, if there is one, validation/CLASS/*.jpg or val/CLASS/*.jpg"
+    lone = True  # whether the folder of one split is enough
 
     def __init__(
         self,
@@ -77,14 +69,29 @@ class ImageFolders(DataSet):
         eval_batch_size: int = 128,
         seed: int = 0,
         workers: int = 0,
+        train: str = "train",
+        validation: str | None = None,
+        test: str = "test",
+        resize: int | None = None,
+        interpolation: Interpolation = "bilinear",
+        channels: Channels = 3,
+        levels: int | None = None,
+        upright: bool = False,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed, workers)
-        if size < 1:
-            raise ValueError(f"`size` should be at least 1 pixel. Found {size}.")
         self.folder, self.name = Path(folder), name or Path(folder).resolve().name
-        self.shape, self.bounds = (3, size, size), (bounds[0], bounds[1])
+        self.parts = {"train": train, "validation": validation, "test": test}
         self.validation_share, self.augmentation = validation_share, augmentation
-        self.classes = tuple(self._classes_in("train"))
+        alone = self.lone and not (self.folder / train).is_dir() and (self.folder / test).is_dir()
+        self.first: SplitName = "test" if alone else "train"
+        self.bounds = (bounds[0], bounds[1])
+        prepare = Preparation(
+            size, resize or size, interpolation, 3 if channels == "auto" else channels, levels, self.bounds, upright
+        )
+        self.classes = tuple(self._classes_in(self.parts[self.first] or ""))
+        found, self.notes = looked_at(self._some_files(), levels)
+        self.prepare = replace(prepare, channels=found) if channels == "auto" else prepare
+        self.shape = (self.prepare.channels, size, size)
 
     def make_split(self, name: SplitName) -> Split:
         """The samples of a split."""
@@ -94,21 +101,36 @@ class ImageFolders(DataSet):
             everything = self._files("train")
             rest, kept = validation_divided(len(everything), self.validation_share, self.name)
             files = [everything[i] for i in (kept if name == "validation" else rest)]
-        return FileSplit(files, self.shape[1], self.bounds)
+        return FileSplit(files, self.prepare)
+
+    def _some_files(self) -> list[str]:
+        """Files of some classes, which are looked at before any is asked for."""
+        folder, found = self.folder / str(self.parts[self.first]), []
+        for name in evenly(self.classes):
+            with suppress(FileNotFoundError):  # of a class without images, said when the split is asked for
+                files = make_dataset(folder, {name: 0}, IMG_EXTENSIONS)
+                found += [path for path, _ in evenly(files, max(1, LOOKED_AT // len(self.classes)))]
+        return found
 
     def _validation_folder(self) -> str | None:
-        return next((part for part in ("validation", "val") if (self.folder / part).is_dir()), None)
+        if self.parts["validation"]:
+            return self.parts["validation"]
+        others = (self.parts["train"], self.parts["test"])
+        usual = (part for part in ("validation", "val") if part not in others)
+        return next((part for part in usual if (self.folder / part).is_dir()), None)
 
     def _files(self, name: SplitName) -> Files:
-        part = (self._validation_folder() or name) if name == "validation" else name
-        found = self._classes_in(part)
+        part = self._validation_folder() if name == "validation" else self.parts[name]
+        found = self._classes_in(part or name)
         unknown = sorted(set(found) - set(self.classes))
         if unknown:
             raise ValueError(
-                f"{self.folder / part}: its classes should be among those of {self.folder / 'train'}. "
-                f"Found {unknown[0]!r}."
+                f"{self.folder / str(part)}: its classes should be among those of "
+                f"{self.folder / str(self.parts[self.first])}. Found {unknown[0]!r}."
             )
-        return make_dataset(self.folder / part, {name: self.classes.index(name) for name in found}, IMG_EXTENSIONS)
+        return make_dataset(
+            self.folder / str(part), {name: self.classes.index(name) for name in found}, IMG_EXTENSIONS
+        )
 
     def _classes_in(self, part: str) -> list[str]:
         """Names of the folders in a part, sorted."""
@@ -117,7 +139,17 @@ class ImageFolders(DataSet):
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{self.folder / part}: no folders of classes. Expected {self.layout} in {self.folder}."
+                f"{_other_folders(self.folder)}"
             ) from error
+
+
+def _other_folders(folder: Path) -> str:
+    """What there is instead, and how it is named."""
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not found:
+        return ""
+    shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+    return f" Found the folders {shown}: name one with `train`, `validation` or `test`, such as `test: {found[-1]}`."
 
 
 class TinyImageNet(ImageFolders):
@@ -144,6 +176,7 @@ class TinyImageNet(ImageFolders):
     """
 
     layout = "train/CLASS/images/*.JPEG, val/images/*.JPEG and val/val_annotations.txt"
+    lone = False
 
     def __init__(
         self,
@@ -183,11 +216,3 @@ class TinyImageNet(ImageFolders):
             if len(row) < 2 or row[1] not in self.classes:
                 raise ValueError(f"{annotations}: line {number} should name a file and its class. Found {row[:2]}.")
         return [(str(annotations.parent / "images" / row[0]), self.classes.index(row[1])) for row in rows]
-
-
-def _image(path: str, size: int) -> UInt8[Tensor, "3 size size"]:
-    try:
-        image = default_loader(path)
-    except Exception as error:  # a broken file can make the reader fail in any way
-        raise ValueError(f"{path}: not an image that can be read ({error}).") from error
-    return center_crop(resize(pil_to_tensor(image), [size], antialias=True), [size, size])
