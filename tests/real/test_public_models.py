@@ -49,7 +49,7 @@ def test_shipped_weights_load_into_the_shipped_network(public: Public) -> None:
 @pytest.mark.data
 @by_package
 def test_the_right_normalisation_is_the_better_one(public: Public, real_data: Path) -> None:
-    """What each package's own program does; the wrong one looks plausible on MNIST, which is why it has to be asked."""
+    """What each package's own program does; the wrong one looks plausible on MNIST, so it has to be asked for."""
     data = public.data(data_root=str(real_data))
     network, count = installed(public).load(data), 24 if public.data.shape[0] == 3 else 300
     right, wrong = (accuracy(network, name, data, count) for name in (public.right, public.wrong))
