@@ -20,12 +20,8 @@ def test_a_shipped_network_is_measured_end_to_end(
     """An ordinarily trained ResNet-18: accurate, and fooled by what nobody sees."""
     pytest.importorskip("pyautoattack", reason="pip install pyautoattack")
     weights = files("pyautoattack") / "examples" / "model_test.pt"
-    network = [
-        "--network",
-        "pyautoattack.examples.resnet.ResNet18",
-        "--data=CIFAR10",
-        f"--data.data_root={real_data}",
-    ]
+    network = ["--network", "pyautoattack.examples.resnet.ResNet18"]
+    data = ["--data=CIFAR10", f"--data.data_root={real_data}", f"--limit={LIMIT}"]
     attack = ["--attacks=[pgd]", "--norms=[Linf]", "--epsilons=[8/255]", "--masking=false"]
     main(["measure", str(weights), *network, *data, *attack, "--out", str(tmp_path)])
     printed = capsys.readouterr().out
