@@ -9,7 +9,7 @@ import pytest
 from eval.cli import main
 from eval.records import Results
 
-LIMIT = 100
+LIMIT = 40
 
 
 @pytest.mark.slow
@@ -31,7 +31,7 @@ def test_a_shipped_network_is_measured_end_to_end(
     assert found["accuracy"].value > 0.9
     assert 0.3 / 255 < found["epsilon50_pgd_linf"].value < 3 / 255
     assert found["epsilon50_pgd_linf"].details["accuracy_at"]["8/255"] == 0
-    assert 0 < found["alpha_dx"].value < 0.5
+    assert abs(found["alpha_dx"].value) < 0.1  # what was not trained for it is hardly aligned
 
     main(["export", str(tmp_path)])
     samples = pd.read_csv(tmp_path / "exports" / "csv" / "samples.csv").set_index("measurement")
