@@ -16,6 +16,7 @@ from jsonargparse import ArgumentParser, auto_cli
 from torch import nn
 from tqdm import tqdm
 
+from eval.cli.export import export
 from eval.cli.fill import residuals
 from eval.fit import fit_from
 from eval.records import EstimatorQuality, Model, Record, Results, Sitting, Taken, standard_measurements
@@ -276,6 +277,7 @@ def main(args: list[str] | None = None) -> None:
                 "measure": measure,
                 "study": study,
                 "report": report,
+                "export": export,
             }
             auto_cli(components, args=args, prog="alphadx", as_positional=True, parser_class=OneSentence)
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 import random
 import sys
+from argparse import Namespace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.autoattack import ours, theirs
 from eval.attacks.autoattack import VERSIONS, _Battery, auto_attack
 from eval.attacks.radii import Radius
 from tests.eval.classifiers import Half, Radial
@@ -269,6 +271,21 @@ def test_versions_take_the_passes_they_promise() -> None:
     assert passes["standard"] == (1 + 2) * apgd + 2 * steps
     assert passes["plus"] == (5 + 5 + 2) * apgd + 5 * 3 * steps + 2 * steps
     assert passes["rand"] == 2 * 20 * apgd
+
+
+def test_costs_no_more_passes_than_the_librarys_own_evaluation_and_leaves_as_few_standing() -> None:
+    """At one strength, without a search: what `run_standard_evaluation` is asked for."""
+    classifier, x, y = tanh_problem(16)
+    options = Namespace(epsilon=0.06, steps=10, queries=20, seed=0, device="cpu")
+    passes, robust = [], []
+    for way in (ours, theirs):
+        counted = CountPasses(classifier)
+        points = way(counted, x, y, options)
+        passes.append((counted.forward_passes, counted.backward_passes))
+        robust.append(int((classifier(points).argmax(dim=1) == y).sum()))
+    assert 0 < robust[1] < len(y)
+    assert robust[0] <= robust[1] + 1
+    assert all(mine <= 1.05 * other for mine, other in zip(*passes, strict=True)), passes
 
 
 @pytest.mark.parametrize("version", VERSIONS)
