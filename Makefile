@@ -16,6 +16,11 @@ test: .venv/installed
 test-slow: .venv/installed
 	$(BIN)/pytest -n auto -m slow
 
+test-extras: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,extras]'
+	$(BIN)/pytest -n auto tests/real tests/training tests/eval/report tests/eval/cli
+	$(BIN)/pytest -n auto -m slow tests/real tests/training/data
+
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -24,4 +29,4 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: study test test-slow install
+.PHONY: study test test-slow test-extras install

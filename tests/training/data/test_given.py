@@ -309,7 +309,7 @@ def test_odd_values_within_the_bounds_are_noted() -> None:
     assert "as if images were normalised" in note
     (note,) = data_set_of(FloatPictures(), bounds=(-1, 1)).notes
     assert "none below 0" in note
-    assert data_set_of(FloatPictures(), bounds=(0, 1)).notes == []
+    assert data_set_of(FloatPictures(), bounds=(0, 1)).notes == ()
 
 
 @pytest.mark.parametrize(

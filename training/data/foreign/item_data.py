@@ -60,7 +60,7 @@ class ItemData(DataSet):
         if validation_share is not None and not 0 < validation_share < 1:
             raise ValueError(f"`validation_share` should lie in (0, 1). Found {validation_share}.")
         self.name, self.reading, self.validation_share = name, reading or Reading(), validation_share
-        self.notes: list[str] = []
+        self.notes = ()
         self._wanted_bounds, self._wanted_classes = bounds, classes
         self._items: dict[SplitName, Any] = {}
 
@@ -89,7 +89,7 @@ class ItemData(DataSet):
         self.shape = tuple(values[0].shape)
         self.bounds: Bounds = checked_bounds(self._wanted_bounds, values, source, normalizing(items))
         self.classes = self._classes(items, source)
-        self.notes += doubts(values, self.bounds, source)
+        self.notes += tuple(doubts(values, self.bounds, source))
 
     def _first_values(self, items: Any, source: str) -> list[Tensor]:
         """The first inputs, in the layout and with the channels that all shall have."""
@@ -99,12 +99,12 @@ class ItemData(DataSet):
             values = [told(self.reading.values, items[i], i, source) for i in range(min(LOOKED, len(items)))]
         if all(channels_last(tuple(value.shape)) for value in values):
             self.reading = replace(self.reading, turn=True)
-            self.notes.append(f"{source}: inputs come as height × width × channels, and are turned to channels first")
+            self.notes += (f"{source}: inputs come as height × width × channels, and are turned to channels first",)
             values = [value.permute(2, 0, 1) for value in values]
         channels = {value.shape[0] for value in values if value.ndim == 3}
         if self.reading.channels is None and channels == {1, 3}:
             self.reading = replace(self.reading, channels=3)
-            self.notes.append(f"{source}: grey images among coloured ones get three equal channels")
+            self.notes += (f"{source}: grey images among coloured ones get three equal channels",)
             values = [value.expand(3, -1, -1) for value in values]
         return values
 
@@ -131,7 +131,7 @@ class ItemData(DataSet):
         source = self._source(name)
         check_steady(items, self.reading, source)
         self._check_classes(items, source)
-        self.notes += [f"{source}: {note}" for note in getattr(items, "notes", [])]
+        self.notes += tuple(f"{source}: {note}" for note in getattr(items, "notes", ()))
         if type(items) is TensorDataset and len(items.tensors) > 1:
             return self._in_memory(items, chosen, source)
         return ItemSplit(
