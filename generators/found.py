@@ -79,5 +79,5 @@ def keys_of(x: Float[Tensor, "B *shape"], target: Int[Tensor, " B"]) -> list[byt
 
 def _hashed(head: bytes, image: Tensor) -> bytes:
     found = blake2b(head, digest_size=16)
-    found.update(image.numpy())
+    found.update(image.numpy().data)
     return found.digest()

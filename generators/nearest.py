@@ -127,7 +127,7 @@ class NearestExample:
                 found = []
                 for part in rows.split(self.block):
                     examples = self._read(part).cpu().contiguous()
-                    digest.update(examples.numpy())
+                    digest.update(examples.numpy().data)
                     found.append(self._directions.sketch(self._directions.centred(examples)).float())
                     bar.update(len(part))
                 sketches[c] = torch.cat(found)
