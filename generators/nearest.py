@@ -21,7 +21,7 @@ ROOM = 2**22
 BOUNDS = 2**20
 """Bounds that are computed at a time, at least."""
 
-DIRECTIONS, SEEN = 128, 1024
+DIRECTIONS, SEEN = 128, 512
 """Directions along which all examples are compared, and examples from which they are made."""
 
 
@@ -115,7 +115,7 @@ class NearestExample:
         count = len(self.examples.labels)
         few = min(count, SEEN, max(1, 16 * ROOM // max(1, self.shape.numel())))
         rows = torch.linspace(0, count - 1, few).long().split(self.block)
-        return Directions(torch.cat([self._read(part) for part in rows]), DIRECTIONS)
+        return Directions(torch.cat([self._checked(part) for part in rows]), DIRECTIONS)
 
     @cached_property
     def _survey(self) -> tuple[str, dict[int, Tensor]]:
@@ -126,14 +126,14 @@ class NearestExample:
                 digest.update(f"{c} {len(rows)}".encode())
                 found = []
                 for part in rows.split(self.block):
-                    examples = self._read(part).cpu().contiguous()
+                    examples = self._checked(part).cpu().contiguous()
                     digest.update(examples.numpy().data)
                     found.append(self._directions.sketch(self._directions.centred(examples)).float())
                     bar.update(len(part))
                 sketches[c] = torch.cat(found)
         return digest.hexdigest()[:16], sketches
 
-    def _read(self, rows: Tensor) -> Float[Tensor, "R D"]:
+    def _checked(self, rows: Tensor) -> Float[Tensor, "R D"]:
         examples = self.examples.read(rows).flatten(1)
         check_finite(examples, "examples")
         return examples
@@ -163,7 +163,9 @@ class NearestExample:
 
     def _compare(self, nearest: "_Nearest", rows: Tensor) -> None:
         for part in rows.split(self.block) if len(rows) else ():
-            nearest.compare(self._directions.centred(self._read(part).to(nearest.queries.device)), part)
+            nearest.compare(
+                self._directions.centred(self.examples.read(part).flatten(1).to(nearest.queries.device)), part
+            )
 
 
 class _Nearest:
