@@ -57,6 +57,7 @@ def rows_by_class(labels: Int[Tensor, " N"]) -> dict[int, Int[Tensor, " K"]]:
     """Numbers of the examples of every class that has any, in order.
 
     Example:
+        >>> import torch
         >>> rows_by_class(torch.tensor([4, 0, 4]))
         {0: tensor([1]), 4: tensor([0, 2])}
     """

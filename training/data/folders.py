@@ -42,8 +42,8 @@ class ImageFolders(DataSet):
     """Colour images in folders of yours, such as CUB or Stanford Dogs at 224×224 pixels (paper 3, section 4.2).
 
     The folder holds `train/CLASS/*.jpg`, `test/CLASS/*.jpg` and, if there is one, `validation/CLASS/*.jpg` or
-    `val/CLASS/*.jpg`. Images are read when they are asked for, so `workers` speed it up, and "nearest" residuals keep
-    the whole training split in memory.
+    `val/CLASS/*.jpg`. Images are read when they are asked for, so `workers` speed it up, and "nearest" residuals
+    take one pass over the training split.
 
     Args:
         folder: that holds `train`, `test` and perhaps `validation` or `val`.
