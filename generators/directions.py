@@ -36,6 +36,11 @@ class Directions:
         if count < inputs.shape[1]:
             self.basis = _principal(inputs.cpu().float() - self.centre.float(), count)
 
+    @property
+    def width(self) -> int:
+        """Numbers in a sketch, K."""
+        return len(self.centre) if self.basis is None else self.basis.shape[1] + 1
+
     def centred(self, x: Float[Tensor, "B D"]) -> Float64[Tensor, "B D"]:
         """Inputs less the centre, in float64, on the device where that can be."""
         double = exactly(x)

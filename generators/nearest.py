@@ -15,8 +15,8 @@ from generators.directions import Directions, lower_bounds
 from generators.examples import Examples, HeldExamples, rows_by_class
 from generators.found import Found, keys_of
 
-ROOM = 2**22
-"""Numbers in a block of examples, or of queries: 32 MB in float64."""
+ROOM = 2**21
+"""Numbers in a block of examples, or of queries: 16 MB in float64."""
 
 BOUNDS = 2**20
 """Bounds that are computed at a time, at least."""
@@ -36,7 +36,7 @@ class NearestExample:
     Args:
         examples: inputs to choose from, `(N, *shape)`, kept in their own precision; or what reads them in blocks.
         labels: their classes, `(N,)` int64; left out where `examples` reads them.
-        block: examples, and queries, per block; None for as many as fill 32 MB, at most 4,096.
+        block: examples, and queries, per block; None for as many as fill 16 MB, at most 4,096.
         keep: file in which what was found is kept, for the next measurement to find; None for memory alone.
 
     Attributes:
@@ -113,25 +113,27 @@ class NearestExample:
     @cached_property
     def _directions(self) -> Directions:
         count = len(self.examples.labels)
-        few = min(count, SEEN, max(1, 16 * ROOM // max(1, self.shape.numel())))
+        few = min(count, SEEN, max(1, 32 * ROOM // max(1, self.shape.numel())))
         rows = torch.linspace(0, count - 1, few).long().split(self.block)
         return Directions(torch.cat([self._checked(part) for part in rows]), DIRECTIONS)
 
     @cached_property
     def _survey(self) -> tuple[str, dict[int, Tensor]]:
         """The digest, and every example's sketch by class, from one pass over the examples."""
-        digest, sketches = sha256(), {}
-        with tqdm(total=len(self.examples.labels), desc="examples", delay=10, leave=False) as bar:
+        digest, directions = sha256(), self._directions
+        # Made at once: pieces between the large blocks that come and go would keep memory from being used again.
+        sketches = torch.empty(len(self.examples.labels), directions.width)
+        sizes = [len(rows) for rows in self._rows.values()]
+        by_class = dict(zip(self._rows, sketches.split(sizes), strict=True))
+        with tqdm(total=len(sketches), desc="examples", delay=10, leave=False) as bar:
             for c, rows in self._rows.items():
                 digest.update(f"{c} {len(rows)}".encode())
-                found = []
-                for part in rows.split(self.block):
-                    examples = self._checked(part).cpu().contiguous()
+                for part in torch.arange(len(rows)).split(self.block):
+                    examples = self._checked(rows[part]).cpu().contiguous()
                     digest.update(examples.numpy().data)
-                    found.append(self._directions.sketch(self._directions.centred(examples)).float())
+                    by_class[c][part] = directions.sketch(directions.centred(examples)).float()
                     bar.update(len(part))
-                sketches[c] = torch.cat(found)
-        return digest.hexdigest()[:16], sketches
+        return digest.hexdigest()[:16], by_class
 
     def _checked(self, rows: Tensor) -> Float[Tensor, "R D"]:
         examples = self.examples.read(rows).flatten(1)
