@@ -5,6 +5,7 @@ Knows torch and torchmetrics only. Equations are those of Bigolin Lanfredi, Schr
 Gradient Descent" ("paper 1" in all docstrings).
 """
 
+from alignment.candidates import Candidates
 from alignment.closest_class import closest_class, linearised_radii
 from alignment.gradients import differentiable, evaluating, input_gradient, logits_of
 from alignment.metrics import AlphaDx, AlphaX, alpha_dx, alpha_dx_other_classes, alpha_x
@@ -15,6 +16,7 @@ from alignment.similarity import Similarity, cosine_similarity
 __all__ = [
     "AlphaDx",
     "AlphaX",
+    "Candidates",
     "Residual",
     "Similarity",
     "alignment_penalty",

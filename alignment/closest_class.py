@@ -1,11 +1,10 @@
 """The closest class in decision space, linearised: paper 1, Lemma 1 and Eqs. 3 to 5."""
 
-from numbers import Integral
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from alignment.candidates import Candidates, candidates_of
 from alignment.contracts import check_finite, check_floating, check_gradient, check_label_form, check_labels
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
 from alignment.similarity import scaled_norm
@@ -16,7 +15,7 @@ def linearised_radii(
     x: Float[Tensor, "B *shape"],
     y: Int[Tensor, " B"],
     *,
-    candidates: int | None = None,
+    candidates: Candidates = None,
     signed: bool = False,
 ) -> Float[Tensor, "B C"]:
     """ρ(x)_c = |logit(x)_y − logit(x)_c| / ‖∇logit(x)_y − ∇logit(x)_c‖₂ for every class c (Eq. 4).
@@ -26,7 +25,8 @@ def linearised_radii(
         x: inputs, `(B, *shape)`.
         y: the class that is left, `(B,)` int64 in [0, C).
         candidates: only the k classes whose logits are closest to that of `y`, which for a correct sample are
-            the k largest besides it; None, or k = C − 1, is exact. It costs one backward pass per candidate.
+            the k largest besides it. "all", or k = C − 1, is exact; so is None for up to 25 classes, and for more
+            it takes 24. It costs one backward pass per candidate, one after the other, and the memory of one.
         signed: leave out the absolute value, as the authors' program does: negative for a class that
             already wins over `y`.
 
@@ -48,9 +48,9 @@ def linearised_radii(
         logits = logits_of(classifier, variable)
         classes = logits.shape[1]
         check_labels(y, len(x), classes)
-        _check_candidates(candidates, classes)
+        count = candidates_of(candidates, classes) or classes - 1
         check_finite(logits.detach(), "classifier(x)")
-        ranked = _others(logits.detach(), y, signed)[:, : candidates or classes - 1]
+        ranked = _others(logits.detach(), y, signed)[:, :count]
         radii = torch.full_like(logits, torch.inf, requires_grad=False)
         for k in range(ranked.shape[1]):
             margin = pick(logits, y) - pick(logits, ranked[:, k])
@@ -68,7 +68,7 @@ def closest_class(
     x: Float[Tensor, "B *shape"],
     y: Int[Tensor, " B"],
     *,
-    candidates: int | None = None,
+    candidates: Candidates = None,
     signed: bool = False,
 ) -> Int[Tensor, " B"]:
     """c̃(x) = argmin over c ≠ y of ρ(x)_c (Eq. 5); with the predicted class as `y` it is c*(x) of Theorem 1.
@@ -79,7 +79,8 @@ def closest_class(
         classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
         x: inputs, `(B, *shape)`.
         y: the class that is left, `(B,)` int64 in [0, C).
-        candidates: only the k classes whose logits are closest to that of `y`; None is exact.
+        candidates: only the k classes whose logits are closest to that of `y`; "all" is exact, and so is None for
+            up to 25 classes, while for more it takes 24.
         signed: the authors' form, in which a class that already wins comes first.
 
     Returns:
@@ -100,11 +101,6 @@ def closest_class(
     if classes == 2:
         return 1 - y
     return linearised_radii(classifier, x, y, candidates=candidates, signed=signed).argmin(dim=1)
-
-
-def _check_candidates(candidates: int | None, classes: int) -> None:
-    if candidates is not None and not (isinstance(candidates, Integral) and 1 <= int(candidates) < classes):
-        raise ValueError(f"`candidates` should lie in [1, {classes - 1}]. Found {candidates!r}.")
 
 
 def _others(logits: Tensor, y: Tensor, signed: bool) -> Tensor:

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from alignment.candidates import Candidates
 from alignment.closest_class import closest_class
 from alignment.contracts import (
     check_choice,
@@ -36,7 +37,7 @@ def alpha_dx(
     *,
     target: Int[Tensor, " B"] | None = None,
     of: Differentiated = "closest_to_true",
-    candidates: int | None = None,
+    candidates: Candidates = None,
 ) -> Float[Tensor, " B"]:
     """sim( Δ̂x(x, c̃), ∇ℓ(x) ), the alignment with the closest point of the closest class (Eq. 8), per sample.
 
@@ -68,7 +69,7 @@ def alpha_x(
     y: Int[Tensor, " B"] | None = None,
     *,
     of: Differentiated = "predicted",
-    candidates: int | None = None,
+    candidates: Candidates = None,
 ) -> Float[Tensor, " B"]:
     """|sim( x, ∇logit(x)_m(x) )|, the alignment with the image itself (Eq. 18, after Etmann et al. 2019).
 
@@ -149,7 +150,7 @@ class AlphaDx(_MeanOverValid):
         residual: Residual,
         *,
         of: Differentiated = "closest_to_true",
-        candidates: int | None = None,
+        candidates: Candidates = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -175,7 +176,7 @@ class AlphaX(_MeanOverValid):
         kwargs: torchmetrics' own options.
     """
 
-    def __init__(self, *, of: Differentiated = "predicted", candidates: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, of: Differentiated = "predicted", candidates: Candidates = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.of, self.candidates = of, candidates
 
@@ -196,7 +197,7 @@ def _alignment_with_residual(
     residual: Residual | Tensor,
     target: Tensor | None,
     of: Differentiated,
-    candidates: int | None,
+    candidates: Candidates,
 ) -> Similarity:
     check_floating(x, "x")
     check_choice(of, get_args(Differentiated), "of")
@@ -223,7 +224,7 @@ def _alignment_with_residual(
 
 @exact()
 def _alignment_with_image(
-    classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: int | None
+    classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: Candidates
 ) -> Similarity:
     check_floating(x, "x")
     check_choice(of, get_args(Differentiated), "of")
@@ -243,7 +244,7 @@ def _gradient(
     x: Tensor,
     y: Tensor | None,
     of: Differentiated,
-    candidates: int | None,
+    candidates: Candidates,
     logits: Tensor,
     target: Tensor | None = None,
 ) -> Tensor:

@@ -3,6 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from alignment.candidates import Candidates
 from alignment.closest_class import closest_class
 from alignment.contracts import check_classifier, check_floating, check_label_form, check_labels
 from alignment.gradients import as_variable, gradient_of, logits_of, pick
@@ -17,7 +18,7 @@ def alignment_penalty(
     y: Int[Tensor, " B"],
     residual: Residual | Tensor,
     *,
-    candidates: int | None = None,
+    candidates: Candidates = None,
     logits: Float[Tensor, "B C"] | None = None,
     target: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:

@@ -7,8 +7,10 @@ from generators.checkpoints import load_generator
 from generators.conditional import ConditionalGAN
 from generators.direct import DirectGAN, DirectResidual
 from generators.estimators import holds_estimator, load_estimator
+from generators.examples import Examples
+from generators.nearest import NearestExample
 from generators.projection import LatentProjection, project
-from generators.residuals import ExactResidual, NearestExample, ResidualEstimator, radial, towards_prototypes
+from generators.residuals import ExactResidual, ResidualEstimator, radial, towards_prototypes
 from generators.store import ResidualStore, SelfFillingResidual, StoredResidual, for_samples, for_training
 from generators.transport import TransportGAN
 
@@ -17,6 +19,7 @@ __all__ = [
     "DirectGAN",
     "DirectResidual",
     "ExactResidual",
+    "Examples",
     "LatentProjection",
     "NearestExample",
     "ResidualEstimator",

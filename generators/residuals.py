@@ -1,16 +1,15 @@
-"""What a residual estimator is, and the two that need no training."""
+"""What a residual estimator is, and the one that is known in closed form."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
-from hashlib import sha256
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.contracts import check_finite, check_labels
-from alignment.double import double_device, exactly
+from alignment.contracts import check_labels
+from alignment.double import double_device
 
 
 @runtime_checkable
@@ -99,84 +98,3 @@ def _towards_prototypes(prototypes: Tensor, x: Tensor, y: Tensor, target: Tensor
     check_labels(target, len(x), len(prototypes), "target")
     table = prototypes.to(x)
     return table[target] - table[y]
-
-
-class NearestExample:
-    """The nearest example, in L2, of the target class among given examples; the trivial rival of any estimator.
-
-    The search is exact: distances are expanded in float64, where the expansion loses nothing that matters.
-    Queries and examples are compared in blocks, so memory does not grow with the product of the two numbers.
-    A query that is itself among the examples of the target class finds itself at distance 0.
-
-    Args:
-        examples: inputs to choose from, `(N, *shape)`; kept in their own precision.
-        labels: their classes, `(N,)` int64.
-        block: examples, and queries, per block; None for as many as fill 128 MB, at most 4,096.
-
-    Raises:
-        ValueError: if examples and labels differ in number, or `block` is below 1.
-    """
-
-    name = "nearest example"
-
-    def __init__(
-        self, examples: Float[Tensor, "N *shape"], labels: Int[Tensor, " N"], *, block: int | None = None
-    ) -> None:
-        if len(examples) != len(labels):
-            raise ValueError(f"`labels` should be one per example, {len(examples)}. Found {len(labels)} labels.")
-        if block is not None and block < 1:
-            raise ValueError(f"`block` should be at least 1. Found {block}.")
-        self.shape = examples.shape[1:]
-        self.settings: dict[str, Any] = {"examples": len(examples)}
-        self.block = block or min(4096, max(1, 2**24 // max(1, self.shape.numel())))
-        self.examples = {int(c): examples[labels == c].flatten(1) for c in labels.unique()}
-
-    @cached_property
-    def digest(self) -> str:
-        """A short text that differs when any example or class does."""
-        found = sha256()
-        for c, examples in self.examples.items():
-            found.update(f"{c} {len(examples)}".encode())
-            found.update(examples.cpu().contiguous().numpy().tobytes())
-        return found.hexdigest()[:16]
-
-    def __call__(
-        self, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B *shape"]:
-        """Nearest example of the target class minus x, `(B, *shape)`.
-
-        Raises:
-            ValueError: if there is no example of a target class, or images have another shape.
-        """
-        if x.shape[1:] != self.shape:
-            raise ValueError(
-                f"`x` should hold samples of shape {tuple(self.shape)}, as the examples. Found {tuple(x.shape[1:])}."
-            )
-        check_finite(x, "x")
-        nearest = torch.empty_like(x.flatten(1))
-        for c in target.unique().tolist():
-            if c not in self.examples:
-                raise ValueError(
-                    f"`target` should be among the classes with examples, {sorted(self.examples)}. Found {c}."
-                )
-            chosen = target == c
-            nearest[chosen] = self._nearest(x.flatten(1)[chosen], c)
-        return nearest.reshape(x.shape) - x
-
-    def _nearest(self, queries: Tensor, c: int) -> Tensor:
-        examples = self.examples[c]
-        found = [self._nearest_index(exactly(part), examples) for part in queries.split(self.block)]
-        return examples[torch.cat(found).to(examples.device)].to(queries)
-
-    def _nearest_index(self, queries: Tensor, examples: Tensor) -> Tensor:
-        best = torch.full((len(queries),), torch.inf, dtype=torch.float64, device=queries.device)
-        index = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
-        for start in range(0, len(examples), self.block):
-            block = exactly(examples[start : start + self.block]).to(queries)
-            # ‖q − e‖² without ‖q‖², which does not change the order.
-            distance = torch.addmm(block.square().sum(1), queries, block.T, alpha=-2)
-            closest, where = distance.min(dim=1)
-            better = closest < best
-            best = torch.where(better, closest, best)
-            index = torch.where(better, where + start, index)
-        return index

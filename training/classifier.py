@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from alignment import alignment_penalty
+from alignment import Candidates, alignment_penalty
 from alignment.contracts import check_choice
 from alignment.gradients import as_variable
 from alignment.residuals import Residual
@@ -66,7 +66,7 @@ class Classifier(LightningModule):
             its own, named "alignment".
         residual: estimator for the penalty, by a name or path that `DataSet.residual` knows, or with the options of a
             file's, as `{residual: cgan.ckpt, options: {method: ours}}`.
-        candidates: closest classes to consider in the penalty; None for all.
+        candidates: closest classes to consider in the penalty, see `alignment.closest_class`.
         optimizer: makes an optimiser from parameters; None for the paper's Adam with 1e-4.
         scheduler: makes a learning-rate schedule.
         scheduler_interval: when the schedule is stepped.
@@ -95,7 +95,7 @@ class Classifier(LightningModule):
         alignment_weight: float = 0.0,
         alignment_with: PenaltyTarget = "clean",
         residual: dict[str, Any] | str = "auto",
-        candidates: int | None = None,
+        candidates: Candidates = None,
         optimizer: OptimizerCallable | None = None,
         scheduler: SchedulerCallable | None = None,
         scheduler_interval: Literal["epoch", "step"] = "epoch",

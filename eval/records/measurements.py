@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from alignment import AlphaDx, AlphaX
+from alignment import AlphaDx, AlphaX, Candidates
+from alignment.candidates import recorded
 from alignment.contracts import check_choice
 from alignment.double import exactly
 from alignment.metrics import Differentiated
@@ -64,7 +65,7 @@ class Alignment:
 
     residual: str | Mapping[str, Any] = "auto"
     of: Differentiated = "closest_to_true"
-    candidates: int | None = None
+    candidates: Candidates = None
 
     def estimator(self, data: DataSet) -> ResidualEstimator:
         """Of Δx; read or made once."""
@@ -73,7 +74,7 @@ class Alignment:
     def quantity(self, data: DataSet) -> Quantity:
         """α_Δx by this very estimator."""
         estimator = described_estimator(self.estimator(data))
-        settings = {"of": self.of, "candidates": self.candidates, "estimator": estimator}
+        settings = {"of": self.of, "candidates": recorded(self.candidates, data.num_classes), "estimator": estimator}
         return Quantity("alpha_dx", settings=settings)
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
@@ -146,7 +147,7 @@ def standard_measurements(
     curve_resolution: float | None = 0.05,
     masking: bool = True,
     residual: str | Mapping[str, Any] = "auto",
-    candidates: int | None = None,
+    candidates: Candidates = None,
     seed: int = 0,
 ) -> list[Measurement]:
     """Accuracy, ε50% under each attack in each norm it knows, α_Δx and α_x: paper 1's Tables 2 and 3.

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alignment import alpha_dx, closest_class, linearised_radii
+from alignment import Candidates, alpha_dx, closest_class, linearised_radii
+from alignment.candidates import recorded
 from tests.alignment.classifiers import (
     BATCHES,
     SHAPES,
@@ -99,6 +100,34 @@ def test_every_candidate_costs_one_backward_pass(candidates: int | None, passes:
     assert classifier.backwards == passes
 
 
+@pytest.mark.parametrize(("classes", "passes", "kept"), [(10, 9, None), (25, 24, None), (26, 24, 24), (1000, 24, 24)])
+def test_default_looks_at_all_of_few_classes_and_at_24_of_many(classes: int, passes: int, kept: int | None) -> None:
+    classifier = Counted(smooth(6, classes))
+    x, y = torch.randn(3, 6, dtype=torch.float64), torch.tensor([0, 1, 6])
+    radii = linearised_radii(classifier, x, y)
+    assert classifier.backwards == passes
+    assert radii.isfinite().sum(1).tolist() == [passes] * 3
+    assert recorded(None, classes) == kept
+
+
+def test_all_of_many_classes_say_their_price_before_a_gradient_is_taken() -> None:
+    classifier = Counted(smooth(6, 40))
+    with pytest.raises(UserWarning, match=r"among all: 39 gradients a sample\. The default takes 24"):
+        closest_class(classifier, torch.randn(2, 6, dtype=torch.float64), torch.tensor([0, 1]), candidates="all")
+    assert classifier.backwards == 0
+
+
+@pytest.mark.parametrize(
+    ("candidates", "classes", "expected"),
+    [(None, 25, None), ("all", 25, None), ("all", 26, "all"), (3, 10, 3), (24, 1000, 24), (30, 1000, 30)],
+)
+def test_record_says_how_many_candidates_there_were(
+    candidates: Candidates, classes: int, expected: Candidates
+) -> None:
+    """None where every one of few classes is looked at, as in records from before there was a default."""
+    assert recorded(candidates, classes) == expected
+
+
 @pytest.mark.parametrize(("signed", "expected"), [(False, [0, 0, 1, 1]), (True, [0, 1, 0, 1])])
 def test_candidates_are_the_classes_with_the_smallest_margins(signed: bool, expected: list[int]) -> None:
     classifier, x = hand_made()
@@ -114,11 +143,18 @@ def test_candidates_of_a_correct_sample_are_the_largest_other_logits() -> None:
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_all_other_classes_as_candidates_are_exact(signed: bool) -> None:
+@pytest.mark.parametrize("everything", [4, "all"])
+def test_all_other_classes_as_candidates_are_exact(everything: Candidates, signed: bool) -> None:
     classifier = smooth(6, 5)
     x, y = torch.randn(50, 6, dtype=torch.float64), torch.arange(50) % 5
     exact = linearised_radii(classifier, x, y, signed=signed)
-    assert torch.equal(linearised_radii(classifier, x, y, signed=signed, candidates=4), exact)
+    assert torch.equal(linearised_radii(classifier, x, y, signed=signed, candidates=everything), exact)
+
+
+def among_all(classifier: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Of 30 classes, which says what it costs."""
+    with pytest.warns(UserWarning, match="The closest of 30 classes is looked for among all: 29 gradients a sample"):
+        return closest_class(classifier, x, y, candidates="all")
 
 
 @pytest.mark.parametrize(("candidates", "share"), [(5, 0.97), (10, 0.99)])
@@ -127,7 +163,7 @@ def test_few_candidates_rarely_miss_the_class_closest_to_the_predicted_one(candi
     classifier = nn.Sequential(nn.Linear(20, 64), nn.Tanh(), smooth(64, 30, torch.float32))
     x = torch.randn(400, 20)
     predicted = classifier(x).argmax(1)
-    exact = closest_class(classifier, x, predicted)
+    exact = among_all(classifier, x, predicted)
     assert (closest_class(classifier, x, predicted, candidates=candidates) == exact).double().mean() >= share
 
 
@@ -136,7 +172,7 @@ def test_few_candidates_rarely_miss_the_class_closest_to_a_random_one(candidates
     """Over 30 such networks, k = 5 agrees with the exact search for 99.97 % and k = 10 for all of the samples."""
     classifier = nn.Sequential(nn.Linear(20, 64), nn.Tanh(), smooth(64, 30, torch.float32))
     x, y = torch.randn(400, 20), torch.randint(30, (400,))
-    exact = closest_class(classifier, x, y)
+    exact = among_all(classifier, x, y)
     assert (closest_class(classifier, x, y, candidates=candidates) == exact).double().mean() >= share
 
 
@@ -281,7 +317,7 @@ def test_no_samples_are_never_shown_to_the_classifier() -> None:
 
 
 @pytest.mark.usefixtures("as_in_production")
-@pytest.mark.parametrize("candidates", [1.5, "two"])
+@pytest.mark.parametrize("candidates", [1.5, "two", "ALL"])
 def test_candidates_that_are_no_number_are_refused(candidates: Any) -> None:
     with pytest.raises(ValueError, match=r"`candidates` should lie in \[1, 2\]. Found "):
         linearised_radii(torch.nn.Linear(3, 3), torch.zeros(1, 3), torch.tensor([0]), candidates=candidates)

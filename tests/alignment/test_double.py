@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_leaves
 from alignment.double import double_device, exactly, has_double
 from eval.attacks.adapter import UnitBox
 from eval.attacks.verdict import distance
-from generators.residuals import NearestExample
+from generators.directions import Directions, lower_bounds
+from generators.nearest import _Nearest
 from generators.store import layout
 from generators.store.layout import fingerprint
 from training.balls import BALLS
@@ -91,5 +92,12 @@ def test_what_is_computed_in_double_falls_back(name: str, as_in_production: None
 
 
 def test_neighbours_are_compared_in_double_on_the_cpu() -> None:
-    nearest = NearestExample(X, Y)
-    on_mps(lambda x: nearest._nearest_index(exactly(x), nearest.examples[0]), X)
+    examples = torch.rand(9, 4)
+    directions = Directions(examples, 2)
+
+    def compared(x: Tensor) -> None:
+        queries, others = directions.centred(x), directions.centred(examples)
+        lower_bounds(directions.sketch(queries), directions.sketch(others))
+        _Nearest(queries).compare(others, torch.arange(9))
+
+    on_mps(compared, X)

@@ -18,6 +18,7 @@ from tests.alignment.classifiers import (
     BATCHES,
     SHAPES,
     Answer,
+    Counted,
     Detached,
     hand_made,
     on_spheres,
@@ -371,6 +372,12 @@ def test_metrics_pass_their_form_on(of: str) -> None:
     y = torch.tensor([0])
     assert AlphaX(of=of)(classifier, x, y) == alpha_x(classifier, x, y, of=of).double()
     assert AlphaDx(ones, of=of)(classifier, x, y) == alpha_dx(classifier, x, y, ones, of=of).double()
+
+
+def test_alpha_dx_among_a_thousand_classes_takes_25_gradients() -> None:
+    classifier, x = Counted(smooth(6, 1000)), torch.randn(3, 6, dtype=torch.float64)
+    alpha_dx(classifier, x, torch.arange(3), reversed_image)
+    assert classifier.backwards == 25
 
 
 def test_candidates_are_passed_on() -> None:

@@ -97,7 +97,11 @@ def test_options_may_stand_beside_the_name_or_with_it(tmp_path: Path, options: d
         ({"options": {}}, {}, r"should be a name, or hold `residual` and `options`"),
         ({"residual": None}, {}, r"`residual` should be a name or a path\. Found None"),
         ("nearst", {"method": "ours"}, r"`residual` should be one of auto, exact, nearest, .* Found 'nearst'"),
-        ("nearest", {"method": "ours"}, r"`options` should be left out for 'nearest'\. Found method"),
+        (
+            "nearest",
+            {"method": "ours"},
+            "`options` of 'nearest' should be among examples_per_class, seed, keep. Found method",
+        ),
         ({"residual": "auto", "options": {"batch": 3}}, {}, r"`options` should be left out for 'auto'\. Found batch"),
     ],
 )

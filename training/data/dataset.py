@@ -101,7 +101,8 @@ class DataSet(LightningDataModule):
                 the other measure; "auto", exact where it is known, else nearest; or the path of a generator's
                 checkpoint (.ckpt) or of a store of residuals (.h5). Or one of these with its options,
                 `{"residual": "cgan.ckpt", "options": {"method": "ours"}}`.
-            options: what the estimator of a file takes besides, see `generators.load_estimator`.
+            options: what the estimator of a file takes besides, see `generators.load_estimator`; or the search for a
+                nearest example, see `training.data.residuals.nearest_example`.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -118,7 +119,7 @@ class DataSet(LightningDataModule):
             )
         if name == "auto":
             name = "nearest" if self.exact_residual is None else "exact"
-        return self._exact() if name == "exact" else nearest_example(self.split("train"), name)
+        return self._exact() if name == "exact" else nearest_example(self.split("train"), name, **options)
 
     def _exact(self) -> ExactResidual:
         if self.exact_residual is None:

@@ -21,7 +21,7 @@ class ImageFolders(DataSet):
     The folder holds `train/CLASS/*.jpg`, `test/CLASS/*.jpg` and, if there is one, `validation/CLASS/*.jpg` or
     `val/CLASS/*.jpg`; other names can be given, such as `test: val` for ImageNet's form. To measure, the folder of
     one split is enough. Classes are sorted by their folders' names, as torchvision does. Images are read when they
-    are asked for, so `workers` speed it up.
+    are asked for, so `workers` speed it up, and "nearest" residuals take one pass over the training split.
 
     Images are read as torchvision's loader does: an alpha channel is left out, and an EXIF orientation is passed over
     unless `upright`. Images of 16 bits keep them: they become floating point, mapped from [0, `levels`] to the

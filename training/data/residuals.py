@@ -1,13 +1,25 @@
 """Residual estimators by name, and the nearest training example."""
 
 from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from alignment.contracts import check_counts
 from generators import NearestExample
+from generators.examples import rows_by_class
 from training.data.split import Split
+from training.seeds import derived_seed
 
 HALVES = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-odd": slice(1, None, 2)}
 """Which training examples the nearest one is looked for among."""
+
+OPTIONS = ("examples_per_class", "seed", "keep")
+"""Of a search among training examples, see `nearest_example`."""
 
 
 def named_residual(name: Any, options: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
@@ -18,7 +30,7 @@ def named_residual(name: Any, options: Mapping[str, Any] | None = None) -> tuple
         options: further ones.
 
     Raises:
-        ValueError: for another form, or options of an estimator that is not read from a file and so takes none.
+        ValueError: for another form, or options that the estimator does not take.
 
     Example:
         >>> named_residual({"residual": "cgan.ckpt", "options": {"method": "ours"}})
@@ -32,19 +44,78 @@ def named_residual(name: Any, options: Mapping[str, Any] | None = None) -> tuple
         name, given = name["residual"], {**inner, **given}
     if not isinstance(name, str):
         raise ValueError(f"`residual` should be a name or a path. Found {name!r}.")
-    if given and name in ("auto", "exact", *HALVES):
+    if given and name in ("auto", "exact"):
         raise ValueError(f"`options` should be left out for {name!r}. Found {', '.join(sorted(given))}.")
+    if name in HALVES and (unknown := sorted({*map(str, given)} - {*OPTIONS})):
+        raise ValueError(f"`options` of {name!r} should be among {', '.join(OPTIONS)}. Found {', '.join(unknown)}.")
     return name, given
 
 
-def nearest_example(split: Split, name: str) -> NearestExample:
-    """The nearest example of the target class in a split.
+class SplitExamples:
+    """Samples of a split as examples, of which no more than a block is ever held in floating point.
+
+    Args:
+        split: in memory as bytes, or read when it is asked for.
+        indices: of the samples, in order; all if not given.
+
+    Raises:
+        ValueError: if there are none.
+    """
+
+    def __init__(self, split: Split, indices: Int[Tensor, " N"] | None = None) -> None:
+        self.split = split
+        self.indices = torch.arange(len(split)) if indices is None else indices
+        self.labels = split.labels.cpu()[self.indices]
+        if not len(self.indices):
+            raise ValueError("`split` should hold examples to look for the nearest one among. Found none.")
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return tuple(self.read(torch.tensor([0])).shape[1:])
+
+    def read(self, rows: Int[Tensor, " R"]) -> Float[Tensor, "R *shape"]:
+        """Samples in the data's own range."""
+        return self.split.__getitems__(self.indices[rows].tolist()).x
+
+
+def nearest_example(
+    split: Split,
+    name: str,
+    *,
+    examples_per_class: int | None = None,
+    seed: int = 0,
+    keep: str | Path | None = None,
+) -> NearestExample:
+    """The nearest example of the target class in a split, which is read in blocks and never held in floating point.
 
     Args:
         split: where it is looked for.
         name: one of `HALVES`, which says among which samples.
+        examples_per_class: look among so many of each class alone, drawn at random; all if not given.
+        seed: of that draw.
+        keep: file in which what was found is kept, for the next measurement to find; none if not given.
+
+    Raises:
+        ValueError: if the split is empty, or `examples_per_class` is below 1.
     """
-    examples = split.__getitems__(range(len(split))[HALVES[name]])
-    estimator = NearestExample(examples.x, examples.y)
+    indices = torch.arange(len(split))[HALVES[name]]
+    told: dict[str, Any] = {}
+    if examples_per_class is not None:
+        check_counts(1, examples_per_class=examples_per_class)
+        indices = indices[_drawn(split.labels.cpu()[indices], examples_per_class, seed)]
+        told = {"examples_per_class": examples_per_class, "seed": seed}
+        name = f"{name} of {examples_per_class} a class"
+    estimator = NearestExample(SplitExamples(split, indices), keep=None if keep is None else Path(keep))
     estimator.name = name
+    estimator.settings |= told
     return estimator
+
+
+def _drawn(labels: Int[Tensor, " N"], count: int, seed: int) -> Int[Tensor, " K"]:
+    """So many of each class, or all where there are fewer, in order; a class's own do not depend on the others."""
+    drawn = []
+    for c, rows in rows_by_class(labels).items():
+        generator = torch.Generator().manual_seed(derived_seed(seed, "examples", c))
+        drawn.append(rows[torch.randperm(len(rows), generator=generator)[:count]])
+    return torch.cat(drawn).sort().values

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from eval.cli.fill import residuals
-from generators import StoredResidual
+from generators import NearestExample, StoredResidual
 from training.data import DataSet, Digits, Split, SplitName
 
 
@@ -116,9 +116,8 @@ def test_failure_in_a_process_reaches_the_caller(tmp_path: Path) -> None:
 
 
 class Broken(Dots):
-    """Its estimator answers NaN."""
+    """Its examples are NaN."""
 
     def residual(self, name: str, **options: Any) -> Any:
-        estimator = super().residual(name, **options)
-        estimator.examples = {c: examples * torch.nan for c, examples in estimator.examples.items()}
-        return estimator
+        examples = self.split("train").__getitems__(range(6))
+        return NearestExample(examples.x * torch.nan, examples.y)
