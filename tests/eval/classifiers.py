@@ -31,6 +31,7 @@ class InMemory(DataSet):
 
     name = "given"
     classes = ("zero", "one")
+    bounds = (-1.0, 1.0)
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
         super().__init__()
