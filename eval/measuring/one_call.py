@@ -34,7 +34,7 @@ def measure(
     model: Any = None,
     data: Any = None,
     *,
-    bounds: tuple[float, float] | None = None,
+    bounds: tuple[float | int, float | int] | None = None,
     classes: Sequence[str] | None = None,
     network: str | None = None,
     network_options: Mapping[str, Any] | None = None,
@@ -160,12 +160,13 @@ def _wanted(wanted: Sequence[Measurement] | None, seed: int, measurements: Mappi
     return standard_measurements(seed=seed, **measurements)
 
 
-def _data_set(data: Any, bounds: tuple[float, float] | None, classes: Sequence[str] | None) -> DataSet:
+def _data_set(data: Any, given: Sequence[float] | None, classes: Sequence[str] | None) -> DataSet:
     """The data as a data set of ours, which says its own bounds."""
     if data is None:
         raise ValueError("`data` should be tensors (x, y), a Dataset, a DataLoader or a data set of ours. Found None.")
+    bounds = None if given is None else (float(given[0]), float(given[1]))
     found = data_set_of(data, bounds=bounds, classes=classes)
-    if bounds is not None and tuple(map(float, bounds)) != tuple(map(float, found.bounds)):
+    if bounds is not None and bounds != tuple(map(float, found.bounds)):
         raise ValueError(
             f"`bounds` should be those of {found.name}, {tuple(found.bounds)}, or be left out. Found {bounds}."
         )

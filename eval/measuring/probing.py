@@ -124,9 +124,12 @@ def candidates(data: DataSet) -> dict[str, Normalization]:
     """The usual normalisations that can be those of a data set, by name; none where inputs are no bounded images."""
     if len(data.shape) != 3 or not all(map(math.isfinite, data.bounds)):
         return {}
-    fitting = {name: one for name, one in NORMALIZATIONS.items() if len(one.mean) in (1, data.shape[0])}
-    unit = {} if tuple(data.bounds) == (0.0, 1.0) else {UNIT: Normalization((0.0,), (1.0,))}
-    return unit | fitting
+    usual = {UNIT: Normalization((0.0,), (1.0,)), **NORMALIZATIONS}
+    low, high = data.bounds
+    as_they_are = Normalization((low / (low - high),), (1 / (high - low),))
+    return {
+        name: one for name, one in usual.items() if len(one.mean) in (1, data.shape[0]) and one != as_they_are
+    }
 
 
 def probe(classifier: nn.Module, data: DataSet, split: SplitName = "test", seed: int = 0) -> Probe | None:

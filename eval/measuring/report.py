@@ -88,8 +88,8 @@ class Report:
     @property
     def frame(self) -> pd.DataFrame:
         """One row per number, with its interval, cost and identity."""
-        chosen = {id(record) for record in self.records}
-        return self._all.frame()[[id(record) in chosen for record in self._all]].reset_index(drop=True)
+        place = {id(record): number for number, record in enumerate(self._all)}
+        return self._all.frame().iloc[[place[id(record)] for record in self.records]].reset_index(drop=True)
 
     @cached_property
     def per_sample(self) -> pd.DataFrame:
