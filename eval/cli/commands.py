@@ -22,7 +22,6 @@ from eval.report import write_report
 from eval.studies import load_study, run_study
 from eval.studies.parsing import one_sentence
 
-
 NO_CHECKPOINT = "required: measure.checkpoint"
 """What the parser says where `measure` is given no checkpoint."""
 

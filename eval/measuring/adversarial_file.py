@@ -27,8 +27,8 @@ SMALLEST = "smallest"
 class AdversarialFile:
     """An HDF5 file with one group per attack, norm and ε, such as `autoattack/Linf/8over255`.
 
-    Each holds `x` and `x_adv`, `(N, *shape)` in the data's own range; `labels`, `predicted` (of `x_adv`), `indices` in
-    the split, `distance` ‖x_adv − x‖ (infinite where no adversarial example was found, and x_adv is x) and `found`.
+    Each holds `x` and `x_adv`, `(N, *shape)` in the data's own range; `labels`, `predicted` (of `x_adv`), `indices`
+    in the split, `distance` ‖x_adv − x‖ (infinite where no adversarial example was found, and x_adv is x), `found`.
     Its attributes are attack, norm, epsilon, bounds, data, split, recipe, weights, settings and versions.
 
     Args:

@@ -88,8 +88,8 @@ def _of(model: Any, usual: Candidate) -> list[Candidate]:
         return [_without_checkpoint(usual)]
     if not isinstance(model, str | Path):
         raise ValueError(
-            "`model` should be a torch.nn.Module, the path of a checkpoint, of a folder of them or of a YAML list, or "
-            f"several of them by name. Found {type(model).__name__}."
+            "`model` should be a torch.nn.Module, the path of a checkpoint, of a folder of them or of a YAML list, "
+            f"or several of them by name. Found {type(model).__name__}."
         )
     path = Path(model)
     if path.suffix in LISTS:

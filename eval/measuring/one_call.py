@@ -62,8 +62,8 @@ def measure(
 
     Args:
         model: a `torch.nn.Module`, measured where it is; the path of a checkpoint, of a folder of checkpoints or of a
-            YAML list, see `eval.measuring.candidates`; several of these in a mapping by name; or None, with `network`,
-            for the weights that a library has for a network.
+            YAML list, see `eval.measuring.candidates`; several of these in a mapping by name; or None, with
+            `network`, for the weights that a library has for a network.
         data: tensors (x, y), a Dataset, a DataLoader, a LightningDataModule or a `training.data.DataSet`.
         bounds: lowest and highest legal value of an input, which is the unit of ε; a data set of ours says it.
         classes: their names; numbered if not given.
@@ -84,8 +84,8 @@ def measure(
         out: folder for records, tables, plots and page, in which what is recorded is not measured again.
         keep_adversarial: HDF5 file for the adversarial examples of every attack, see `AdversarialFile`; whole, or not
             at all.
-        wanted: measurements by themselves, such as `[AttackRadii("pgd", "L2")]` or one of your own making, in place of
-            those that `measurements` describes.
+        wanted: measurements by themselves, such as `[AttackRadii("pgd", "L2")]` or one of your own making, in place
+            of those that `measurements` describes.
         say: is told each sentence that a user should read, before the measurements; prints to stderr if not given.
         measurements: what to measure, see `eval.records.measurements.standard_measurements`: `attacks`, `norms`,
             `epsilons`, `only`, …
@@ -119,7 +119,9 @@ def measure(
     place = chosen_device(device or AUTO)
     candidates = candidates_of(model, usual)
     if device is not None and any(one.module is not None for one in candidates):
-        raise ValueError(f"`device` should be left out for a module, which is measured where it is. Found {device!r}.")
+        raise ValueError(
+            f"`device` should be left out for a module, which is measured where it is. Found {device!r}."
+        )
     session = Session(data, _wanted(wanted, seed, measurements), seed, place, say)
     session.chosen = {"split": split, "limit": limit, "limit_order": limit_order, "limit_seed": limit_seed}
     if keep_adversarial is not None:
@@ -145,7 +147,9 @@ def _folder(out: str | Path | None) -> Iterator[Path]:
         raise
 
 
-def _wanted(wanted: Sequence[Measurement] | None, seed: int, measurements: Mapping[str, Any]) -> Sequence[Measurement]:
+def _wanted(
+    wanted: Sequence[Measurement] | None, seed: int, measurements: Mapping[str, Any]
+) -> Sequence[Measurement]:
     """The measurements that are named in one way or the other.
 
     Raises:
@@ -163,7 +167,9 @@ def _wanted(wanted: Sequence[Measurement] | None, seed: int, measurements: Mappi
 def _data_set(data: Any, given: Sequence[float] | None, classes: Sequence[str] | None) -> DataSet:
     """The data as a data set of ours, which says its own bounds."""
     if data is None:
-        raise ValueError("`data` should be tensors (x, y), a Dataset, a DataLoader or a data set of ours. Found None.")
+        raise ValueError(
+            "`data` should be tensors (x, y), a Dataset, a DataLoader or a data set of ours. Found None."
+        )
     bounds = None if given is None else (float(given[0]), float(given[1]))
     found = data_set_of(data, bounds=bounds, classes=classes)
     if bounds is not None and bounds != tuple(map(float, found.bounds)):

@@ -87,8 +87,8 @@ class Probe:
     def sentence(self) -> str:
         """What was found."""
         told = (
-            f"Nothing says how inputs are normalised, so they are left as they are: accuracy on {self.samples} samples "
-            f"of {self.name} by normalisation: {self.accuracies} ({self.forward_passes:,} forward passes)."
+            f"Nothing says how inputs are normalised, so they are left as they are: accuracy on {self.samples} "
+            f"samples of {self.name} by normalisation: {self.accuracies} ({self.forward_passes:,} forward passes)."
         )
         doubtful = [one for one in self.compared if one.ahead >= POINTS and one not in self.better]
         return told + "".join(
@@ -102,8 +102,8 @@ class Probe:
         """What the user is asked where one is better."""
         best = self.better[0]
         return (
-            f"`normalize` should be given: nothing says how inputs are normalised, and {best.name} is {best.ahead:.1f} "
-            f"points better than inputs as they are (p = {best.chance:.1g}, McNemar). Found accuracies on "
+            f"`normalize` should be given: nothing says how inputs are normalised, and {best.name} is "
+            f"{best.ahead:.1f} points better than inputs as they are (p = {best.chance:.1g}, McNemar). Found accuracies on "
             f"{self.samples} samples of {self.name}: {self.accuracies}. Choose with --normalize {best.name} "
             f"(normalize={best.name!r}), or keep inputs as they are with --normalize {NONE}."
         )
@@ -127,9 +127,7 @@ def candidates(data: DataSet) -> dict[str, Normalization]:
     usual = {UNIT: Normalization((0.0,), (1.0,)), **NORMALIZATIONS}
     low, high = data.bounds
     as_they_are = Normalization((low / (low - high),), (1 / (high - low),))
-    return {
-        name: one for name, one in usual.items() if len(one.mean) in (1, data.shape[0]) and one != as_they_are
-    }
+    return {name: one for name, one in usual.items() if len(one.mean) in (1, data.shape[0]) and one != as_they_are}
 
 
 def probe(classifier: nn.Module, data: DataSet, split: SplitName = "test", seed: int = 0) -> Probe | None:
@@ -191,4 +189,3 @@ def _correct(classifier: nn.Module, batch: Batch) -> Bool[Tensor, " N"]:
         return logits_at(classifier, batch.x[rows].to(device)).argmax(dim=1).cpu() == batch.y[rows]
 
     return torch.cat(Batching(128).over(torch.arange(len(batch.y)), right))
-

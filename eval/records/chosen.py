@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from eval.records.drawing import labels_of
 from training.data import Batch, DataSet, Split
 
+CPU = torch.device("cpu")
 IN_MEMORY = 2**30
 """Bytes in float32 up to which samples are held in memory; more are read for each measurement."""
 
@@ -33,7 +34,7 @@ class ReadBatches(Sequence[Batch]):
     rows: Sequence[int]
     size: int
     workers: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.size)
@@ -79,8 +80,8 @@ def on_device(batches: Sequence[Batch], device: torch.device) -> Sequence[Batch]
 
 
 def at_rest(batches: Iterable[Batch]) -> Iterable[Batch]:
-    """The same batches for one who gathers them: those that are read stay on the CPU, since a GPU may not hold all."""
-    return replace(batches, device=torch.device("cpu")) if isinstance(batches, ReadBatches) else batches
+    """The same batches for one who gathers them: those that are read stay on the CPU, where there is room."""
+    return replace(batches, device=CPU) if isinstance(batches, ReadBatches) else batches
 
 
 def marks(batches: Iterable[Batch]) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:

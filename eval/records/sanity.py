@@ -109,6 +109,6 @@ def _narrow(record: Record) -> str:
     if high - low >= NARROW * (bounds[1] - bounds[0]):
         return ""
     return (
-        f"inputs fill only [{low:.3g}, {high:.3g}] of the bounds [{bounds[0]:g}, {bounds[1]:g}], which are likely "
-        "wrong: attacks would leave the range of real inputs, and ε50% come out too small. State the bounds they have."
+        f"inputs fill only [{low:.3g}, {high:.3g}] of the bounds [{bounds[0]:g}, {bounds[1]:g}], which are "
+        "likely wrong: attacks would leave the range of real inputs, and ε50% come out too small. State their bounds."
     )

@@ -75,13 +75,13 @@ def test_lists_that_cannot_be_read_are_refused(tmp_path: Path, content: str, mes
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="should hold checkpoints, files that end in .ckpt.*Found none"):
+    with pytest.raises(ValueError, match=r"should hold checkpoints, files that end in .ckpt.*Found none"):
         candidates_of(tmp_path, Candidate())
-    with pytest.raises(FileNotFoundError, match="no such checkpoint file"):
+    with pytest.raises(FileNotFoundError, match=r"no such checkpoint file"):
         candidates_of(tmp_path / "a.pt", Candidate())
-    with pytest.raises(ValueError, match="`checkpoint` should name a file.*or `network`"):
+    with pytest.raises(ValueError, match=r"`checkpoint` should name a file.*or `network`"):
         candidates_of(None, Candidate())
-    with pytest.raises(ValueError, match="`model` should be a torch.nn.Module.*Found int"):
+    with pytest.raises(ValueError, match=r"`model` should be a torch.nn.Module.*Found int"):
         candidates_of(3, Candidate())
     (one,) = candidates_of(None, Candidate(network="torchvision:resnet18"))
     assert (one.title, one.checkpoint) == ("torchvision:resnet18", None)

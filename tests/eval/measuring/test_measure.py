@@ -74,9 +74,7 @@ def test_files_of_a_report_without_a_folder_last_as_long_as_it() -> None:
     assert not folder.exists()
 
 
-def test_what_is_recorded_in_a_folder_is_not_measured_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_recorded_in_a_folder_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = measured(wanted=[Accuracy(), ImageAlignment()], out=tmp_path)
     monkeypatch.setattr("eval.records.taking.Sitting.take", lambda *_: pytest.fail("measured"))
     again = measured(wanted=[Accuracy(), ImageAlignment()], out=tmp_path)
@@ -122,7 +120,7 @@ def test_what_a_probe_found_and_what_is_said_is_recorded() -> None:
 def test_a_line_of_sanity_is_said_before_the_measurements_and_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(ImageAlignment, "__call__", lambda *_: said.append("measured") or pytest.fail("later"))
-    with pytest.raises(BaseException, match="later"):
+    with pytest.raises(BaseException, match=r"later"):
         measure(trained(), Digits(), wanted=[Accuracy(), ImageAlignment()], say=said.append)
     line = next(number for number, sentence in enumerate(said) if "% of the outputs are confident" in sentence)
     assert line < said.index("measured")
@@ -141,7 +139,7 @@ def test_without_training_samples_there_is_no_alpha_dx_and_it_is_said() -> None:
     report = measured(data=TestDigits(), attacks=[], masking=False)
     assert [record.quantity.name for record in report.records] == ["accuracy", "alpha_x"]
     assert "α_Δx is left out, for which test digits has no closest example: `split` should be test" in report.notes[0]
-    with pytest.raises(ValueError, match="`split` should be test"):
+    with pytest.raises(ValueError, match=r"`split` should be test"):
         measured(data=TestDigits(), attacks=[], masking=False, residual="nearest")
 
 
@@ -172,7 +170,7 @@ def test_what_cannot_be_measured_is_refused(
 
 @pytest.mark.parametrize(("model", "data"), [("net", None), (None, "digits"), (3, Digits())])
 def test_data_or_models_that_are_none_are_refused(model: object, data: object, as_in_production: None) -> None:
-    with pytest.raises((ValueError, FileNotFoundError), match="`data` should|`model` should|no such"):
+    with pytest.raises((ValueError, FileNotFoundError), match=r"`data` should|`model` should|no such"):
         measure(model, data, say=quiet)
 
 
@@ -219,7 +217,7 @@ def test_one_model_that_fails_leaves_the_others() -> None:
     report = measured({"loud": Loud(), "fine": trained()}, wanted=[Accuracy()])
     assert report.models == ["fine"]
     assert report.failures == ("loud failed: TypeError: loud",)
-    with pytest.raises(ValueError, match="not one of the models could be measured:\n  a failed: TypeError: loud"):
+    with pytest.raises(ValueError, match=r"not one of the models could be measured:\n  a failed: TypeError: loud"):
         measured({"a": Loud(), "b": Loud()}, wanted=[Accuracy()])
 
 
@@ -272,7 +270,7 @@ def test_where_an_attack_fails_no_adversarial_examples_are_kept(
 
 
 def test_adversarial_examples_of_several_models_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="keeps the adversarial examples of one model. Found 2"):
+    with pytest.raises(ValueError, match=r"keeps the adversarial examples of one model. Found 2"):
         measured({"a": trained(), "b": trained()}, keep_adversarial=tmp_path / "a.h5")
-    with pytest.raises(ValueError, match="should be a file, such as adversarial.h5. Found the folder"):
+    with pytest.raises(ValueError, match=r"should be a file, such as adversarial.h5. Found the folder"):
         measured(keep_adversarial=tmp_path)

@@ -48,7 +48,9 @@ def test_a_network_that_was_trained_behind_a_normalisation_is_asked_about() -> N
     assert found.better
     assert found.samples == 512
     assert found.forward_passes == 512 * (1 + len(found.compared))
-    with pytest.raises(ValueError, match=r"points better than inputs.*none \d+\.\d%.*mnist 9\d\.\d%.*--normalize none"):
+    with pytest.raises(
+        ValueError, match=r"points better than inputs.*none \d+\.\d%.*mnist 9\d\.\d%.*--normalize none"
+    ):
         measure(trained(as_mnist), Digits(), attacks=[], masking=False, say=lambda _: None)
 
 
@@ -127,4 +129,3 @@ def test_best_first() -> None:
     found = Probe(0.5, (Compared("a", 0.7, 20.0, 1e-9), Compared("b", 0.9, 40.0, 1e-9)), 512, 0, "d")
     assert [one.name for one in found.better] == ["b", "a"]
     assert "--normalize b " in found.question
-

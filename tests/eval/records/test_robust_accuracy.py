@@ -27,12 +27,12 @@ def test_accuracy_is_that_of_the_known_radii(attack: str, norm: str) -> None:
 
 @pytest.mark.parametrize("far", [1.01, float("nan")])
 def test_what_leaves_the_ball_does_not_count(far: float) -> None:
-    classifier, x, y = half_problem(20)
+    right, x, y = half_problem(20)
 
     def cheat(classifier, x, y, strength, *, norm, bounds, generator):
-        return x + far * strength.reshape(-1, 1) * (1 - 2 * y).reshape(-1, 1) * classifier.slope.sign()
+        return x + far * strength.reshape(-1, 1) * (1 - 2 * y).reshape(-1, 1) * right.slope.sign()
 
-    found = robust_accuracy(classifier, InMemory(x, y).batches("test"), cheat, 0.3, bounds=(-1.0, 1.0))
+    found = robust_accuracy(right, InMemory(x, y).batches("test"), cheat, 0.3, bounds=(-1.0, 1.0))
     assert torch.equal(found.robust, found.correct)
     assert found.rejected == int(found.correct.sum())
 
@@ -50,5 +50,7 @@ def test_each_strength_in_each_norm_is_a_measurement_and_one_norm_is_meant_where
 
 def test_a_strength_above_the_diameter_is_refused() -> None:
     _, x, y = half_problem(4)
-    with pytest.raises(ValueError, match=r"`epsilons` should lie in \[0, 2\], the diameter of given in Linf. Found 3"):
+    with pytest.raises(
+        ValueError, match=r"`epsilons` should lie in \[0, 2\], the diameter of given in Linf. Found 3"
+    ):
         RobustAccuracyAt("pgd", "Linf", Strength(3.0)).check(InMemory(x, y))

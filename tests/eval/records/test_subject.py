@@ -40,9 +40,9 @@ def test_a_draw_of_all_samples_is_none() -> None:
 
 
 def test_what_cannot_be_chosen_is_refused(as_in_production: None) -> None:
-    with pytest.raises(ValueError, match="`limit` should be at least 1. Found 0"):
+    with pytest.raises(ValueError, match=r"`limit` should be at least 1. Found 0"):
         chosen_samples(Digits(), limit=0, order="random")
-    with pytest.raises(ValueError, match="`limit_order` should be one of first, random. Found 'last'"):
+    with pytest.raises(ValueError, match=r"`limit_order` should be one of first, random. Found 'last'"):
         chosen_samples(Digits(), limit=3, order="last")
 
 
