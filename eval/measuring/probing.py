@@ -103,8 +103,8 @@ class Probe:
         best = self.better[0]
         return (
             f"`normalize` should be given: nothing says how inputs are normalised, and {best.name} is "
-            f"{best.ahead:.1f} points better than inputs as they are (p = {best.chance:.1g}, McNemar). Found accuracies on "
-            f"{self.samples} samples of {self.name}: {self.accuracies}. Choose with --normalize {best.name} "
+            f"{best.ahead:.1f} points better than inputs as they are (p = {best.chance:.1g}, McNemar). Found "
+            f"accuracies on {self.samples} samples of {self.name}: {self.accuracies}. Choose with --normalize {best.name} "
             f"(normalize={best.name!r}), or keep inputs as they are with --normalize {NONE}."
         )
 

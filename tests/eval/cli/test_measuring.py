@@ -17,7 +17,7 @@ def test_a_folder_of_checkpoints_is_measured_in_one_go_and_one_that_fails_is_tol
         small(tmp_path / "models", name, seed)
     (tmp_path / "models" / "broken.pt").write_bytes(b"no checkpoint")
     out = tmp_path / "out"
-    with pytest.raises(SystemExit, match="^alphadx: 1 failed, all else was finished:\n  broken failed: .*broken.pt"):
+    with pytest.raises(SystemExit, match=r"^alphadx: 1 failed, all else was finished:\n  broken failed: .*broken.pt"):
         main(["measure", str(tmp_path / "models"), *AT_ONCE, "--out", str(out)])
     printed = capsys.readouterr()
     assert "Correlation of alignment with robustness" in printed.out
@@ -35,7 +35,7 @@ def test_a_list_of_models_is_measured_and_repetitions_are_one_row(
         "- {checkpoint: A/best.pt, recipe: AT}\n- {checkpoint: B/best.pt, recipe: AT}\n"
     )
     main(["measure", str(tmp_path / "models.yaml"), *AT_ONCE])
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.lstrip().startswith("digits")]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.lstrip().startswith("digits ")]
     assert line.split()[1:3] == ["AT", "2"]
 
 
@@ -58,10 +58,10 @@ def test_a_checkpoint_may_be_left_out_where_a_network_is_named(monkeypatch: pyte
 
     monkeypatch.setattr("eval.measuring.loading.load", loaded)
     named = ["--data=Digits", "--network=torchvision:resnet18", "--normalize=imagenet", "--trust=true", "--key=ema"]
-    with pytest.raises(SystemExit, match="^alphadx: seen"):
+    with pytest.raises(SystemExit, match=r"^alphadx: seen"):
         main(["measure", *named])
     assert seen["network"] == "torchvision:resnet18"
     assert seen["checkpoint"] is None
     assert (seen["normalize"], seen["trust"], seen["key"]) == ("imagenet", True, "ema")
-    with pytest.raises(SystemExit, match="^alphadx: `checkpoint` should name a file, .* Found neither"):
+    with pytest.raises(SystemExit, match=r"^alphadx: `checkpoint` should name a file, .* Found neither"):
         main(["measure", "--data=Digits"])

@@ -12,7 +12,7 @@ from training.strength import Strength
 MODEL = Model("given", "B")
 
 
-@pytest.mark.parametrize(("attack", "norm"), [("pgd", "Linf"), ("pgd", "L2"), ("autoattack", "Linf"), ("ddn", "L2")])
+@pytest.mark.parametrize(("attack", "norm"), [("pgd", "Linf"), ("pgd", "L2"), ("apgd_ce", "Linf"), ("ddn", "L2")])
 def test_accuracy_is_that_of_the_known_radii(attack: str, norm: str) -> None:
     classifier, x, y = half_problem(40)
     radii = known_radii(classifier, x, y, norm)
