@@ -102,10 +102,10 @@ class Probe:
         """What the user is asked where one is better."""
         best = self.better[0]
         return (
-            f"`normalize` should be given: nothing says how inputs are normalised, and {best.name} is "
-            f"{best.ahead:.1f} points better than inputs as they are (p = {best.chance:.1g}, McNemar). Found "
-            f"accuracies on {self.samples} samples of {self.name}: {self.accuracies}. Choose with --normalize {best.name} "
-            f"(normalize={best.name!r}), or keep inputs as they are with --normalize {NONE}."
+            "`normalize` should be given: nothing says how inputs are normalised, and "
+            f"{best.name} is {best.ahead:.1f} points better than inputs as they are (p = {best.chance:.1g}, McNemar). "
+            f"Found accuracies on {self.samples} samples of {self.name}: {self.accuracies}. Choose with "
+            f"--normalize {best.name} (normalize={best.name!r}), or keep inputs as they are with --normalize {NONE}."
         )
 
     @property
