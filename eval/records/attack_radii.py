@@ -1,7 +1,7 @@
 """ε50% and τ50% under an attack, as measurements."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
@@ -9,9 +9,11 @@ from typing import Any
 
 from alignment.contracts import check_choice
 from eval.attacks import ATTACKS, SuiteAttack
+from eval.records.chosen import at_rest
 from eval.records.identity import plain
 from eval.records.outcome import Outcome, outcomes_of
 from eval.records.quantity import Quantity
+from eval.robustness.keeping import Kept
 from eval.robustness.radii import critical_radii, minimal_radii
 from training.attacks import ORDER, Norm
 from training.data import Batch, DataSet
@@ -37,6 +39,7 @@ class AttackRadii:
             not at all, when ε50% alone is wanted, which is much cheaper.
         epsilons: strengths at which the accuracy is wanted exactly.
         seed: of the attack's randomness.
+        keep: takes the smallest adversarial example of each sample; no part of what is measured.
 
     Raises:
         ValueError: if there is no such attack, or it does not know the norm.
@@ -49,6 +52,7 @@ class AttackRadii:
     curve_resolution: float | None = 0.05
     epsilons: tuple[Strength, ...] = ()
     seed: int = 0
+    keep: Kept | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_choice(self.attack, tuple(ATTACKS), "attack")
@@ -66,16 +70,7 @@ class AttackRadii:
             ValueError: for options, a norm, or data that the attack does not know, and strengths above the largest
                 that can be tried.
         """
-        options = {name: value for name, value in self.options.items() if value is not None}
-        self.entry.check(options, self.norm, data.shape, data.num_classes, data.bounds)
-        if self.norm and all(map(math.isfinite, data.bounds)):
-            largest = (data.bounds[1] - data.bounds[0]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
-            for epsilon in self.epsilons:
-                if epsilon > largest:
-                    raise ValueError(
-                        f"`epsilons` should lie in [0, {largest:g}], the diameter of {data.name} in {self.norm}. "
-                        f"Found {epsilon}."
-                    )
+        check_attack(self.attack, self.norm, self.options, self.epsilons, data)
 
     def quantity(self, data: DataSet) -> Quantity:
         """ε50% or τ50% under this attack with all its options, those included that nobody named."""
@@ -88,19 +83,18 @@ class AttackRadii:
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """ε50% or τ50%; per sample the radius (1/τ under STA) and the largest strength seen to fail."""
-        options = dict(self.options)
-        if self.norm is not None and options.get("step_size") is not None:
-            options["step_size"] = float(options["step_size"]) * math.prod(data.shape) ** (1 / ORDER[self.norm])
-        attack = partial(self.entry.attack, **options)
+        attack, samples = bound(self.attack, self.norm, self.options, data), at_rest(batches)
         mixed = self.entry.mixed_strengths and self.curve_resolution is not None
         if self.entry.minimal:
             assert self.norm is not None  # only STA has none
-            radii = minimal_radii(classifier, batches, attack, norm=self.norm, bounds=data.bounds, seed=self.seed)
+            radii = minimal_radii(
+                classifier, samples, attack, norm=self.norm, bounds=data.bounds, seed=self.seed, keep=self.keep
+            )
         else:
-            guess = self._guess(classifier, data, batches)
+            guess = self._guess(classifier, data, samples)
             radii = critical_radii(
                 classifier,
-                batches,
+                samples,
                 attack,
                 norm=self.norm,
                 resolution=self.resolution,
@@ -112,6 +106,7 @@ class AttackRadii:
                 epsilon_max=1 / SMALLEST_TAU if self.norm is None else None,
                 guess=guess,
                 seed=self.seed,
+                keep=self.keep,
             )
         frame = outcomes_of(batches, radius=radii.upper, failed_at=radii.lower)
         accuracies = {str(epsilon): radii.accuracy_at(float(epsilon)) for epsilon in self.epsilons}
@@ -142,6 +137,35 @@ class AttackRadii:
             seed=self.seed,
         )
         return radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max / 1.5 else None
+
+
+def bound(name: str, norm: Norm | None, options: Mapping[str, Any], data: DataSet) -> partial:
+    """An attack with its options bound to it; a `step_size` is η for Linf, and η·n^(1/p) in Lp."""
+    given = dict(options)
+    if norm is not None and given.get("step_size") is not None:
+        given["step_size"] = float(given["step_size"]) * math.prod(data.shape) ** (1 / ORDER[norm])
+    return partial(ATTACKS[name].attack, **given)
+
+
+def check_attack(
+    name: str, norm: Norm | None, options: Mapping[str, Any], epsilons: Sequence[Strength], data: DataSet
+) -> None:
+    """Refuse what an attack cannot do on a data set.
+
+    Raises:
+        ValueError: for options, a norm, or data that the attack does not know, and strengths above the largest that
+            can be tried.
+    """
+    given = {option: value for option, value in options.items() if value is not None}
+    ATTACKS[name].check(given, norm, data.shape, data.num_classes, data.bounds)
+    if norm is None or not all(map(math.isfinite, data.bounds)):
+        return
+    largest = (data.bounds[1] - data.bounds[0]) * math.prod(data.shape) ** (1 / ORDER[norm])
+    for epsilon in epsilons:
+        if epsilon > largest:
+            raise ValueError(
+                f"`epsilons` should lie in [0, {largest:g}], the diameter of {data.name} in {norm}. Found {epsilon}."
+            )
 
 
 def defaults(attack: Callable[..., Any]) -> dict[str, Any]:

@@ -54,6 +54,11 @@ def placed(classifier: nn.Module, device: torch.device) -> None:
         classifier.to(memory_format=torch.channels_last)
 
 
+def device_of(classifier: nn.Module) -> torch.device:
+    """Where a classifier is; one without parameters is on the CPU."""
+    return next((p.device for p in classifier.parameters()), torch.device("cpu"))
+
+
 def device_name(device: str | torch.device) -> str:
     """What a device is called in records: the name of the card, or CPU."""
     device = torch.device(device)

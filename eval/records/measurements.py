@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from eval.records.estimators import described_estimator, estimator_of
 from eval.records.intervals import mean_interval, share_interval
 from eval.records.outcome import Measurement, Outcome, outcomes_of
 from eval.records.quantity import NORMS, Quantity
+from eval.records.robust_accuracy import RobustAccuracyAt
 from eval.records.sanity import logits_at, sanity
 from eval.records.subject import first_samples
 from eval.robustness.batching import Batching
@@ -137,7 +138,7 @@ class Masking:
 
 def standard_measurements(
     attacks: Sequence[str] = ("pgd",),
-    norms: Sequence[Norm] = ("Linf", "L2"),
+    norms: Sequence[Norm] | None = None,
     epsilons: Sequence[Strength | float | str] = (),
     steps: int = 40,
     step_size: Strength | float | str | None = None,
@@ -148,6 +149,7 @@ def standard_measurements(
     masking: bool = True,
     residual: str | Mapping[str, Any] = "auto",
     candidates: Candidates = None,
+    only: Literal["all", "accuracy"] = "all",
     seed: int = 0,
 ) -> list[Measurement]:
     """Accuracy, ε50% under each attack in each norm it knows, α_Δx and α_x: paper 1's Tables 2 and 3.
@@ -155,7 +157,9 @@ def standard_measurements(
     Args:
         attacks: by name: pgd, square, sta, cw, autoattack and all others of `eval.attacks.ATTACKS`.
         norms: of the balls; an attack that knows none of them, such as CW beside Linf alone, is measured in its own.
-        epsilons: strengths, in the first of the norms, at which the accuracy under each attack is wanted exactly.
+            None for Linf and L2, and for Linf alone where `only="accuracy"`, since an ε belongs to one norm.
+        epsilons: strengths, in the first of the norms, at which the accuracy under each attack is wanted exactly;
+            with `only="accuracy"`, in each of them.
         steps: gradient steps of PGD, κ.
         step_size: η of PGD for Linf, η·√n for L2; None for the default of `pgd`.
         loss: inside PGD, see `training.attacks.pgd`.
@@ -166,12 +170,16 @@ def standard_measurements(
         masking: look for signs of gradient masking.
         residual: estimator for α_Δx, see `Alignment`.
         candidates: see `alignment.closest_class`.
+        only: "accuracy" for the accuracy without attack and under each attack at each of `epsilons`, without a search
+            and at the cost of the attack alone; "all" for all else.
         seed: of all randomness.
 
     Raises:
-        ValueError: if there is no such attack or norm, `attacks`, `norms` or `epsilons` is no list, or options are
-            given for an attack that is not among `attacks`.
+        ValueError: if there is no such attack or norm, `attacks`, `norms` or `epsilons` is no list, options are
+            given for an attack that is not among `attacks`, or `only="accuracy"` is asked of an attack without ε.
     """
+    check_choice(only, ("all", "accuracy"), "only")
+    norms = norms if norms is not None else ("Linf",) if only == "accuracy" else ("Linf", "L2")
     _check_listed(attacks=attacks, norms=norms, epsilons=epsilons)
     given = {name: dict(options) for name, options in (attack_options or {}).items()}
     for name in attacks:
@@ -183,15 +191,33 @@ def standard_measurements(
     stride = None if step_size is None else Strength(step_size)
     given["pgd"] = {"steps": steps, "step_size": stride, "loss": loss} | given.get("pgd", {})
     strengths = tuple(Strength(epsilon) for epsilon in epsilons)
-    radii = []
+    if only == "accuracy":
+        _check_at_strengths(attacks, strengths)
+    attacked: list[Measurement] = []
     for attack in attacks:
         known, options = ATTACKS[attack].norms, given.get(attack, {})
         wanted = options.pop("norms", norms)
         for norm in [norm for norm in wanted if norm in known] or known[:1] or (None,):
             at = strengths if norm in norms[:1] else ()
-            radii.append(AttackRadii(attack, norm, options, resolution, curve_resolution, at, seed))
+            if norm is not None and only == "accuracy":
+                attacked += [RobustAccuracyAt(attack, norm, epsilon, options, seed) for epsilon in strengths]
+            else:
+                attacked.append(AttackRadii(attack, norm, options, resolution, curve_resolution, at, seed))
+    if only == "accuracy":
+        return [Accuracy(), *attacked]
     judged = [Masking(steps, seed=seed)] if masking else []
-    return [Accuracy(), *radii, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]
+    return [Accuracy(), *attacked, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]
+
+
+def _check_at_strengths(attacks: Sequence[str], strengths: Sequence[Strength]) -> None:
+    """Refuse accuracies under attack without a strength, or of an attack whose strength is no ε."""
+    if attacks and not strengths:
+        raise ValueError("`epsilons` should name a strength, such as [8/255], with only='accuracy'. Found none.")
+    if without := [name for name in attacks if not ATTACKS[name].norms]:
+        raise ValueError(
+            f"`attacks` should leave out {', '.join(without)} with only='accuracy': its strength is 1/τ, which is no "
+            "radius ε of a ball. Leave out `only`, and τ50% is measured."
+        )
 
 
 def _check_listed(**arguments: Any) -> None:
@@ -238,5 +264,5 @@ def check_wanted(wanted: Sequence[Measurement], data: DataSet) -> None:
     """
     for measurement in wanted:
         measurement.quantity(data)
-        if isinstance(measurement, AttackRadii):
+        if isinstance(measurement, AttackRadii | RobustAccuracyAt):
             measurement.check(data)

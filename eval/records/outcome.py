@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
-import torch
 from torch import Tensor
 
+from eval.records.chosen import marks
 from eval.records.intervals import UNSURE, Interval
 from eval.records.quantity import Quantity
 from training.data import Batch, DataSet
@@ -48,6 +48,6 @@ class Measurement(Protocol):
 
 def outcomes_of(batches: Iterable[Batch], **columns: Tensor) -> pd.DataFrame:
     """One row per sample: its index in the split, its label, and what was found."""
-    both = {"index": [b.indices for b in batches], "label": [b.y for b in batches]}
-    joined = {name: torch.cat(parts) for name, parts in both.items()} | columns
+    index, label = marks(batches)
+    joined = {"index": index, "label": label} | columns
     return pd.DataFrame({name: values.cpu().numpy() for name, values in joined.items()})

@@ -16,6 +16,7 @@ WORST = "worst"
 NORMS = {"Linf": "L∞", "L2": "L2", "L1": "L1"}
 KINDS = {
     "accuracy": "accuracy %",
+    "robust_accuracy": "accuracy under attack %",
     "epsilon50": "ε50%",
     "tau50": "τ50%",
     "alpha_dx": "α_Δx",
@@ -29,8 +30,10 @@ KINDS = {
     "residual_norm": "median ‖Δ̂x‖₂",
 }
 """Titles of the kinds, in the order in which they stand in tables."""
-SHARES = ("accuracy", "gop_frequency", "residual_target_share")
+SHARES = ("accuracy", "robust_accuracy", "gop_frequency", "residual_target_share")
 """Kinds that are printed in per cent."""
+UNDER_ATTACK = ("accuracy", "robust_accuracy")
+"""Kinds that are an accuracy at a strength, where there is an attack: read off a search, or of the attack alone."""
 RADII = ("epsilon50", "tau50")
 """Kinds whose outcome is a radius per sample."""
 
@@ -78,11 +81,14 @@ class Quantity:
             ('ε50% Square L2', 'τ50% STA')
             >>> Quantity("accuracy", "autoattack", "Linf", epsilon="8/255").title
             'AutoAttack L∞ 8/255 %'
+            >>> Quantity("robust_accuracy", "autoattack", "Linf", epsilon="8/255").title
+            'accuracy under AutoAttack L∞ 8/255 %'
         """
         if not self.attack:
             return KINDS.get(self.kind, self.kind)
-        if self.kind == "accuracy":
-            return f"{self.attack_title} {self.epsilon} %"
+        if self.kind in UNDER_ATTACK:
+            told = "accuracy under " if self.kind == "robust_accuracy" else ""
+            return f"{told}{self.attack_title} {self.epsilon} %"
         return f"{KINDS[self.kind]} {self.attack_title}"
 
     @property
@@ -94,7 +100,7 @@ class Quantity:
     @property
     def rank(self) -> tuple:
         """Place among the columns: accuracy, radii attack by attack, accuracies under attack, alignment, the rest."""
-        group = 2 * bool(self.attack) if self.kind == "accuracy" else 1 if self.kind in RADII else 3
+        group = 2 * bool(self.attack) if self.kind in UNDER_ATTACK else 1 if self.kind in RADII else 3
         if self.attack:
             place = (_index(self.attack, [*ATTACKS, WORST]), _index(self.norm, [*NORMS]))
         else:

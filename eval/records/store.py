@@ -5,7 +5,7 @@ with the outcome for every sample, whose digest the record holds. A file appears
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO, StringIO
@@ -53,6 +53,15 @@ class ModelFolder:
         write_whole(path.with_suffix(".csv"), table)
         write_whole(path, written(whole))
         return whole
+
+    def in_groups(self, record: Record, groups: Iterable[str]) -> Record:
+        """The record, which is written again where its model belongs to groups that it does not name yet."""
+        named = tuple(dict.fromkeys([*record.model.groups, *groups]))
+        if named == record.model.groups:
+            return record
+        grouped = replace(record, model=replace(record.model, groups=named))
+        write_whole(self._file(record.quantity, record.key), written(grouped))
+        return grouped
 
     def write_examples(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep what a picture of a residual estimator is drawn from."""

@@ -1,14 +1,18 @@
 """What a number was measured on: the very samples, and the very model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal, get_args
 
+from alignment.contracts import check_choice
+from eval.records.chosen import batches_of
+from eval.records.drawing import drawn_by_class, labels_of
 from eval.records.identity import digest
 from training.data import Batch, DataSet, SplitName
 
+LimitOrder = Literal["first", "random"]
 UNKNOWN = "unknown"
 """Stands where an old record does not say."""
 FILES = ("data_root", "folder", "train", "test", "validation", "download")
@@ -23,7 +27,7 @@ class Samples:
 
     Attributes:
         data: name of the data set.
-        arguments: of the data set, but for where its files lie.
+        arguments: of the data set, but for where its files lie; and how samples were drawn, where some were.
         bounds: lowest and highest legal value of an input, which is the unit of ε; None where it is not known.
         split: of the data set.
         count: how many.
@@ -94,30 +98,48 @@ class Model:
     named: bool = True
 
 
-def chosen_samples(data: DataSet, split: SplitName = "test", limit: int | None = None) -> tuple[list[Batch], Samples]:
+def chosen_samples(
+    data: DataSet,
+    split: SplitName = "test",
+    limit: int | None = None,
+    order: LimitOrder = "first",
+    seed: int = 0,
+) -> tuple[Sequence[Batch], Samples]:
     """The samples of a split in batches, and what they are.
 
     Args:
         data: the data set.
         split: of it.
-        limit: only that many samples, the first ones; None for all.
+        limit: only that many samples; None for all.
+        order: which ones: the "first", or some drawn at "random", of each class its share.
+        seed: of the draw.
 
     Raises:
-        ValueError: if `limit` is below 1, or there is no sample.
+        ValueError: if `limit` is below 1, there is no such order, or there is no sample.
     """
+    check_choice(order, get_args(LimitOrder), "limit_order")
     if limit is not None and limit < 1:
         raise ValueError(f"`limit` should be at least 1. Found {limit}.")
-    batches = first_samples(data.batches(split), limit)
-    if not batches:
+    samples = data.split(split)
+    if not len(samples):
         raise ValueError(f"`split` should hold at least one sample. Found none in the {split} split of {data.name}.")
+    arguments = {name: value for name, value in data.arguments.items() if name not in FILES + TRAINING}
+    rows: Sequence[int] = range(len(samples))[:limit]
+    if order == "random" and len(rows) < len(samples):
+        rows = drawn_by_class(labels_of(samples), len(rows), seed).tolist()
+        arguments |= {"limit": len(rows), "limit_order": order, "limit_seed": seed}
+    batches = batches_of(data, samples, rows)
+    return batches, Samples(data.name, arguments, data.bounds, split, len(rows), _digest(batches))
+
+
+def _digest(batches: Iterable[Batch]) -> str:
+    """Of inputs and labels, in their order."""
     found = sha256()
     for batch in batches:
         for part in (batch.x, batch.y):
             found.update(str((part.dtype, tuple(part.shape[1:]))).encode())
             found.update(part.contiguous().numpy().tobytes())
-    arguments = {name: value for name, value in data.arguments.items() if name not in FILES + TRAINING}
-    count = sum(len(batch.y) for batch in batches)
-    return batches, Samples(data.name, arguments, data.bounds, split, count, found.hexdigest()[:16])
+    return found.hexdigest()[:16]
 
 
 def first_samples(batches: Any, limit: int | None) -> list[Batch]:

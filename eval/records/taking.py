@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import nn
 
+from eval.records.chosen import on_device
+from eval.records.device import device_of
 from eval.records.outcome import Measurement
 from eval.records.provenance import provenance
 from eval.records.record import Record
 from eval.records.sanity import logits_at
 from eval.records.store import ModelFolder
-from eval.records.subject import Model, Subject, chosen_samples
+from eval.records.subject import LimitOrder, Model, Subject, chosen_samples
 from generators.checkpoints import digest
 from training.data import Batch, DataSet, SplitName
 from training.passes import CountPasses
@@ -43,6 +44,8 @@ class Sitting:
         batches: of its samples.
         model: how the classifier is called.
         subject: what the records are about.
+        told: what a reader of any number must know of classifier and data, such as notes; part of every record's
+            details, and of no identity.
     """
 
     classifier: nn.Module
@@ -50,6 +53,7 @@ class Sitting:
     batches: Sequence[Batch]
     model: Model
     subject: Subject
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -60,35 +64,40 @@ class Sitting:
         *,
         split: SplitName = "test",
         limit: int | None = None,
+        limit_order: LimitOrder = "first",
+        limit_seed: int = 0,
         network: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
+        told: Mapping[str, Any] | None = None,
     ) -> "Sitting":
-        """A classifier with the first samples of a split.
+        """A classifier with samples of a split.
 
         Args:
             classifier: left as it was found.
             data: the data set.
             model: how the classifier is called.
             split: of the data set.
-            limit: only that many samples, the first ones; None for all.
+            limit: only that many samples; None for all.
+            limit_order: which ones, the "first" or some drawn at "random" by class, see `chosen_samples`.
+            limit_seed: of the draw.
             network: what the weights were loaded into; the name of the class if not given.
             training: configuration of the training, as far as it is known.
+            told: what a reader of any number must know.
 
         Raises:
             ValueError: if `limit` is below 1, there is no sample, or the number of logits is not that of the classes.
         """
-        batches, samples = chosen_samples(data, split, limit)
-        device = next((p.device for p in classifier.parameters()), torch.device("cpu"))
+        batches, samples = chosen_samples(data, split, limit, limit_order, limit_seed)
         described = network or {"network": type(classifier).__name__}
         subject = Subject(samples, described, digest(classifier), training or {})
-        on_device = [Batch(*(part.to(device) for part in batch)) for batch in batches]
-        found = logits_at(classifier, on_device[0].x[:1]).shape[1]
+        placed = on_device(batches, device_of(classifier))
+        found = logits_at(classifier, placed[0].x[:1]).shape[1]
         if found != data.num_classes:
             raise ValueError(
                 f"`classifier` should return one logit for each of the {data.num_classes} classes of {data.name}. "
                 f"Found {found}."
             )
-        return cls(classifier, data, on_device, model, subject)
+        return cls(classifier, data, placed, model, subject, told or {})
 
     def take(self, measurement: Measurement) -> tuple[Record, pd.DataFrame]:
         """One measurement: the record, and a table with one row per sample."""
@@ -104,11 +113,11 @@ class Sitting:
             samples=len(outcome.per_sample),
             invalid=outcome.invalid,
             interval=outcome.interval,
-            details=outcome.details,
+            details={**outcome.details, **self.told},
             forward_passes=counted.forward_passes,
             backward_passes=counted.backward_passes,
             seconds=seconds,
-            provenance=provenance(self.batches[0].x.device),
+            provenance=provenance(device_of(self.classifier)),
         )
         return record, outcome.per_sample
 
@@ -120,7 +129,8 @@ class Sitting:
     ) -> Taken:
         """Take what is not recorded in a folder yet, and record it there.
 
-        One that fails does not keep the others from being taken.
+        One that fails does not keep the others from being taken. One that is to keep adversarial examples is taken
+        again, since records do not hold them.
 
         Args:
             wanted: the measurements.
@@ -133,8 +143,9 @@ class Sitting:
         taken = Taken()
         for measurement in wanted:
             quantity = measurement.quantity(self.data)
-            if found := folder.find(quantity, self.subject):
-                taken.records.append(found)
+            keeps = getattr(measurement, "keep", None) is not None
+            if (found := folder.find(quantity, self.subject)) and not keeps:
+                taken.records.append(folder.in_groups(found, self.model.groups))
                 continue
             notify(measurement)
             try:

@@ -54,6 +54,7 @@ def _network(record: Record) -> list[str]:
     if "network" not in network:
         return []
     options = network.get("options") or {}
+    options = options | ({"inputs normalised with": network["normalize"]} if "normalize" in network else {})
     told = ", ".join(f"{key} {value}" for key, value in options.items())
     return [f"{network['network']} ({told})" if told else str(network["network"])]
 

@@ -151,22 +151,26 @@ def correlation(data: str, part: pd.DataFrame, quantities: Mapping[str, Quantity
 
     One row of panels for each measure of robustness, one column for each metric of alignment.
     """
-    wide = part.pivot_table(index=["epsilon", "seed"], columns="measurement", values="value").reset_index()
+    wide = part.pivot_table(index=["recipe", "epsilon", "seed"], columns="measurement", values="value").reset_index()
+    # Models that nobody said a training ε of are coloured by their recipes.
+    by_recipe = (wide.epsilon == "").all()
+    wide["level"] = wide.recipe if by_recipe else wide.epsilon
     here = sorted((title for title in quantities if title in wide), key=lambda title: quantities[title].rank)
     metrics = [title for title in here if quantities[title].kind in ("alpha_dx", "alpha_x")]
     radii = [title for title in here if quantities[title].kind == "epsilon50"]
     if not metrics or not radii:
         return None
     figure, axes = _panels(len(metrics), len(radii))
-    levels = sorted(wide.epsilon.unique(), key=_number)
+    levels = sorted(wide.level.unique(), key=None if by_recipe else _number)
     colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.9, len(levels)))
     for axis, (radius, metric) in zip(axes, product(radii, metrics), strict=True):
         for level, colour in zip(levels, colours, strict=True):
-            chosen = wide[wide.epsilon == level]
-            axis.scatter(chosen[metric], chosen[radius], color=colour, s=28, label=level)
+            chosen = wide[wide.level == level]
+            axis.scatter(chosen[metric], chosen[radius], color=colour, s=28, label=_literal(level))
         axis.set(xlabel=metric, ylabel=radius)
-    axes[-1].legend(title="training ε", frameon=False, fontsize=8)
-    figure.suptitle(f"{_literal(data)}: alignment and robustness of models trained at several ε", fontsize=10)
+    axes[-1].legend(title="recipe" if by_recipe else "training ε", frameon=False, fontsize=8)
+    trained = "" if by_recipe else " trained at several ε"
+    figure.suptitle(f"{_literal(data)}: alignment and robustness of models{trained}", fontsize=10)
     return figure
 
 
@@ -185,4 +189,4 @@ def _png(figure: Figure) -> bytes:
 
 def _number(written: str) -> float:
     numerator, _, denominator = str(written).partition("/")
-    return float(numerator) / float(denominator or 1)
+    return float(numerator or 0) / float(denominator or 1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.batching import Batching, BatchSize
+from eval.robustness.keeping import Kept
 from eval.robustness.samples import gathered, pairs
 from eval.robustness.tampering import Watch, states
 from training.attacks import Norm
@@ -34,6 +35,7 @@ class Judge:
         norm: of the ball, passed on to attacks; None where strength is no distance.
         bounds: lowest and highest legal value of an input, passed on to attacks.
         batch_size: samples per call of an attack, see `Batching`.
+        keep: takes the adversarial examples, where they are wanted.
 
     Raises:
         ValueError: for samples that `gathered` refuses, or a batch size that `Batching` does.
@@ -46,8 +48,9 @@ class Judge:
         norm: Norm | None,
         bounds: tuple[float, float],
         batch_size: BatchSize,
+        keep: Kept | None = None,
     ) -> None:
-        self.batching = Batching(batch_size, classifier)
+        self.batching, self.keep = Batching(batch_size, classifier), keep
         self.norm, self.bounds, self.rejected = norm, bounds, 0
         self.classifier = CountPasses(classifier)
         found = states(self.classifier)
@@ -57,6 +60,8 @@ class Judge:
         self.samples = gathered(self.classifier, shown, bounds, self.batching, self.device)
         self.correct = (self.samples.logits.argmax(dim=1) == self.samples.y).cpu()
         self.watch = Watch(self.classifier, found)
+        if keep is not None:
+            keep.begin(self.samples.x, self.correct)
 
     def parts(self, which: Int[Tensor, " K"]) -> Sequence[Int[Tensor, " P"]]:
         """Some samples in batches, of which none is empty."""
@@ -98,7 +103,10 @@ class Judge:
             return self._judged(partial(attack, **options) if options else attack, part[rows], at, generator)
 
         found = self.batching.over(torch.arange(len(part)), run, generator)
-        return found[0] if len(found) == 1 else Judged(*map(torch.cat, zip(*found, strict=True)))
+        judged = found[0] if len(found) == 1 else Judged(*map(torch.cat, zip(*found, strict=True)))
+        if self.keep is not None:
+            self.keep.note(part, *judged)
+        return judged
 
     def _judged(
         self, attack: Attack | MinimumNormAttack, part: Tensor, strength: Tensor | None, generator: torch.Generator

@@ -22,6 +22,7 @@ from eval.robustness.batching import BatchSize
 from eval.robustness.curve_search import close_all
 from eval.robustness.interval_ends import close_ends
 from eval.robustness.judge import Judge
+from eval.robustness.keeping import Kept
 from eval.robustness.median import median, median_interval
 from eval.robustness.median_search import close_median
 from eval.robustness.samples import largest_strength
@@ -112,6 +113,7 @@ def critical_radii(
     pilot: int = 100,
     batch_size: BatchSize = "auto",
     seed: int = 0,
+    keep: Kept | None = None,
 ) -> Radii:
     """Smallest strength at which an attack succeeds, for each sample.
 
@@ -146,6 +148,7 @@ def critical_radii(
         pilot: samples of the pilot, at most; of few samples a smaller one is taken.
         batch_size: samples per call of the attack, see `eval.robustness.batching.Batching`.
         seed: of the attack's randomness.
+        keep: takes the smallest adversarial example of each sample.
 
     Returns:
         The radii.
@@ -162,7 +165,7 @@ def critical_radii(
     check_call(attack, *GIVEN, norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):
-        judge = Judge(classifier, batches, norm, bounds, batch_size)
+        judge = Judge(classifier, batches, norm, bounds, batch_size, keep)
         search = Search(judge, attack, _ceiling(judge, epsilon_max), seed)
         _check_strengths(at, search.epsilon_max)
         if only == "all":
@@ -185,6 +188,7 @@ def minimal_radii(
     norm: Norm = "L2",
     batch_size: BatchSize = "auto",
     seed: int = 0,
+    keep: Kept | None = None,
 ) -> Radii:
     """Distance of what an attack returns that looks for the nearest adversarial example itself.
 
@@ -198,6 +202,7 @@ def minimal_radii(
         norm: in which the distance is measured, passed on to the attack.
         batch_size: samples per call of the attack, see `eval.robustness.batching.Batching`.
         seed: of the attack's randomness.
+        keep: takes the smallest adversarial example of each sample.
 
     Returns:
         The radii; the brackets are closed, since the attack would have returned the same at any strength.
@@ -210,7 +215,7 @@ def minimal_radii(
     check_call(attack, *GIVEN[:3], norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):
-        judge = Judge(classifier, batches, norm, bounds, batch_size)
+        judge = Judge(classifier, batches, norm, bounds, batch_size, keep)
         search = Search(judge, attack, _ceiling(judge, None), seed)
         search.run_once()
         judge.watch.end(attack)

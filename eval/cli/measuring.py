@@ -1,0 +1,172 @@
+"""The `measure` job: a thin form of `eval.measure`, and the quality of residual estimators."""
+
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from eval.cli.showing import fail, show
+from eval.measuring import measure as measure_models
+from eval.measuring.folders import check_folder
+from eval.records import EstimatorQuality, Model, Record, Results, standard_measurements
+from eval.records.device import AUTO, chosen_device
+from eval.records.identity import plain
+from eval.records.quality import load_judge
+from eval.records.subject import LimitOrder
+from eval.report import all_tables, write_report
+from generators import holds_estimator
+from training.data import DataSet, SplitName
+
+
+def measure(
+    checkpoint: str,
+    data: DataSet | None = None,
+    network: str | None = None,
+    network_options: dict[str, Any] | None = None,
+    key: str | None = None,
+    trust: bool = False,
+    normalize: str | None = None,
+    recipe: str = "",
+    split: SplitName = "test",
+    limit: int | None = None,
+    limit_order: LimitOrder = "random",
+    limit_seed: int = 0,
+    seed: int = 0,
+    device: str = AUTO,
+    out: Path | None = None,
+    keep_adversarial: Path | None = None,
+    judge: Path | None = None,
+    residual_options: dict[str, Any] | None = None,
+    **measurements: Any,
+) -> list[Record]:
+    """Alignment and robustness of any classifier's checkpoint, or the quality of a residual estimator's.
+
+    Everything that can be refused is refused before the first measurement. One that fails all the same does not
+    keep the others from being made, printed and kept; the command then ends with what failed, and exit status 1.
+
+    Args:
+        checkpoint: of a generator of ours, or a store of residuals (.h5): then its quality is measured, see
+            `eval.records.quality`, and that of the nearest example beside it. Otherwise of a classifier of ours, or a
+            state dict (plain, wrapped in a dict, with or without `model.` or `module.` prefixes) of the network named
+            by `network`. Or a folder of checkpoints, or a YAML list of models (`- {checkpoint: a.pt, network: …,
+            recipe: AT, normalize: …}`), which are measured in one go. May be left out where `network` names a
+            network with weights of its own.
+        data: data set, for example `--data Digits`, or `--data MNISTPair --data.data_root DIR`; must be given.
+        network: a name of `training.build_network`, such as torchvision:resnet50, or the dotted path of a class; not
+            needed for a checkpoint of ours.
+        network_options: what the network takes.
+        key: which weights to take from a file with several sets, such as "ema".
+        trust: read a pickle, which can run anything that whoever wrote it wants.
+        normalize: none, imagenet, cifar10, or mean and std for inputs in [0, 1], such as 0.5,0.25. If not given, what
+            the file or the library says is taken; where nothing says it, the usual ones are compared on labelled
+            samples, and the command asks where one is better by five points.
+        recipe: how the model was trained, for the table; several checkpoints of one recipe are repetitions of it. The
+            checkpoint's name if not given.
+        split: of the data set.
+        limit: only that many samples; all if not given.
+        limit_order: which ones: random, of each class its share, or first. A residual estimator is measured on the
+            first ones, which a store holds.
+        limit_seed: of the draw.
+        seed: of the attacks.
+        device: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one.
+        out: folder for records, table, plots and page, in which what is recorded is not measured again; nothing is
+            saved if not given.
+        keep_adversarial: HDF5 file for the adversarial examples of every attack.
+        judge: checkpoint of a classifier of ours that had no part in the estimator's training.
+        residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
+        measurements: what to measure, as `eval.records.measurements.standard_measurements` takes it, for example
+            `--attacks [pgd,square,sta,cw,autoattack] --norms [Linf,L2] --epsilons [8/255]`.
+
+    Returns:
+        The records.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if no data set is given, the checkpoint does not fit, see `training.load_classifier`, a
+            normalisation must be chosen, a choice cannot be measured, or a measurement failed.
+    """
+    if data is None:
+        raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
+    if Path(checkpoint).is_file() and holds_estimator(checkpoint):
+        what = "a residual estimator"
+        _check_unused(what, network=network, network_options=network_options, key=key, normalize=normalize)
+        _check_unused(what, trust=trust, keep_adversarial=keep_adversarial, **_not_default(measurements))
+        check_folder(out)
+        with TemporaryDirectory() as nowhere:
+            results = Results(out or nowhere)
+            records = _quality(
+                Path(checkpoint), data, results, recipe, judge, residual_options or {}, split=split, limit=limit,
+                device=chosen_device(device), seed=seed,
+            )  # fmt: skip
+            show(all_tables(results.load()) if out is None else write_report(out), out)
+        return records
+    _check_unused("a classifier", judge=judge, residual_options=residual_options)
+    wanted = standard_measurements(seed=seed, **measurements)
+    report = measure_models(
+        checkpoint or None,
+        data,
+        network=network,
+        network_options=network_options,
+        key=key,
+        trust=trust,
+        normalize=normalize,
+        recipe=recipe,
+        split=split,
+        limit=limit,
+        limit_order=limit_order,
+        limit_seed=limit_seed,
+        seed=seed,
+        device=device,
+        out=out,
+        keep_adversarial=keep_adversarial,
+        wanted=wanted,
+    )
+    if report.records:
+        show(report.tables if out is None else write_report(out), out)
+    fail(report.failures)
+    return report.records
+
+
+def _quality(
+    checkpoint: Path,
+    data: DataSet,
+    results: Results,
+    recipe: str,
+    judge: Path | None,
+    options: Mapping[str, Any],
+    **chosen: Any,
+) -> list[Record]:
+    """The quality of a residual estimator, and of the nearest example beside it."""
+    judging = None if judge is None else load_judge(judge, data)
+    estimators = {
+        recipe or checkpoint.stem: data.residual(str(checkpoint), **options),
+        "nearest example": data.residual("nearest"),
+    }
+    records = []
+    for name, estimator in estimators.items():
+        rival = name == "nearest example"  # lies in no file, and is called so everywhere
+        file, named = ("", True) if rival else (str(checkpoint), bool(recipe))
+        model = Model(data.name, name, seed=chosen["seed"], groups=("estimators",), checkpoint=file, named=named)
+        quality = EstimatorQuality(estimator, data, model, judging, **chosen)
+        records += quality.measured(results.home(model, estimator.digest))
+    return records
+
+
+def _check_unused(what: str, **options: Any) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    for name, value in options.items():
+        if value:
+            raise ValueError(
+                f"`--{name.replace('_', '-')}` should be left out where {what} is measured. Found {value}."
+            )
+
+
+def _not_default(measurements: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody chose among the arguments of `standard_measurements`."""
+    usual = {name: p.default for name, p in signature(standard_measurements).parameters.items()}
+    return {name: value for name, value in measurements.items() if plain(value) != plain(usual[name])}

@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from eval.attacks import ATTACKS
+from eval.records import Model, Sitting
+from eval.records.measurements import standard_measurements
+from eval.records.robust_accuracy import RobustAccuracyAt
+from eval.robustness.fixed_strength import robust_accuracy
+from tests.eval.classifiers import InMemory, half_problem, known_radii
+from training.strength import Strength
+
+MODEL = Model("given", "B")
+
+
+@pytest.mark.parametrize(("attack", "norm"), [("pgd", "Linf"), ("pgd", "L2"), ("apgd_ce", "Linf"), ("ddn", "L2")])
+def test_accuracy_is_that_of_the_known_radii(attack: str, norm: str) -> None:
+    classifier, x, y = half_problem(40)
+    radii = known_radii(classifier, x, y, norm)
+    epsilon = Strength(float(radii.sort().values[24:26].mean()))
+    record, table = Sitting.of(classifier, InMemory(x, y), MODEL).take(RobustAccuracyAt(attack, norm, epsilon))
+    assert record.value == pytest.approx(float((radii > epsilon).double().mean()), abs=0.026)
+    assert (table.correct == (radii > 0).numpy()).all()
+    assert not (table.robust & ~table.correct).any()
+    assert (table.distance[~table.robust] <= epsilon * (1 + 1e-6)).all()
+    assert table.distance[table.robust].isna().all()
+
+
+@pytest.mark.parametrize("far", [1.01, float("nan")])
+def test_what_leaves_the_ball_does_not_count(far: float) -> None:
+    right, x, y = half_problem(20)
+
+    def cheat(classifier, x, y, strength, *, norm, bounds, generator):
+        return x + far * strength.reshape(-1, 1) * (1 - 2 * y).reshape(-1, 1) * right.slope.sign()
+
+    found = robust_accuracy(right, InMemory(x, y).batches("test"), cheat, 0.3, bounds=(-1.0, 1.0))
+    assert torch.equal(found.robust, found.correct)
+    assert found.rejected == int(found.correct.sum())
+
+
+def test_each_strength_in_each_norm_is_a_measurement_and_one_norm_is_meant_where_none_is_named() -> None:
+    several = standard_measurements(["pgd"], ["Linf", "L2"], ["8/255", 0.5], only="accuracy")
+    assert [(m.norm, str(m.epsilon)) for m in several[1:]] == [
+        ("Linf", "8/255"), ("Linf", "0.5"), ("L2", "8/255"), ("L2", "0.5"),
+    ]  # fmt: skip
+    (clean, one) = standard_measurements(["autoattack"], epsilons=["8/255"], only="accuracy")
+    assert one == RobustAccuracyAt("autoattack", "Linf", Strength("8/255"))
+    assert one.norm in ATTACKS["autoattack"].norms
+    assert type(clean).__name__ == "Accuracy"
+
+
+def test_a_strength_above_the_diameter_is_refused() -> None:
+    _, x, y = half_problem(4)
+    with pytest.raises(
+        ValueError, match=r"`epsilons` should lie in \[0, 2\], the diameter of given in Linf. Found 3"
+    ):
+        RobustAccuracyAt("pgd", "Linf", Strength(3.0)).check(InMemory(x, y))
