@@ -103,9 +103,10 @@ class Probe:
         best = self.better[0]
         return (
             "`normalize` should be given: nothing says how inputs are normalised, and "
-            f"{best.name} is {best.ahead:.1f} points better than inputs as they are (p = {best.chance:.1g}, McNemar). "
-            f"Found accuracies on {self.samples} samples of {self.name}: {self.accuracies}. Choose with "
-            f"--normalize {best.name} (normalize={best.name!r}), or keep inputs as they are with --normalize {NONE}."
+            f"{best.name} is {best.ahead:.1f} points better than inputs as they are (p = {best.chance:.1g}, "
+            f"McNemar). Found accuracies on {self.samples} samples of {self.name}: {self.accuracies}. Choose "
+            f"with --normalize {best.name} (normalize={best.name!r}), or keep inputs as "
+            f"they are with --normalize {NONE}."
         )
 
     @property
