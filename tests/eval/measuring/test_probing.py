@@ -4,10 +4,16 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from eval.measuring import measure
-from eval.measuring.probing import LEVEL, Compared, Probe, behind, candidates, compared, probe
+from eval.measuring.calibration import calibrated_loss
+from eval.measuring.probing import DOUBT, ERRORS, LEVEL, Compared, Probe, Seen, behind, candidates, compared, probe
 from tests.eval.measuring.models import as_mnist, trained
 from training.data import DataSet, Digits, Spheres
 from training.networks.normalization import NORMALIZATIONS, Normalization
+
+
+def seen(correct: Tensor) -> Seen:
+    """What is right and wrong, with a loss that says nothing."""
+    return Seen(correct, torch.ones(len(correct), dtype=torch.float64))
 
 
 class Shaped(DataSet):
@@ -36,10 +42,10 @@ def test_those_are_compared_that_fit_and_change_something(shape: tuple, bounds: 
 def test_the_chance_is_that_of_mcnemars_exact_test() -> None:
     plain, other = torch.rand(200) < 0.6, torch.rand(200) < 0.7
     gained, lost = int((other & ~plain).sum()), int((plain & ~other).sum())
-    found = compared("half", plain, other)
+    found = compared("half", seen(plain), seen(other))
     assert found.chance == pytest.approx(binomtest(gained, gained + lost, 0.5, "greater").pvalue)
     assert found.ahead == pytest.approx(100 * float(other.double().mean() - plain.double().mean()))
-    assert compared("half", plain, plain).chance == 1
+    assert compared("half", seen(plain), seen(plain)).chance == 1
 
 
 def test_a_network_that_was_trained_behind_a_normalisation_is_asked_about() -> None:
@@ -49,7 +55,8 @@ def test_a_network_that_was_trained_behind_a_normalisation_is_asked_about() -> N
     assert found.samples == 512
     assert found.forward_passes == 512 * (1 + len(found.compared))
     with pytest.raises(
-        ValueError, match=r"points better than inputs.*none \d+\.\d%.*mnist 9\d\.\d%.*--normalize none"
+        ValueError,
+        match=r"(points better|surer of the true classes) than inputs.*none \d+\.\d%.*mnist 9\d\.\d%.*--normalize none",
     ):
         measure(trained(as_mnist), Digits(), attacks=[], masking=False, say=lambda _: None)
 
@@ -73,17 +80,17 @@ def test_noise_asks_no_question() -> None:
     for count in questions:
         for _ in range(300):
             plain = torch.rand(count) < 0.8
-            four = tuple(compared(str(number), plain, torch.rand(count) < 0.8) for number in range(4))
+            four = tuple(compared(str(number), seen(plain), seen(torch.rand(count) < 0.8)) for number in range(4))
             questions[count] += bool(Probe(0.8, four, count, 0, "noise").better)
     assert max(questions.values()) <= 300 * LEVEL + 3
 
 
 def test_five_points_of_few_samples_are_said_to_be_chance_and_fewer_of_many_are_no_question() -> None:
-    few = compared("half", torch.tensor([True] * 37 + [False] * 3), torch.ones(40, dtype=torch.bool))
+    few = compared("half", seen(torch.arange(40) < 37), seen(torch.arange(40) < 40))
     told = Probe(37 / 40, (few,), 40, 80, "few")
     assert not told.better
-    assert "half is 7.5 points better, which may be chance (p = 0.12" in told.sentence
-    many = compared("half", torch.arange(10_000) < 9_000, torch.arange(10_000) < 9_490)
+    assert "half is 7.5 points better (p = 0.12, McNemar), which may be chance" in told.sentence
+    many = compared("half", seen(torch.arange(10_000) < 9_000), seen(torch.arange(10_000) < 9_490))
     assert many.chance < 1e-9
     assert not Probe(0.9, (many,), 10_000, 0, "many").better
 
@@ -129,3 +136,51 @@ def test_best_first() -> None:
     found = Probe(0.5, (Compared("a", 0.7, 20.0, 1e-9), Compared("b", 0.9, 40.0, 1e-9)), 512, 0, "d")
     assert [one.name for one in found.better] == ["b", "a"]
     assert "--normalize b " in found.question
+
+
+def test_where_nearly_all_is_right_either_way_the_loss_is_asked() -> None:
+    """As of a network of MNIST behind another normalisation: right either way, and surer behind its own."""
+    y = torch.zeros(512, dtype=torch.int64)
+    right = torch.arange(512) < 480
+    margin = torch.where(right, 3.0, -1.0) + 0.1 * torch.randn(512)
+    plain = Seen(right, calibrated_loss(torch.stack([margin, torch.zeros(512)], dim=1), y))
+    sure = Seen(right, calibrated_loss(torch.stack([margin.abs() + 3, torch.zeros(512)], dim=1), y))
+    (one,) = Probe(0.98, (compared("mnist", plain, sure),), 512, 0, "d").better
+    assert one.ahead == 0
+    assert one.share < 0.75
+    found = Probe(0.98, (one,), 512, 0, "d").question
+    assert "surer of the true classes" in found
+    assert f"{one.errors:.1f} standard errors lower" in found
+    assert not Probe(0.98, (compared("mnist", sure, plain),), 512, 0, "d").better
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_the_scale_of_logits_is_no_loss(scale: float) -> None:
+    logits, y = torch.randn(200, 5), torch.randint(5, (200,))
+    logits[range(200), y] += 1
+    torch.testing.assert_close(calibrated_loss(scale * logits, y), calibrated_loss(logits, y), rtol=1e-3, atol=1e-4)
+
+
+def test_calibration_ends_at_the_lowest_mean() -> None:
+    logits, y = 3 * torch.randn(100, 4).double(), torch.randint(4, (100,))
+    lowest = min(
+        float(nn.functional.cross_entropy(logits * scale, y)) for scale in torch.logspace(-3, 3, 3000).tolist()
+    )
+    assert float(calibrated_loss(logits, y).mean()) == pytest.approx(lowest, abs=1e-5)
+
+
+def test_noise_in_the_loss_asks_no_question() -> None:
+    questions = 0
+    for _ in range(300):
+        plain, other = (Seen(torch.ones(512, dtype=torch.bool), torch.rand(512).double() ** 8) for _ in range(2))
+        questions += bool(Probe(1.0, (compared("half", plain, other),), 512, 0, "noise").better)
+    assert questions <= 3
+
+
+def test_a_loss_that_may_be_lower_by_chance_is_said() -> None:
+    plain = Seen(torch.ones(100, dtype=torch.bool), torch.where(torch.arange(100) < 6, 1.0, 0.01).double())
+    other = Seen(plain.correct, torch.full((100,), 0.01).double())
+    found = Probe(1.0, (compared("mnist", plain, other),), 100, 0, "d")
+    assert DOUBT < found.compared[0].errors < ERRORS
+    assert not found.better
+    assert "mnist is surer of the true classes (0.14 of the loss, 2.5 standard errors lower)" in found.sentence
