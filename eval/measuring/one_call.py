@@ -171,9 +171,4 @@ def _data_set(data: Any, given: Sequence[float] | None, classes: Sequence[str] |
             "`data` should be tensors (x, y), a Dataset, a DataLoader or a data set of ours. Found None."
         )
     bounds = None if given is None else (float(given[0]), float(given[1]))
-    found = data_set_of(data, bounds=bounds, classes=classes)
-    if bounds is not None and bounds != tuple(map(float, found.bounds)):
-        raise ValueError(
-            f"`bounds` should be those of {found.name}, {tuple(found.bounds)}, or be left out. Found {bounds}."
-        )
-    return found
+    return data_set_of(data, bounds=bounds, classes=classes)

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from eval.measuring.calibration import calibrated_loss
 from eval.records.device import device_of
-from eval.records.drawing import drawn_by_class, labels_of
+from eval.records.drawing import drawn_by_class
 from eval.records.sanity import logits_at
 from eval.robustness.batching import Batching
 from training.data import Batch, DataSet, SplitName
+from training.data.split import labels_of
 from training.networks.normalization import NONE, NORMALIZATIONS, Normalization, Normalized
 
 SAMPLES = 512

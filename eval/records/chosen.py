@@ -10,8 +10,8 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from eval.records.drawing import labels_of
 from training.data import Batch, DataSet, Split
+from training.data.split import labels_of
 
 CPU = torch.device("cpu")
 IN_MEMORY = 2**30

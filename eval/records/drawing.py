@@ -1,16 +1,10 @@
 """Samples drawn at random, of each class its share."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from training.data import Split
 from training.seeds import generator_for
-
-READ_AT_ONCE = 1024
-"""Samples that are read together where labels are known only from the samples themselves."""
 
 
 def drawn_by_class(labels: Int[Tensor, " N"], count: int, seed: int = 0) -> Int[Tensor, " K"]:
@@ -38,14 +32,3 @@ def drawn_by_class(labels: Int[Tensor, " N"], count: int, seed: int = 0) -> Int[
     start = torch.rand(len(sizes), generator=generator, dtype=torch.float64)
     turn = (place + start[of_class]) / sizes[of_class]
     return order[turn.argsort(stable=True)[:count]]
-
-
-def labels_of(split: Split) -> Int[Tensor, " N"]:
-    """The labels of a split, which is read for them only where it does not hold them."""
-    known = getattr(split, "labels", None)
-    if known is not None:
-        return known.cpu()
-    parts: Sequence[range] = [
-        range(start, min(start + READ_AT_ONCE, len(split))) for start in range(0, len(split), READ_AT_ONCE)
-    ]
-    return torch.cat([split.__getitems__(part).y for part in parts])

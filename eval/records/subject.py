@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 
 from alignment.contracts import check_choice
 from eval.records.chosen import batches_of
-from eval.records.drawing import drawn_by_class, labels_of
+from eval.records.drawing import drawn_by_class
 from eval.records.identity import digest
 from training.data import Batch, DataSet, SplitName
+from training.data.split import labels_of
 
 LimitOrder = Literal["first", "random"]
 UNKNOWN = "unknown"

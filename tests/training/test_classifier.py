@@ -318,7 +318,7 @@ def test_penalty_needs_a_data_set(quiet_trainer):
         ({"alignment_weight": math.inf}, "`alignment_weight` should be finite and at least 0. Found inf"),
         ({"combiner_start": -1}, "`combiner_start` should be at least 0. Found -1"),
         ({"residual": {"name": "exact"}}, "`residual` should be a name, or hold `residual` and `options`. Found"),
-        ({"residual": {"residual": "nearest", "options": {"k": 1}}}, "`options` should be left out for 'nearest'"),
+        ({"residual": {"residual": "nearest", "options": {"k": 1}}}, "`options` of 'nearest' should be among"),
     ],
 )
 def test_impossible_arguments_are_refused_at_once(options, message):

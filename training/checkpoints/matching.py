@@ -39,7 +39,7 @@ class Fit:
     def same_as(self, other: "Fit") -> bool:
         """Whether both hold the same numbers."""
         return self.weights.keys() == other.weights.keys() and all(
-            value.dtype == other.weights[name].dtype and torch.equal(value, other.weights[name])
+            value.dtype == other.weights[name].dtype and _equal(value, other.weights[name])
             for name, value in self.weights.items()
         )
 
@@ -157,3 +157,10 @@ def _fit(found: Weights, prefix: str, names: set[str], weights: Weights) -> Fit:
 def is_count_of_averages(name: str) -> bool:
     """What torch's AveragedModel keeps beside the weights."""
     return name.split(".")[-1] == "n_averaged"
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Whether two weights hold the same; NaN, as in a training that collapsed, is the same as NaN."""
+    if one.shape != other.shape or not one.is_floating_point():
+        return torch.equal(one, other)
+    return torch.equal(one.isnan(), other.isnan()) and torch.equal(one.nan_to_num(), other.nan_to_num())

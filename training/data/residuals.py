@@ -12,7 +12,7 @@ from torch import Tensor
 from alignment.contracts import check_counts
 from generators import NearestExample
 from generators.examples import rows_by_class
-from training.data.split import Split
+from training.data.split import Split, labels_of
 from training.seeds import derived_seed
 
 HALVES = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-odd": slice(1, None, 2)}
@@ -65,7 +65,7 @@ class SplitExamples:
     def __init__(self, split: Split, indices: Int[Tensor, " N"] | None = None) -> None:
         self.split = split
         self.indices = torch.arange(len(split)) if indices is None else indices
-        self.labels = split.labels.cpu()[self.indices]
+        self.labels = labels_of(split)[self.indices]
         if not len(self.indices):
             raise ValueError("`split` should hold examples to look for the nearest one among. Found none.")
 
@@ -103,7 +103,7 @@ def nearest_example(
     told: dict[str, Any] = {}
     if examples_per_class is not None:
         check_counts(1, examples_per_class=examples_per_class)
-        indices = indices[_drawn(split.labels.cpu()[indices], examples_per_class, seed)]
+        indices = indices[_drawn(labels_of(split)[indices], examples_per_class, seed)]
         told = {"examples_per_class": examples_per_class, "seed": seed}
         name = f"{name} of {examples_per_class} a class"
     estimator = NearestExample(SplitExamples(split, indices), keep=None if keep is None else Path(keep))

@@ -13,6 +13,9 @@ from training.seeds import derived_seed
 SplitName = Literal["train", "validation", "test"]
 Bounds = tuple[float, float]
 
+READ_AT_ONCE = 1024
+"""Samples that are read together where labels are known only from the samples themselves."""
+
 
 class Batch(NamedTuple):
     """Inputs in the data's own range, true classes, and each sample's index in its split."""
@@ -104,3 +107,14 @@ def from_bytes(images: UInt8[Tensor, "*shape"], bounds: Bounds) -> Float[Tensor,
     share = images.float().div_(255)
     low, high = bounds
     return torch.lerp(torch.full_like(share, low), torch.full_like(share, high), share)
+
+
+def labels_of(split: Split) -> Int[Tensor, " N"]:
+    """The labels of a split, which is read for them only where it does not hold them."""
+    known = getattr(split, "labels", None)
+    if known is not None:
+        return known.cpu()
+    parts: Sequence[range] = [
+        range(start, min(start + READ_AT_ONCE, len(split))) for start in range(0, len(split), READ_AT_ONCE)
+    ]
+    return torch.cat([split.__getitems__(part).y for part in parts])

@@ -36,6 +36,20 @@ MAPPINGS: Mapping[str, Mapping[str, Sequence[int]]] = {
 """In the order of the data's classes: Imagenette and Imagewoof by their folders, which are synsets."""
 
 
+def are_groups(classes: Any) -> bool:
+    """Whether an option `classes` means a mapping, and not the number or names of classes that a network takes.
+
+    Example:
+        >>> are_groups("imagenet→imagenette"), are_groups([[0, 1], [2]]), are_groups(10), are_groups(["cat", "dog"])
+        (True, True, False, False)
+    """
+    if isinstance(classes, str):
+        return "→" in classes or "->" in classes
+    if isinstance(classes, Mapping):
+        return True
+    return isinstance(classes, Sequence) and not any(isinstance(part, str) for part in classes)
+
+
 def groups_of(classes: Any) -> list[list[int]]:
     """Classes of the network in each class of the data.
 

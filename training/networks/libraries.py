@@ -10,7 +10,7 @@ import torchvision
 from training.networks.adapters import OneLogit
 from training.networks.batch_norm import BatchNormMode, set_batch_norm
 from training.networks.calls import call
-from training.networks.class_mapping import IMAGENET_CLASSES, ClassMapping, Reduction, groups_of
+from training.networks.class_mapping import IMAGENET_CLASSES, ClassMapping, Reduction, are_groups, groups_of
 from training.networks.found import FoundNetwork
 from training.networks.from_folder import from_folder
 from training.networks.from_robustbench import from_robustbench
@@ -74,6 +74,10 @@ def find_network(
         ImportError: if the library is not installed.
         RuntimeError: if weights cannot be fetched, with the remedy.
     """
+    if _is_yours(name) and not are_groups(classes):
+        own = {"classes": classes, "outputs": outputs}  # options that a network of yours may have itself
+        options |= {option: value for option, value in own.items() if value is not None}
+        classes = outputs = None
     mapped = None if classes is None else groups_of(classes)
     wanted = _wanted_outputs(num_classes, one_logit, mapped, outputs)
     found = _found(name, shape, wanted, bounds, pretrained, options, trusted_options)
@@ -86,6 +90,11 @@ def find_network(
         network = ClassMapping(network, mapped, reduce, found.outputs)
     network = OneLogit(network) if one_logit else network
     return replace(found, network=network, outputs=num_classes)
+
+
+def _is_yours(name: str) -> bool:
+    """Whether a name is that of a class or function of a user's own."""
+    return name not in NETWORKS and name.partition(":")[0] not in LIBRARIES
 
 
 def _wanted_outputs(num_classes: int, one_logit: bool, mapped: list[list[int]] | None, outputs: int | None) -> int:

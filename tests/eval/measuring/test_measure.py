@@ -146,7 +146,7 @@ def test_without_training_samples_there_is_no_alpha_dx_and_it_is_said() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bounds": (0, 1)}, r"`bounds` should be those of digits, \(-1.0, 1.0\), or be left out"),
+        ({"bounds": (0, 1)}, r"`bounds` should be left out, or be that of digits, \(-1.0, 1.0\)"),
         ({"device": "cpu"}, "`device` should be left out for a module"),
         ({"network": "mlp"}, "`network` should be left out for a module, which is loaded already. Found 'mlp'"),
         ({"attaks": ["pgd"]}, "`measurements` should be one of attacks, .*Found 'attaks'"),

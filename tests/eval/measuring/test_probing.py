@@ -56,7 +56,7 @@ def test_a_network_that_was_trained_behind_a_normalisation_is_asked_about() -> N
     assert found.forward_passes == 512 * (1 + len(found.compared))
     with pytest.raises(
         ValueError,
-        match=r"(points better|surer of the true classes) than inputs.*none \d+\.\d%.*mnist 9\d\.\d%.*--normalize none",
+        match=r"(points better|surer of the true classes) than inputs.*none \d+\.\d%.*mnist 9\d.*--normalize none",
     ):
         measure(trained(as_mnist), Digits(), attacks=[], masking=False, say=lambda _: None)
 

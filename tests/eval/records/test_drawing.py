@@ -1,7 +1,8 @@
 import torch
 
-from eval.records.drawing import drawn_by_class, labels_of
+from eval.records.drawing import drawn_by_class
 from training.data import Digits, Spheres
+from training.data.split import labels_of
 
 
 def test_each_class_has_its_share_and_no_sample_is_drawn_twice() -> None:

@@ -229,3 +229,16 @@ def test_our_networks_have_no_weights_of_their_own():
 def test_our_networks_say_whether_they_normalise(name, options, said_by):
     found = find_network(name, num_classes=2, **(IMAGES | {"bounds": (-1.0, 1.0)}), **options)
     assert (found.normalization, found.said_by) == (None, said_by)
+
+
+class Counting(torch.nn.Sequential):
+    """A network of a user's own whose options are called as some of ours."""
+
+    def __init__(self, classes: int, outputs: int) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(4, outputs), torch.nn.Linear(outputs, classes))
+
+
+def test_options_of_ones_own_network_may_be_called_classes_and_outputs():
+    path = f"{__name__}.Counting"
+    found = find_network(path, shape=(4,), num_classes=2, bounds=(0.0, 1.0), classes=2, outputs=7)
+    assert found.network(torch.zeros(1, 4)).shape == (1, 2)
