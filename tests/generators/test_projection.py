@@ -179,7 +179,7 @@ def test_our_search_ends_lower_with_a_fifth_of_the_passes(drawing: ConditionalGe
     assert int(ours.passes.max()) * 5 <= 750
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [pytest.param("paper", marks=pytest.mark.slow), "ours"])
 def test_results_do_not_depend_on_the_batch(method: str) -> None:
     generator, (x, _, target) = Affine(), problems()
     together = project(generator, x, target, method=method)

@@ -140,6 +140,7 @@ def train_until_killed(folder: str) -> None:
     trainer.fit(small_classifier(small_data("digits"), "adversarial"), datamodule=small_data("digits"))
 
 
+@pytest.mark.slow
 @no_worker_hint
 @folder_hint
 def test_killed_run_is_resumed_to_the_same_weights(quiet_trainer, tmp_path):

@@ -176,6 +176,7 @@ def test_shard_that_is_no_hdf5_file_is_named(tmp_path):
         CIFAR10(str(tmp_path)).split("test")
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_files_are_read(real_data):
     folder = real_data / "cifar10"

@@ -299,6 +299,7 @@ def test_verdict_where_nothing_is_correct_says_so() -> None:
     assert summary(found.signs) == "No sample is classified correctly, so nothing can be said."
 
 
+@pytest.mark.slow
 def test_cost_is_modest(plain: nn.Module, digits: Samples) -> None:
     counted = CountPasses(plain)
     look(counted, digits, epsilon=0.2, steps=40, black_box=nobody)

@@ -165,7 +165,11 @@ COLLAPSING = {"model": {"optimizer": {"class_path": "torch.optim.SGD", "init_arg
             "`steps` should be",
             marks=pytest.mark.slow,
         ),
-        ({"checkpoint": {"monitor": "val_selection"}, "model": {"residual": "nothing"}}, "`residual` should be"),
+        pytest.param(
+            {"checkpoint": {"monitor": "val_selection"}, "model": {"residual": "nothing"}},
+            "`residual` should be",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["collapses", "cannot be built", "cannot begin"],
 )
@@ -249,6 +253,7 @@ def test_what_is_trained_already_is_measured_only(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("models/*/training/*.*")} == marks
 
 
+@pytest.mark.slow
 def test_a_model_that_another_process_works_on_is_left_to_it_and_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +280,7 @@ def test_a_model_that_another_process_works_on_is_left_to_it_and_waited_for(
     assert [json.loads((home / "training/trained.json").read_text())["side_by_side"] for home in homes] == [1, 2, 2]
 
 
+@pytest.mark.slow
 def test_networks_with_dropout_are_trained_one_at_a_time_and_it_is_said(tmp_path: Path) -> None:
     dropping = {"network": f"{HERE}.Dropping", "network_options": None}
     plan = planned(tmp_path, {"B": {}, "P": RECIPES["P"]}, model=dropping)

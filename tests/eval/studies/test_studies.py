@@ -166,6 +166,7 @@ def test_a_model_that_stands_in_both_parts_is_trained_once(tmp_path: Path) -> No
     assert len(load_study("quick").cells) == len({cell.identity for cell in load_study("quick").cells})
 
 
+@pytest.mark.slow
 def test_recipes_whose_names_differ_in_a_space_or_slash_are_two_models(tmp_path: Path) -> None:
     names = ("a b", "a_b", "a/_b")
     recipes = {name: {"trainer": {"max_epochs": i + 1}} for i, name in enumerate(names)}
@@ -214,9 +215,11 @@ def test_a_damaged_file_of_a_study_is_named_with_the_remedy(
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        ({"model": {"network": "mlp", "network_options": {"hiden": [3]}}}, "hiden"),
+        pytest.param(
+            {"model": {"network": "mlp", "network_options": {"hiden": [3]}}}, "hiden", marks=pytest.mark.slow
+        ),
         ({"model": {"netwrok": "mlp"}}, "'netwrok'"),  # what the parser refuses ends the process, if it is let
-        ({"data": {"class_path": "training.data.Spherez"}}, "'Spherez'"),
+        pytest.param({"data": {"class_path": "training.data.Spherez"}}, "'Spherez'", marks=pytest.mark.slow),
     ],
 )
 def test_a_model_that_fails_leaves_the_others(tmp_path: Path, broken: dict, said: str) -> None:
