@@ -90,7 +90,9 @@ def test_every_part_fools_by_itself(part: str, norm: Norm, classes: int) -> None
 
 
 @pytest.mark.parametrize("part", ["apgd-ce", "apgd-dlr", "apgd-t", "fab-t", "square"])
-@pytest.mark.parametrize(("norm", "strength"), [("Linf", 0.04), ("L2", 0.25), ("L1", 1.5)])
+@pytest.mark.parametrize(
+    ("norm", "strength"), [("Linf", 0.04), ("L2", 0.25), pytest.param("L1", 1.5, marks=pytest.mark.slow)]
+)
 def test_results_are_those_of_the_library(part: str, norm: Norm, strength: float) -> None:
     from pyautoattack import AutoAttack
 

@@ -45,8 +45,15 @@ def test_run_that_ends_before_its_first_candidate_can_go_on_to_it(tmp_path: Path
     assert saved(tmp_path, "best")["epoch"] == 2
 
 
-@pytest.mark.parametrize("monitor", [{}, BY_ACCURACY])
-@pytest.mark.parametrize(("chosen", "first"), [({}, 2), ({"selection": {"first_epoch": 1}}, 1)])
+@pytest.mark.parametrize(
+    ("monitor", "chosen", "first"),
+    [
+        ({}, {}, 2),
+        (BY_ACCURACY, {"selection": {"first_epoch": 1}}, 1),
+        pytest.param(BY_ACCURACY, {}, 2, marks=pytest.mark.slow),
+        pytest.param({}, {"selection": {"first_epoch": 1}}, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_best_epoch_is_one_in_which_the_combiner_worked(tmp_path: Path, monitor, chosen, first) -> None:
     seen = []
 

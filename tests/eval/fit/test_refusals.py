@@ -64,8 +64,8 @@ COMBINED = {"objective": AT, "combiner": {"class_path": "training.CAAT"}}
 @pytest.mark.parametrize(
     ("precision", "model"),
     [
-        ("bf16-true", {}),
-        ("64-true", COMBINED),
+        pytest.param("bf16-true", {}, marks=pytest.mark.slow),
+        pytest.param("64-true", COMBINED, marks=pytest.mark.slow),
         ("bf16-mixed", COMBINED),
         *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (("bf16-true", COMBINED), ("64-true", {}))),
     ],

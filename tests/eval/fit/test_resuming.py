@@ -94,7 +94,7 @@ def rates(cli: FitCLI) -> list[float]:
     return [group["lr"] for group in cli.trainer.optimizers[0].param_groups]
 
 
-@pytest.mark.parametrize("interval", ["epoch", "step"])
+@pytest.mark.parametrize("interval", [pytest.param("epoch", marks=pytest.mark.slow), "step"])
 def test_schedule_that_is_asked_stands_where_it_would_from_the_beginning(run: Path, interval: str) -> None:
     stepped = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 1, "gamma": 0.97}}
     schedule = {"model": {"scheduler": stepped, "scheduler_interval": interval}}

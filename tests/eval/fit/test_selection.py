@@ -22,7 +22,8 @@ class Log(Callback):
         self.epochs.append({name: float(value) for name, value in trainer.callback_metrics.items()})
 
 
-@pytest.mark.parametrize("first_epoch", [pytest.param(0, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("first_epoch", [0, 2])
 def test_epochs_before_the_first_allowed_one_are_never_the_best(quiet_trainer: Callable, first_epoch: int) -> None:
     data, log = Spheres(dimensions=4, train_size=6000), Log()
     fast = partial(torch.optim.Adam, lr=0.02)

@@ -50,7 +50,7 @@ def test_median_costs_a_fraction_of_all_radii() -> None:
     assert cost["median"] < 0.4 * cost["all"]
 
 
-@pytest.mark.parametrize("guess", [1e-4, 0.01, 0.5, 2.0])
+@pytest.mark.parametrize("guess", [1e-4, *(pytest.param(g, marks=pytest.mark.slow) for g in (0.01, 0.5)), 2.0])
 def test_a_guess_changes_the_cost_and_not_the_result(guess: float) -> None:
     classifier, x, y = half_problem(60)
     known = median(known_radii(classifier, x, y, "Linf"))

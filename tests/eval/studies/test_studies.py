@@ -122,7 +122,8 @@ def home_of(folder: Path, name: str) -> Path:
 
 
 def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(tmp_path: Path) -> None:
-    study, folder = load_study(written(tmp_path)), tmp_path / "run"
+    measured = TINY["measure"] | {"masking": False}
+    study, folder = load_study(written(tmp_path, measure=measured)), tmp_path / "run"
     done = run_study(study, folder, jobs=1)
     assert done.failures == []
     values = done.results.load().frame().value
@@ -254,6 +255,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_trained(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_another_revision_and_another_folder_of_data_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,6 +405,7 @@ def test_a_run_that_combined_nothing_logged_nothing(tmp_path: Path) -> None:
     assert logged(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_a_study_killed_after_its_last_measurement_still_records_what_training_logged(tmp_path: Path) -> None:
     recipe = {"model": {"objective": AT, "combiner": {"class_path": "training.AGR"}}}
     experiments = {"Spheres4": {"recipes": {"AGR": recipe}}}
