@@ -41,7 +41,8 @@ def check_goes_with(classifier: Any, x: Float[Tensor, "B *shape"], error: Runtim
     if found and (x.dtype, x.device) not in found:
         expected = " or ".join(sorted(_named(*pair) for pair in found))
         raise ValueError(
-            f"`x` should be {expected}, as the weights of `classifier`. Found {_named(x.dtype, x.device)}."
+            f"`x` should be {expected}, as the weights of `classifier`. Found {_named(x.dtype, x.device)}. "
+            f"Bring them together, such as with `classifier.to(device={str(x.device)!r}, dtype={x.dtype})`."
         ) from error
 
 

@@ -5,6 +5,7 @@ Programs save more than weights: a score as a number of numpy, their arguments a
 of ours that keeps what it is given and does nothing with it, so that neither the class nor its library is called.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,5 +55,6 @@ def read_plainly(path: Path, mmap: bool = False) -> Any:
         path: of the file.
         mmap: read tensors only where they are used.
     """
-    with torch.serialization.safe_globals([(Passed, name) for name in PASSED]):
+    with torch.serialization.safe_globals([(Passed, name) for name in PASSED]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it is a program or an old pickle, which callers say
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)

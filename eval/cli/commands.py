@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import warnings
+from difflib import get_close_matches
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
@@ -22,7 +23,10 @@ from eval.records.device import AUTO
 from eval.report import write_report
 from eval.studies import load_study, run_study
 from eval.studies.parsing import one_sentence
+from training import data as data_sets
 
+LISTS = ("--attacks", "--norms", "--epsilons")
+"""Options of `measure` that take a list, in which one thing needs no brackets."""
 NO_CHECKPOINT = "required: measure.checkpoint"
 """What the parser says where `measure` is given no checkpoint."""
 
@@ -127,7 +131,11 @@ class OneSentence(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Refuse."""
-        raise ValueError(f"{one_sentence(message).rstrip('.')}. See `{self.prog} --help`.") from ex
+        told = re.sub(r"\.? See `[^`]* --help`", "", one_sentence(message))  # of a parser inside this one
+        if name := re.search(r"Expected a dot import path string: (\w+)$", told.rstrip(".")):
+            close = get_close_matches(name[1], data_sets.__all__, cutoff=0.5) or ["Digits", "ImageFolders"]
+            told = f"`--data` should name a data set, such as {' or '.join(close)}. Found {name[1]!r}"
+        raise ValueError(f"{told.rstrip('.')}. See `{self.prog} --help`.") from ex
 
 
 def _sentence(error: Exception) -> str:
@@ -141,4 +149,20 @@ def _sentence(error: Exception) -> str:
 def _spelled(args: list[str]) -> list[str]:
     """Options may be written with hyphens, and `--fast` alone."""
     spelled = [re.sub(r"^--[^=]+", lambda name: "--" + name[0][2:].replace("-", "_"), arg) for arg in args]
-    return [f"{arg}=true" if arg == "--fast" else arg for arg in spelled]
+    spelled = [f"{arg}=true" if arg == "--fast" else arg for arg in spelled]
+    if args[:1] == ["measure"]:
+        spelled = [_bracketed(before, arg) for before, arg in zip(["", *spelled], spelled, strict=False)]
+    return spelled
+
+
+def _bracketed(before: str, arg: str) -> str:
+    """An argument, in brackets if it is a value of an option that takes a list and has none.
+
+    Example:
+        >>> _bracketed("--epsilons", "8/255"), _bracketed("", "--attacks=pgd,square"), _bracketed("--limit", "3")
+        ('[8/255]', '--attacks=[pgd,square]', '3')
+    """
+    name, equals, value = arg.partition("=") if before not in LISTS else ("", "", arg)
+    if (name not in LISTS and before not in LISTS) or value[:1] in ("", "[", "-") or value == "null":
+        return arg
+    return f"{name}{equals}[{value}]"

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
+import h5py
+
 from eval.records.attack_radii import AttackRadii
 from eval.records.outcome import Measurement
 from eval.records.robust_accuracy import RobustAccuracyAt
@@ -27,7 +29,7 @@ def check_folder(out: str | Path | None) -> None:
 
 
 def check_keeping(file: str | Path, wanted: Sequence[Measurement], models: int) -> None:
-    """Refuse to keep adversarial examples of nothing, of several models in one file, or where a folder is.
+    """Refuse to keep adversarial examples of nothing, of several models in one file, or in place of another file.
 
     Raises:
         ValueError: naming what was found.
@@ -39,4 +41,19 @@ def check_keeping(file: str | Path, wanted: Sequence[Measurement], models: int) 
         raise ValueError("`keep_adversarial` needs an attack in `attacks`. Found none.")
     if Path(file).is_dir():
         raise ValueError(f"`keep_adversarial` should be a file, such as adversarial.h5. Found the folder {file}.")
+    if not _may_be_replaced(Path(file)):
+        raise ValueError(
+            f"`keep_adversarial` should be a new file, or one of adversarial examples. Found {file}, which holds "
+            "something else and would be lost."
+        )
     check_folder(Path(file).parent)
+
+
+def _may_be_replaced(file: Path) -> bool:
+    """Whether nothing would be lost but adversarial examples that were kept before."""
+    if not file.exists() or not file.stat().st_size:
+        return True
+    if not h5py.is_hdf5(file):
+        return False
+    with h5py.File(file, "r") as opened:
+        return opened.visit(lambda name: True if name.endswith("/x_adv") else None) is True

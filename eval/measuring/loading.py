@@ -8,6 +8,8 @@ from torch import nn
 
 from eval.measuring.candidates import Candidate
 from eval.measuring.probing import behind, probe
+from eval.records.device import device_of
+from eval.records.sanity import check_fits
 from training.checkpoints import Loaded, load
 from training.data import DataSet, SplitName
 from training.networks.normalization import Normalization, Normalized, normalization_of
@@ -39,12 +41,20 @@ def ready(candidate: Candidate, data: DataSet, split: SplitName) -> Ready:
             normalised and nobody has said how.
     """
     loaded = loaded_for(candidate, data)
+    if not loaded.said_by:
+        _check_fits(loaded.classifier, data, split)
     found = None if loaded.said_by else probe(loaded.classifier, data, split)
     if found is not None and found.better:
         raise ValueError(found.question)
     notes = [*loaded.notes, _said(loaded) if found is None else found.sentence]
     told = {"notes": notes} if found is None else {"notes": notes, "probe": found.details}
     return Ready(loaded.classifier, identity_of(loaded.described, loaded.normalization), tuple(notes), told)
+
+
+def _check_fits(classifier: nn.Module, data: DataSet, split: SplitName) -> None:
+    """Refuse what could not be measured, before a probe fails at it."""
+    batch = data.split(split).__getitems__([0])
+    check_fits(classifier, data, batch.x.to(device_of(classifier)))
 
 
 def _said(loaded: Loaded) -> str:

@@ -10,6 +10,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
 from tqdm import tqdm
 
 from alignment.contracts import check_choice
@@ -164,11 +166,13 @@ def _wanted(
     return standard_measurements(seed=seed, **measurements)
 
 
-def _data_set(data: Any, given: Sequence[float] | None, classes: Sequence[str] | None) -> DataSet:
+def _data_set(data: Any, given: Sequence[float | int] | None, classes: Sequence[str] | None) -> DataSet:
     """The data as a data set of ours, which says its own bounds."""
     if data is None:
         raise ValueError(
             "`data` should be tensors (x, y), a Dataset, a DataLoader or a data set of ours. Found None."
         )
+    if given is not None and (not isinstance(given, Sequence | Tensor | np.ndarray) or len(given) != 2):
+        raise ValueError(f"`bounds` should be two numbers, the lower one first, such as (0, 1). Found {given!r}.")
     bounds = None if given is None else (float(given[0]), float(given[1]))
     return data_set_of(data, bounds=bounds, classes=classes)

@@ -123,7 +123,9 @@ class Session:
                 if isinstance(measurement, Alignment) and measurement.residual == "auto":
                     measurement.quantity(self.data)
                 found.append(measurement)
-            except ValueError as error:
+            except (ValueError, FileNotFoundError) as error:
+                if isinstance(error, FileNotFoundError):
+                    self.data.split(self.chosen["split"])  # where these files are missing too, that is what is said
                 self.tell(f"α_Δx is left out, for which {self.data.name} has no closest example: {error}")
         return found
 

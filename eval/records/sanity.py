@@ -32,6 +32,33 @@ def logits_at(classifier: nn.Module, x: Tensor) -> Tensor:
     return logits
 
 
+def check_fits(classifier: nn.Module, data: DataSet, x: Tensor) -> None:
+    """Refuse a classifier that does not take inputs of the data, or has another number of classes.
+
+    Args:
+        classifier: left as it was found.
+        data: the data set.
+        x: one input of it, where the classifier is.
+
+    Raises:
+        ValueError: saying what does not fit.
+    """
+    try:
+        found = logits_at(classifier, x).shape[1]
+    except (RuntimeError, AssertionError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(
+            f"`classifier` should take inputs of shape {tuple(data.shape)}, as {data.name} has them. It failed: "
+            f"{str(error) or type(error).__name__}. Bring the data to the shape that it was trained on."
+        ) from error
+    if found != data.num_classes:
+        raise ValueError(
+            f"`classifier` should return one logit for each of the {data.num_classes} classes of {data.name}. "
+            f"Found {found}."
+        )
+
+
 def sanity(data: DataSet, batches: Iterable[Batch], logits: Tensor) -> dict[str, Any]:
     """What tells a reader whether classifier and data fit each other at all.
 

@@ -13,7 +13,7 @@ from eval.records.device import device_of
 from eval.records.outcome import Measurement
 from eval.records.provenance import provenance
 from eval.records.record import Record
-from eval.records.sanity import logits_at
+from eval.records.sanity import check_fits
 from eval.records.store import ModelFolder
 from eval.records.subject import LimitOrder, Model, Subject, chosen_samples
 from generators.checkpoints import digest
@@ -91,12 +91,7 @@ class Sitting:
         described = network or {"network": type(classifier).__name__}
         subject = Subject(samples, described, digest(classifier), training or {})
         placed = on_device(batches, device_of(classifier))
-        found = logits_at(classifier, placed[0].x[:1]).shape[1]
-        if found != data.num_classes:
-            raise ValueError(
-                f"`classifier` should return one logit for each of the {data.num_classes} classes of {data.name}. "
-                f"Found {found}."
-            )
+        check_fits(classifier, data, placed[0].x[:1])
         return cls(classifier, data, placed, model, subject, told or {})
 
     def take(self, measurement: Measurement) -> tuple[Record, pd.DataFrame]:

@@ -85,7 +85,9 @@ def test_measures_see_through_what_a_network_returns() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_another_precision_than_that_of_the_weights_is_named(dtype: torch.dtype) -> None:
     name = str(dtype).removeprefix("torch.")
-    with pytest.raises(ValueError, match=rf"^`x` should be float32 on cpu, as the weights .* Found {name} on cpu\.$"):
+    with pytest.raises(
+        ValueError, match=rf"^`x` should be float32 on cpu, as the weights .* Found {name} on cpu\. .*`class"
+    ):
         logits_of(torch.nn.Linear(3, 2), torch.zeros(1, 3, dtype=dtype))
 
 

@@ -1,6 +1,7 @@
 """Forms of files that hold weights or whole programs, read without running them unless somebody trusts them."""
 
 import json
+import pickle
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -65,6 +66,8 @@ def read(checkpoint: str | Path, *, trust: bool = False) -> Content:
         return Content(_read_shards(path))
     if _is_safetensors(path):
         return Content(_read_safetensors(path))
+    if not path.stat().st_size:
+        raise ValueError(f"{path} cannot be read as a checkpoint: it is empty. Saving or copying it was cut off.")
     if program := _program(path):
         form, reader = program
         check_trusted(path, form, trust)
@@ -179,7 +182,7 @@ def _read_pickle(path: Path, trust: bool) -> Content:
 
 def _unpickled(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)
+        return _of_torch_or_python(path)
     except (ImportError, AttributeError) as error:
         raise ValueError(
             f"{path} should be read where the classes of what it holds can be imported: run in the folder of the "
@@ -187,6 +190,17 @@ def _unpickled(path: Path) -> Any:
         ) from error
     except Exception as error:  # what a file runs can fail in any way
         raise ValueError(f"{path} cannot be read as a file of torch. ({error})") from error
+
+
+def _of_torch_or_python(path: Path) -> Any:
+    """What `torch.save` or `pickle.dump` wrote; only torch's files begin with its magic number."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except RuntimeError as error:
+        if "magic number" not in str(error):
+            raise
+    with path.open("rb") as file:
+        return pickle.load(file)
 
 
 def _content(found: Any, path: Path) -> Content:

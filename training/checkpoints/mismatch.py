@@ -120,6 +120,8 @@ def _has_another_head(found: Weights, wanted: Weights) -> str:
     if not outputs or not classes:
         return ""
     why = "take `one_logit`" if outputs[0] == 1 else "it was trained for other classes than the data have"
+    if outputs[0] > classes[0]:
+        why += "; where the data's are among them, map them with the option `classes`, such as imagenet→imagenette"
     return f"The file's last layer has {outputs[0]} outputs, where {classes[0]} classes are asked for: {why}."
 
 

@@ -73,7 +73,8 @@ class GivenData(ItemData):
 
     def remedy(self, name: SplitName) -> str:
         """What a user does who needs the samples of a split that is not there."""
-        return f"Give both, as {{'{name}': …, 'test': …}}, or measure another `split`."
+        both = "Give them, as {'test': …}" if name == "test" else f"Give both, as {{'{name}': …, 'test': …}}"
+        return f"{both}, or measure another `split`."
 
 
 def data_set_of(

@@ -25,6 +25,10 @@ def call(make: Callable[..., Any], name: str, options: Mapping[str, Any]) -> nn.
         if error.__cause__ is not None:  # not of torch, about sizes it cannot make or hold, but with words of its own
             raise
         raise ValueError(f"The network {name!r} cannot be built with {dict(options)}: {error}.") from error
+    except (AssertionError, AttributeError, LookupError) as error:
+        raise ValueError(
+            f"The network {name!r} cannot be built with {dict(options)}: {type(error).__name__}: {error}."
+        ) from error
     if not isinstance(network, nn.Module):
         raise ValueError(f"The network {name!r} should be a torch.nn.Module. Found {type(network).__name__}.")
     return network

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from eval.records import Record, Records, Samples
+from eval.records.quantity import UNDER_ATTACK
 from eval.report.exports.exported import Exported, check_about
 from eval.report.exports.naming import SHOWN, by_model, classifiers
 from eval.report.rows import at_strengths
@@ -118,7 +119,7 @@ def _entry(record: Record, clean: list[Record], epsilon: str, about: Mapping[str
 def under_standard_autoattack(records: Iterable[Record]) -> list[Record]:
     """Accuracies under AutoAttack as its authors set it, measured at a given ε or in a search that was told it."""
     chosen = [r for r in records if r.quantity.attack == "autoattack" and _is_standard(r.quantity.settings)]
-    at_once = [r for r in chosen if r.quantity.kind == "accuracy" and r.quantity.epsilon]
+    at_once = [r for r in chosen if r.quantity.kind in UNDER_ATTACK and r.quantity.epsilon]
     return at_once + [share for r in chosen if r.quantity.kind == "epsilon50" for share in at_strengths(r)]
 
 

@@ -65,3 +65,20 @@ def test_a_checkpoint_may_be_left_out_where_a_network_is_named(monkeypatch: pyte
     assert (seen["normalize"], seen["trust"], seen["key"]) == ("imagenet", True, "ema")
     with pytest.raises(SystemExit, match=r"^alphadx: `checkpoint` should name a file, .* Found neither"):
         main(["measure", "--data=Digits"])
+
+
+def test_one_thing_of_a_list_needs_no_brackets(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    given = ["--data=Digits", "--network=small_cnn", "--network-options", '{"width": 2}', "--limit=4"]
+    at = ["--attacks", "fgsm", "--epsilons", "8/255", "--norms=Linf", "--only=accuracy"]
+    main(["measure", str(small(tmp_path, "A", 0)), *given, *at])
+    assert "accuracy under FGSM L∞ 8/255 %" in capsys.readouterr().out
+
+
+def test_help_is_named_once_and_a_misspelt_data_set_is_corrected(tmp_path: Path) -> None:
+    checkpoint = str(small(tmp_path, "A", 0))
+    with pytest.raises(SystemExit, match=r"'foldr' is not accepted\. See `alphadx [^`]*--help`\.$"):
+        main(["measure", checkpoint, "--data=ImageFolders", "--data.foldr=a"])
+    with pytest.raises(
+        SystemExit, match=r"`--data` should name a data set, such as ImageFolders.* Found 'ImageFolder'"
+    ):
+        main(["measure", checkpoint, "--data=ImageFolder", "--data.folder=a"])

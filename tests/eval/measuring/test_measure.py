@@ -17,7 +17,8 @@ from eval.records import Results
 from eval.records.measurements import Accuracy, ImageAlignment
 from tests.eval.classifiers import InMemory, half_problem, known_radii
 from tests.eval.measuring.models import TestDigits, as_mnist, trained
-from training.data import Digits
+from tests.training.data.test_folders import paint
+from training.data import Digits, ImageFolders
 
 QUICK = {"norms": ["Linf"], "steps": 2, "resolution": 0.2, "masking": False, "curve_resolution": None}
 
@@ -274,3 +275,52 @@ def test_adversarial_examples_of_several_models_are_refused(tmp_path: Path) -> N
         measured({"a": trained(), "b": trained()}, keep_adversarial=tmp_path / "a.h5")
     with pytest.raises(ValueError, match=r"should be a file, such as adversarial.h5. Found the folder"):
         measured(keep_adversarial=tmp_path)
+
+
+@pytest.mark.parametrize("bounds", [255, (0, 1, 2), "0,1", (0,)])
+def test_bounds_are_two_numbers(bounds: object, as_in_production: None) -> None:
+    with pytest.raises(ValueError, match=r"`bounds` should be two numbers, the lower one first, such as \(0, 1\)"):
+        measured(data=(torch.rand(4, 1, 8, 8), torch.arange(4)), bounds=bounds)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "message"),
+    [
+        ((1, 9, 9), 10, r"`classifier` should take inputs of shape \(1, 9, 9\), as tensors has them\. It failed: "),
+        ((1, 8, 8), 11, r"`classifier` should return one logit for each of the 11 classes of tensors\. Found 10"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_before_the_probe(shape: tuple, labels: int, message: str) -> None:
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(ValueError, match=message):
+        measured(classifier, (torch.rand(22, *shape), torch.arange(22) % labels), bounds=(0, 1))
+
+
+def test_a_folder_of_one_split_is_measured_without_alpha_dx(tmp_path: Path) -> None:
+    for name, shade in {"a": 0, "b": 255}.items():
+        for number in range(2):
+            paint(tmp_path / "val" / name / f"{number}.png", shade)
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    data = ImageFolders(str(tmp_path), size=8, test="val")
+    report = measured(classifier, data, attacks=[], masking=False, normalize="none")
+    assert [record.quantity.name for record in report.records] == ["accuracy", "alpha_x"]
+    assert "α_Δx is left out, for which" in report.notes[0]
+    with pytest.raises(FileNotFoundError, match=r"gone: no folders of classes"):
+        measured(classifier, ImageFolders(str(tmp_path), size=8, train="val", test="gone"), attacks=[], masking=False)
+
+
+def test_a_file_of_something_else_is_not_replaced_by_adversarial_examples(tmp_path: Path) -> None:
+    options = {**QUICK, "attacks": ["fgsm"], "only": "accuracy", "epsilons": ["1/8"]}
+    for name in ("images.h5", "notes.txt"):
+        file = tmp_path / name
+        if name == "notes.txt":
+            file.write_text("mine")
+        else:
+            with h5py.File(file, "w") as opened:
+                opened["images"] = np.zeros(3)
+        before = file.read_bytes()
+        with pytest.raises(ValueError, match=rf"`keep_adversarial` should be a new file, .*{name}, which holds"):
+            measured(keep_adversarial=file, **options)
+        assert file.read_bytes() == before
+    for _ in range(2):
+        measured(keep_adversarial=tmp_path / "kept.h5", **options)

@@ -1,6 +1,7 @@
 """Files that cannot be read are named with what is wrong, and none is opened that was not asked for."""
 
 import json
+import pickle
 import sys
 import zipfile
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from generators.checkpoints import read_checkpoint
 from tests.training.checkpoints import tiny
 from tests.training.checkpoints.tiny import weights
 from training.checkpoints import load
@@ -115,3 +117,24 @@ def test_package_of_torch_is_named(tmp_path: Path) -> None:
         archive.writestr("file/.data/extern_modules", "torch")
     with pytest.raises(ValueError, match=r"Found a package of torch.package"):
         read(tmp_path / "file.pt", trust=True)
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").touch()
+    with pytest.raises(ValueError, match=r"a.pt cannot be read as a checkpoint: it is empty"):
+        read(tmp_path / "a.pt", trust=True)
+
+
+def test_pythons_own_pickle_is_read_where_it_is_trusted(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"state_dict": weights()}))
+    with pytest.raises(ValueError, match=r"say so with trust=True"):
+        read(tmp_path / "a.pkl")
+    assert read(tmp_path / "a.pkl", trust=True).holds["state_dict"].keys() == weights().keys()
+
+
+def test_torchs_hints_for_a_program_are_not_printed_beside_ours(tmp_path: Path, recwarn) -> None:
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(tmp_path / "a.pt"))
+    recwarn.clear()
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_checkpoint(tmp_path / "a.pt")
+    assert not recwarn.list

@@ -161,3 +161,15 @@ def test_weights_of_another_precision_are_converted_counts_of_batches_too(save) 
 def test_key_that_is_no_name_is_refused(save, key: object) -> None:
     with pytest.raises(ValueError, match=r"`key` should be a name. Found "):
         load_classifier("mlp", checkpoint=save(two()[0]), key=key, **MLP)
+
+
+def test_weights_that_are_nan_are_one_set(save) -> None:
+    weights = {name: value * torch.nan for name, value in build_network("mlp", **MLP).state_dict().items()}
+    network = load_classifier("mlp", checkpoint=save(weights), **MLP)
+    assert all(value.isnan().all() for value in network.state_dict().values())
+
+
+def test_more_outputs_than_classes_are_said_to_be_mapped(save) -> None:
+    weights = build_network("mlp", **MLP | {"num_classes": 9}).state_dict()
+    with pytest.raises(ValueError, match=r"has 9 outputs, where 3 classes .* map them with the option `classes`"):
+        load_classifier("mlp", checkpoint=save(weights), **MLP)

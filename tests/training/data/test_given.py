@@ -557,3 +557,22 @@ def test_worker_processes_change_nothing(form: str) -> None:
     data = data_set_of({**FORMS, "PIL": lambda: FloatPictures()}[form](), bounds=(0, 1))
     data.workers, data.eval_batch_size = 2, 3
     torch.testing.assert_close(torch.cat([batch.x for batch in data.test_dataloader()]), X, rtol=0, atol=1e-6)
+
+
+class Failing(FloatPictures):
+    """Fails at an item, in a way of its own."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 5:
+            raise KeyError("a row is missing")
+        return super().__getitem__(index)
+
+
+def test_an_item_at_which_a_data_set_fails_is_named() -> None:
+    with pytest.raises(ValueError, match=r"item 5: the data set itself .* KeyError: 'a row is missing'"):
+        data_set_of(Failing(), bounds=(0, 1)).split("test")
+
+
+def test_missing_test_samples_are_asked_for_by_name() -> None:
+    with pytest.raises(ValueError, match=r"no test samples\. Found train\. Give them, as \{'test': …\}"):
+        data_set_of({"train": (X, Y)}, bounds=(0, 1)).split("test")

@@ -11,6 +11,7 @@ from torch import nn
 from training import load_classifier
 from training.checkpoints import FORMAT, NETWORK_KEY
 from training.networks import build_network
+from training.networks.calls import call
 from training.networks.imports import imported, options_imported
 
 MODULE = """
@@ -198,3 +199,8 @@ def test_checkpoint_cannot_say_what_is_trusted(save):
     path = save(activation="os.getcwd", trusted_options=["activation"])
     with pytest.raises(ValueError, match=r"`options` it describes .* Found trusted_options"):
         load_classifier(checkpoint=path)
+
+
+def test_a_factory_that_fails_in_its_own_way_is_named() -> None:
+    with pytest.raises(ValueError, match=r"The network 'mine' cannot be built with \{'a': 1\}: KeyError: 'oops'\."):
+        call(lambda a: {}["oops"], "mine", {"a": 1})

@@ -15,7 +15,7 @@ from training.data.foreign.item_split import ItemSplit
 from training.data.foreign.labels import all_labels, class_names, classes_from, numbered
 from training.data.foreign.pixels import channels_last
 from training.data.foreign.ranges import checked_bounds, doubts, within
-from training.data.foreign.reading import Reading, told
+from training.data.foreign.reading import Reading, item_of, told
 from training.data.foreign.steadiness import check_steady, randomness_kept
 from training.data.foreign.transforms import normalizing
 from training.data.split import Bounds, Split, SplitName
@@ -96,7 +96,8 @@ class ItemData(DataSet):
         if not len(items):
             raise ValueError(f"{source}: should hold at least one sample. Found none.")
         with randomness_kept():
-            values = [told(self.reading.values, items[i], i, source) for i in range(min(LOOKED, len(items)))]
+            first = range(min(LOOKED, len(items)))
+            values = [told(self.reading.values, item_of(items, i, source), i, source) for i in first]
         if all(channels_last(tuple(value.shape)) for value in values):
             self.reading = replace(self.reading, turn=True)
             self.notes += (f"{source}: inputs come as height × width × channels, and are turned to channels first",)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training.data.foreign.labels import all_labels
 from training.data.foreign.ranges import Normalizes, clipped, within
-from training.data.foreign.reading import Reading, told
+from training.data.foreign.reading import Reading, item_of, told
 from training.data.split import Batch, Bounds, LazySplit
 
 
@@ -78,7 +78,7 @@ class ItemSplit(LazySplit):
 
     def _items(self, indices: Sequence[int]) -> list[Any]:
         """Items of some indices, read from the first to the last, as batches and files lie."""
-        found = {i: self.items[int(self.chosen[i])] for i in sorted({*indices})}
+        found = {i: item_of(self.items, int(self.chosen[i]), self.source) for i in sorted({*indices})}
         return [found[i] for i in indices]
 
     def _told(self, read: Callable[[Any], Any], item: Any, index: int) -> Any:

@@ -106,6 +106,21 @@ def told(read: Callable[[Any], T], item: Any, index: int, source: str) -> T:
         raise ValueError(f"{source}, item {index}: {error}") from error
 
 
+def item_of(items: Any, index: int, source: str) -> Any:
+    """An item of a data set that somebody else wrote.
+
+    Raises:
+        ValueError: that names the data set and the item, where its code fails at it.
+    """
+    try:
+        return items[index]
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{source}, item {index}: the data set itself should return it. It failed: "
+            f"{type(error).__name__}: {error}. Mend or leave out that item."
+        ) from error
+
+
 def whole(label: Any) -> int:
     """A label as a whole number.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.data.foreign.reading import Reading, told
+from training.data.foreign.reading import Reading, item_of, told
 from training.data.foreign.transforms import random_transforms
 
 PROBES = 8
@@ -57,7 +57,7 @@ def check_steady(items: Any, reading: Reading, source: str) -> None:
 def _read(items: Any, reading: Reading, probes: list[int], source: str) -> list[tuple[torch.Tensor, int | str]]:
     """Some items."""
     getattr(items, "forget", lambda: None)()
-    found = [(i, items[i]) for i in probes]
+    found = [(i, item_of(items, i, source)) for i in probes]
     return [
         (told(reading.values, item, i, source).clone(), told(reading.label_of, item, i, source)) for i, item in found
     ]

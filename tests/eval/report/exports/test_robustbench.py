@@ -21,7 +21,8 @@ CIFAR = Samples("CIFAR-10", {}, (0.0, 1.0), "test", 10_000, "c10")
 
 def at(epsilon: str, value: float, norm: str = "Linf", **changes: Any) -> Record:
     settings = SETTINGS | changes.pop("settings", {})
-    return record(Quantity("accuracy", "autoattack", norm, settings, epsilon), value, samples=10_000, **changes)
+    quantity = Quantity("robust_accuracy", "autoattack", norm, settings, epsilon)
+    return record(quantity, value, samples=10_000, **changes)
 
 
 def searched(accuracies: dict[str, float], **changes: Any) -> Record:
