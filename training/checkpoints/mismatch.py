@@ -15,14 +15,21 @@ from training.checkpoints.matching import (
 
 SHOWN = 10
 """Names that an error lists, of all kinds together."""
+KUANGLIU = (
+    "a CIFAR ResNet with `shortcut` and `linear`, as kuangliu/pytorch-cifar names them (here resnet18_cifar, "
+    "resnet34_cifar or resnet50_cifar)"
+)
+SIZED = "with its `depth` and `widen`"
+TRADES = f"a WideResNet with `block1.layer`, as TRADES and RobustBench name it (here wide_resnet {SIZED})"
+DEEPMIND = f"a WideResNet of DeepMind's adversarial training (here dm_wide_resnet {SIZED})"
 TRANSFORMERS = "transformers, whose folder is the `network` hf:FOLDER without a checkpoint"
 PUBLIC: Mapping[str, str] = {
-    "layer1.0.shortcut.0.weight": "a CIFAR ResNet with `shortcut` and `linear`, as kuangliu/pytorch-cifar names them",
+    "layer1.0.shortcut.0.weight": KUANGLIU,
     "layer1.0.downsample.0.weight": "a ResNet of torchvision",
     "layer2.0.downsample.0.weight": "a ResNet of torchvision or timm",
-    "layer2.0.shortcut.0.weight": "a CIFAR ResNet with `shortcut` and `linear`, as kuangliu/pytorch-cifar names them",
-    "block1.layer.0.bn1.weight": "a WideResNet with `block1.layer`, as TRADES and RobustBench name it",
-    "layer.0.block.0.batchnorm_0.weight": "a WideResNet of DeepMind's adversarial training (DM-WideResNet)",
+    "layer2.0.shortcut.0.weight": KUANGLIU,
+    "block1.layer.0.bn1.weight": TRADES,
+    "layer.0.block.0.batchnorm_0.weight": DEEPMIND,
     "vit.encoder.layer.0.attention.attention.query.weight": f"a ViT of {TRANSFORMERS}",
     "blocks.0.attn.qkv.weight": "a vision transformer of timm",
     "encoder.layers.encoder_layer_0.ln_1.weight": "a ViT of torchvision",

@@ -1,5 +1,6 @@
 """What does not fit is refused with the likeliest cause, and what lies beside weights is known or refused."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.training.checkpoints import tiny
 from tests.training.checkpoints.tiny import CLASSES, Tiny, trained, under, weights
 from training import build_network
 from training.checkpoints import load, load_classifier
+from training.checkpoints.mismatch import difference
 
 W = dict[str, Tensor]
 
@@ -197,3 +199,17 @@ class Parametrised(Tiny):
     def __init__(self, num_classes: int, kind: str) -> None:
         super().__init__(num_classes)
         getattr(parametrizations, kind)(self.fc)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("layer2.0.shortcut.0.weight", r"\(here resnet18_cifar, .*\)"),
+        ("block1.layer.0.bn1.weight", r"\(here wide_resnet with its `depth` and `widen`\)"),
+        ("layer.0.block.0.batchnorm_0.weight", r"\(here dm_wide_resnet with its `depth` and `widen`\)"),
+    ],
+)
+def test_networks_of_public_programs_have_our_name_beside_theirs(name: str, ours: str) -> None:
+    one = torch.ones(1)
+    told = difference([{name: one, "a.b": one}], {"head.weight": one, "stem.bias": one})
+    assert re.search(rf"Its names look like those of .* {ours}: name that network\.", told)
