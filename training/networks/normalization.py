@@ -63,7 +63,7 @@ def normalization_of(given: Any, name: str = "normalize") -> Normalization | Non
         name: of the argument, for messages.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: for anything else, such as means and deviations of inputs in [0, 255].
 
     Example:
         >>> normalization_of("0.5,0.25")
@@ -75,11 +75,13 @@ def normalization_of(given: Any, name: str = "normalize") -> Normalization | Non
         return NORMALIZATIONS[given]
     try:
         mean, std = _pair(given)
+        if max(*mean, *std) > 1:
+            raise ValueError("divide them by 255, if that is the scale they are of")
         return Normalization(tuple(mean), tuple(std))
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(
             f"`{name}` should be {NONE}, {', '.join(NORMALIZATIONS)}, or mean and std for inputs in [0, 1], such as "
-            f"0.5,0.25. Found {given!r}."
+            f"0.5,0.25. Found {given!r} ({error})."
         ) from error
 
 
