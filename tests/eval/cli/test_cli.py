@@ -115,10 +115,16 @@ class Deaf(SmallCNN):
         (["measure", "nowhere.pt", "--data=Digits"], "nowhere.pt: no such checkpoint"),
         (["study", "nothing"], "`study` should be one of"),
         (["report", "{folder}"], "holds no records"),
-        (["measure", "{checkpoint}", "--data=Digitz"], '"data": .*Digitz'),
+        (
+            ["measure", "{checkpoint}", "--data=Digitz"],
+            "`--data` should name a data set, such as Digits. Found 'Digitz'",
+        ),
         (["measure", "{checkpoint}", "--data=Digits", "--stepz=3"], "unrecognized arguments: --stepz=3"),
         (["measure", "{checkpoint}", "--data=Digits", "--norms=[linf]"], "'Linf', 'L2', 'L1'.*linf"),
-        (["measure", "{checkpoint}", "--data=Digits", "--attacks=pgd"], '"attacks": .*pgd'),
+        (
+            ["measure", "{checkpoint}", "--data=Digits", "--attacks=pdg"],
+            "`attacks` should be one of .*Found 'pdg'",
+        ),
         (["measure", "{checkpoint}", "--data=Digits", "--data.size=3"], "'size' is not accepted"),
         (
             ["measure", "{checkpoint}", "--data=HDF5Images", "--data.train=[a.h5]", "--data.test=[a.h5]"],
@@ -143,7 +149,7 @@ class Deaf(SmallCNN):
         ),
         (
             ["measure", "{checkpoint}", "--data=Digits", "--network=tests.eval.cli.test_cli.Deaf"],
-            "RuntimeError: deaf",
+            "`classifier` should take inputs of shape .* It failed: deaf",
         ),
         (["mesure"], "invalid choice: 'mesure'"),
         ([], "expected .subcommand. to be one of"),
