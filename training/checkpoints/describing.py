@@ -93,6 +93,8 @@ def described_options(network: str, found: Mapping[str, Any], given: Mapping[str
     """
     options, usual = dict(found), _defaults(network)
     for name, value in given.items():
+        if name == "classes" and isinstance(value, str):
+            value = value.replace("->", "→")  # two ways to write one mapping
         if name in options and _written(options[name]) == _written(value):
             continue
         options.pop(name, None)

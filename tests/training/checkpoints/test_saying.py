@@ -10,7 +10,15 @@ from torch import Tensor
 from tests.training.checkpoints import tiny
 from tests.training.checkpoints.tiny import CLASSES, MEAN, SHAPE, STD, Tiny, trained, under, weights
 from training import Normalized, build_network
-from training.checkpoints import FORMAT, NETWORK_KEY, load, load_classifier, load_weights, loading
+from training.checkpoints import (
+    FORMAT,
+    NETWORK_KEY,
+    described_options,
+    load,
+    load_classifier,
+    load_weights,
+    loading,
+)
 from training.networks.libraries import FoundNetwork
 from training.networks.normalization import NORMALIZATIONS, Normalization
 
@@ -259,3 +267,9 @@ def test_argument_that_cannot_be_is_named(save: Callable[..., Path], given: dict
     usual = {"network": tiny.NETWORK, "checkpoint": save(weights())} | tiny.SIZES
     with pytest.raises(ValueError, match=message):
         load_classifier(**(usual | given))
+
+
+def test_two_ways_to_write_a_mapping_are_one_network() -> None:
+    ways = ("imagenet->imagenette", "imagenet→imagenette")
+    one, other = (described_options("torchvision:resnet18", {}, {"classes": way}) for way in ways)
+    assert one == other == {"classes": "imagenet→imagenette"}
