@@ -25,7 +25,7 @@ def imported(path: str) -> Any:
     Raises:
         ValueError: if it cannot be imported, or is not there, with what the module has of a similar name.
     """
-    _make_current_folder_importable()
+    make_current_folder_importable()
     module_path, colon, attributes = path.partition(":")
     try:
         if colon:
@@ -73,7 +73,8 @@ def takes(make: Callable[..., Any], name: str, *, among_others: bool = True) -> 
     return name in parameters or (among_others and Parameter.VAR_KEYWORD in kinds)
 
 
-def _make_current_folder_importable() -> None:
+def make_current_folder_importable() -> None:
+    """Let the current folder be imported from, as `python -m` does."""
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)

@@ -1,11 +1,11 @@
 """Classes and functions of users by dotted path, and their arguments from plain values."""
 
 import importlib
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from training.networks.imports import make_current_folder_importable
 
 CLASS, ARGUMENTS = "class_path", "init_args"
 
@@ -29,8 +29,7 @@ def imported(path: str, argument: str) -> Any:
         module, _, attribute = path.rpartition(".")
     if not module or not attribute:
         raise ValueError(f"`{argument}` should be a dotted path such as mypackage.data:MyDataset. Found {path!r}.")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    make_current_folder_importable()
     try:
         found: Any = importlib.import_module(module)
         for name in attribute.split("."):
