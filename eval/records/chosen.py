@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from training.data import Batch, DataSet, Split
-from training.data.split import labels_of
+from training.data.split import as_it_is, labels_of
 
 CPU = torch.device("cpu")
 IN_MEMORY = 2**30
@@ -55,7 +55,7 @@ class ReadBatches(Sequence[Batch]):
             batch_size=self.size,
             sampler=self.rows,
             num_workers=self.workers,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             generator=torch.Generator(),  # the iterator would otherwise draw from the global one
         )
         return (sent(batch, self.device) for batch in loader)
@@ -96,7 +96,3 @@ def marks(batches: Iterable[Batch]) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"
 def sent(batch: Batch, device: torch.device) -> Batch:
     """A batch on a device."""
     return Batch(*(part.to(device) for part in batch))
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -13,7 +13,7 @@ from generators import ExactResidual, ResidualEstimator, load_estimator
 from training.data.augmentation import Augmentation
 from training.data.order import EpochOrder
 from training.data.residuals import HALVES, named_residual, nearest_example
-from training.data.split import Batch, Bounds, OnDevice, Split, SplitName
+from training.data.split import Batch, Bounds, OnDevice, Split, SplitName, as_it_is
 from training.seeds import derived_seed
 
 ROOM = 0.2
@@ -182,11 +182,7 @@ class DataSet(LightningDataModule):
             batch_size=size,
             sampler=order,
             num_workers=self.workers,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             # Its own randomness: the iterator would otherwise draw from the global one.
             generator=torch.Generator(),
         )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -1,7 +1,7 @@
 """Samples of a split: in memory, on a GPU, or read when they are asked for."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int, Shaped, UInt8
@@ -118,3 +118,8 @@ def labels_of(split: Split) -> Int[Tensor, " N"]:
         range(start, min(start + READ_AT_ONCE, len(split))) for start in range(0, len(split), READ_AT_ONCE)
     ]
     return torch.cat([split.__getitems__(part).y for part in parts])
+
+
+def as_it_is(batch: Any) -> Any:
+    """What a DataLoader collates where `__getitems__` returns whole batches."""
+    return batch
