@@ -25,7 +25,7 @@ from eval.studies import load_study, run_study
 from eval.studies.parsing import one_sentence
 from training import data as data_sets
 
-LISTS = ("--attacks", "--norms", "--epsilons")
+LISTS = ("--attacks", "--norms", "--epsilons", "--figures")
 """Options of `measure` that take a list, in which one thing needs no brackets."""
 NO_CHECKPOINT = "required: measure.checkpoint"
 """What the parser says where `measure` is given no checkpoint."""
@@ -72,7 +72,7 @@ def study(
     """
     if data_root is not None:
         os.environ["ALPHADX_DATA"] = str(data_root)
-    plan = load_study(f"{name}_fast" if fast else name)
+    plan = load_study(name, fast=fast)
     folder = out or Path("runs") / plan.name
     check_folder(folder)
     done = run_study(plan, folder, jobs=jobs, device=device, side_by_side=side_by_side)

@@ -1,15 +1,15 @@
 """The `measure` job: a thin form of `eval.measure`, and the quality of residual estimators."""
 
 from collections.abc import Mapping
-from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from eval.cli.showing import fail, show
+from eval.figures.wanted import DEFAULTS, all_measurements
 from eval.measuring import measure as measure_models
 from eval.measuring.folders import check_folder
-from eval.records import EstimatorQuality, Model, Record, Results, standard_measurements
+from eval.records import EstimatorQuality, Model, Record, Results
 from eval.records.device import AUTO, chosen_device
 from eval.records.identity import plain
 from eval.records.quality import load_judge
@@ -75,7 +75,7 @@ def measure(
         keep_adversarial: HDF5 file for the adversarial examples of every attack.
         judge: checkpoint of a classifier of ours that had no part in the estimator's training.
         residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
-        measurements: what to measure, as `eval.records.measurements.standard_measurements` takes it, for example
+        measurements: what to measure, as `eval.figures.wanted.all_measurements` takes it, for example
             `--attacks [pgd,square,sta,cw,autoattack] --norms [Linf,L2] --epsilons [8/255]`.
 
     Returns:
@@ -102,7 +102,7 @@ def measure(
             show(all_tables(results.load()) if out is None else write_report(out), out)
         return records
     _check_unused("a classifier", judge=judge, residual_options=residual_options)
-    wanted = standard_measurements(seed=seed, **measurements)
+    wanted = all_measurements(seed=seed, **measurements)
     report = measure_models(
         checkpoint or None,
         data,
@@ -167,6 +167,5 @@ def _check_unused(what: str, **options: Any) -> None:
 
 
 def _not_default(measurements: Mapping[str, Any]) -> dict[str, Any]:
-    """What somebody chose among the arguments of `standard_measurements`."""
-    usual = {name: p.default for name, p in signature(standard_measurements).parameters.items()}
-    return {name: value for name, value in measurements.items() if plain(value) != plain(usual[name])}
+    """What somebody chose among the arguments of `all_measurements`."""
+    return {name: value for name, value in measurements.items() if plain(value) != plain(DEFAULTS[name])}

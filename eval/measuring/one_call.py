@@ -6,7 +6,6 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from alignment.contracts import check_choice
+from eval.figures.wanted import DEFAULTS, all_measurements
 from eval.measuring.candidates import Candidate, candidates_of
 from eval.measuring.folders import check_folder, check_keeping
 from eval.measuring.report import Report
 from eval.measuring.session import Session
-from eval.records import Results, standard_measurements
+from eval.records import Results
 from eval.records.device import AUTO, chosen_device
 from eval.records.outcome import Measurement
 from eval.records.subject import LimitOrder
@@ -89,8 +89,8 @@ def measure(
         wanted: measurements by themselves, such as `[AttackRadii("pgd", "L2")]` or one of your own making, in place
             of those that `measurements` describes.
         say: is told each sentence that a user should read, before the measurements; prints to stderr if not given.
-        measurements: what to measure, see `eval.records.measurements.standard_measurements`: `attacks`, `norms`,
-            `epsilons`, `only`, …
+        measurements: what to measure, see `eval.figures.wanted.all_measurements`: `attacks`, `norms`, `epsilons`,
+            `figures`, `only`, …
 
     Returns:
         The report: `.table`, `["epsilon50_pgd_linf"].value`, `.per_sample`, `.save(folder)`.
@@ -162,8 +162,8 @@ def _wanted(
     if wanted is not None:
         return wanted
     for name in measurements:
-        check_choice(name, tuple(signature(standard_measurements).parameters), "measurements")
-    return standard_measurements(seed=seed, **measurements)
+        check_choice(name, tuple(DEFAULTS), "measurements")
+    return all_measurements(seed=seed, **measurements)
 
 
 def _data_set(data: Any, given: Sequence[float | int] | None, classes: Sequence[str] | None) -> DataSet:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -24,6 +25,8 @@ class Outcome:
         interval: 95 % interval of the number over samples; NaN where there is none.
         invalid: samples left out because they have no direction, or rejected outputs of an attack.
         details: what else a reader of the number must know.
+        arrays: what a picture is drawn from; kept beside the record.
+        samples: how many the number rests on, where rows of `per_sample` are something else, such as steps or epochs.
     """
 
     value: float
@@ -31,6 +34,8 @@ class Outcome:
     interval: Interval = UNSURE
     invalid: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    samples: int | None = None
 
 
 @runtime_checkable

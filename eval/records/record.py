@@ -33,6 +33,7 @@ class Record:
         seconds: wall-clock time.
         provenance: library versions, code revision, machine.
         outcomes: digest of the table of outcomes per sample that lies beside it.
+        arrays: digest of what a picture is drawn from, which lies beside it; empty where there is none.
         schema: version of this layout.
     """
 
@@ -49,6 +50,7 @@ class Record:
     seconds: float = 0.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     outcomes: str = ""
+    arrays: str = ""
     schema: int = SCHEMA
 
     @cached_property

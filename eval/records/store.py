@@ -43,13 +43,24 @@ class ModelFolder:
             ValueError: if its file is damaged, naming it and the remedy.
         """
         path = self._file(quantity, key_of(quantity, subject))
-        return read_record(path) if path.exists() and path.with_suffix(".csv").exists() else None
+        if not path.exists() or not path.with_suffix(".csv").exists():
+            return None
+        record = read_record(path)
+        return record if not record.arrays or path.with_suffix(".npz").exists() else None
 
-    def write(self, record: Record, per_sample: pd.DataFrame) -> Record:
-        """Keep a number with its outcome for every sample; returns the record as it was written."""
-        table = per_sample.to_csv(index=False).encode()
-        whole = replace(record, outcomes=sha256(table).hexdigest()[:16])
+    def write(
+        self, record: Record, per_sample: pd.DataFrame, arrays: Mapping[str, np.ndarray] | None = None
+    ) -> Record:
+        """Keep a number with its outcome for every sample, and what its picture is drawn from.
+
+        Returns:
+            The record as it was written.
+        """
+        table, packed = per_sample.to_csv(index=False).encode(), _packed(arrays) if arrays else b""
+        whole = replace(record, outcomes=_digest(table), arrays=_digest(packed) if packed else "")
         path = self._file(record.quantity, record.key)
+        if packed:
+            write_whole(path.with_suffix(".npz"), packed)
         write_whole(path.with_suffix(".csv"), table)
         write_whole(path, written(whole))
         return whole
@@ -65,9 +76,7 @@ class ModelFolder:
 
     def write_examples(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep what a picture of a residual estimator is drawn from."""
-        buffer = BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        write_whole(self.path / "examples.npz", buffer.getvalue())
+        write_whole(self.path / "examples.npz", _packed(arrays))
 
     def _file(self, quantity: Quantity, key: str) -> Path:
         return self.path / f"{slug(quantity.name)}-{key[:SHOWN]}.json"
@@ -134,6 +143,22 @@ class Records:
             self._examples[path] = _arrays(path) if path.exists() else None
         return self._examples[path]
 
+    def arrays(self, record: Record) -> dict[str, np.ndarray]:
+        """What the picture of a record is drawn from.
+
+        Raises:
+            ValueError: if the file is missing, damaged or belongs to another record, or the record has no picture.
+        """
+        path = self._paths[id(record)].with_suffix(".npz")
+        if not record.arrays:
+            raise ValueError(f"`record` should be one with arrays. Found {record.quantity.title!r}.")
+        if not path.is_file() or _digest(path.read_bytes()) != record.arrays:
+            raise ValueError(
+                f"{path} is missing or does not belong to {path.stem}.json. Remove both, and the same "
+                "command makes them again."
+            )
+        return _arrays(path)
+
     def home(self, record: Record) -> str:
         """Name of the folder that a record lies in."""
         return self._paths[id(record)].parent.name
@@ -175,7 +200,7 @@ def _outcomes(path: Path, record: Record) -> pd.DataFrame:
     if not file.is_file():
         raise ValueError(f"{file} is missing, the outcomes of {path.name}. {both}.")
     content = file.read_bytes()
-    if record.outcomes and sha256(content).hexdigest()[:16] != record.outcomes:
+    if record.outcomes and _digest(content) != record.outcomes:
         raise ValueError(f"{file} does not belong to {path.name}: it is damaged, or was mixed with another. {both}.")
     try:
         table = pd.read_csv(StringIO(content.decode()))
@@ -185,6 +210,16 @@ def _outcomes(path: Path, record: Record) -> pd.DataFrame:
     if missing := sorted(needed - {*table.columns}):
         raise ValueError(f"{file} is not a table of outcomes: it lacks {', '.join(missing)}. {both}.")
     return table
+
+
+def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _digest(content: bytes) -> str:
+    return sha256(content).hexdigest()[:16]
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

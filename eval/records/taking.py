@@ -10,7 +10,7 @@ from torch import nn
 
 from eval.records.chosen import on_device
 from eval.records.device import device_of
-from eval.records.outcome import Measurement
+from eval.records.outcome import Measurement, Outcome
 from eval.records.provenance import provenance
 from eval.records.record import Record
 from eval.records.sanity import check_fits
@@ -96,6 +96,10 @@ class Sitting:
 
     def take(self, measurement: Measurement) -> tuple[Record, pd.DataFrame]:
         """One measurement: the record, and a table with one row per sample."""
+        record, outcome = self._taken(measurement)
+        return record, outcome.per_sample
+
+    def _taken(self, measurement: Measurement) -> tuple[Record, Outcome]:
         counted = CountPasses(self.classifier)
         started = time.perf_counter()
         outcome = measurement(counted, self.data, self.batches)
@@ -105,7 +109,7 @@ class Sitting:
             quantity=measurement.quantity(self.data),
             subject=self.subject,
             value=outcome.value,
-            samples=len(outcome.per_sample),
+            samples=len(outcome.per_sample) if outcome.samples is None else outcome.samples,
             invalid=outcome.invalid,
             interval=outcome.interval,
             details={**outcome.details, **self.told},
@@ -114,7 +118,7 @@ class Sitting:
             seconds=seconds,
             provenance=provenance(device_of(self.classifier)),
         )
-        return record, outcome.per_sample
+        return record, outcome
 
     def take_all(
         self,
@@ -144,7 +148,8 @@ class Sitting:
                 continue
             notify(measurement)
             try:
-                taken.records.append(folder.write(*self.take(measurement)))
+                record, outcome = self._taken(measurement)
+                taken.records.append(folder.write(record, outcome.per_sample, outcome.arrays))
             except (ValueError, RuntimeError) as error:
                 taken.failures.append(f"{self.model.data}, {self.model.recipe}: {quantity.title} failed: {error}")
         return taken

@@ -9,6 +9,7 @@ from string import Template
 
 import pandas as pd
 
+from eval.figures import FIGURES
 from eval.records import Records, Results
 from eval.records.store import read_json
 from eval.report.plots import all_plots
@@ -43,6 +44,7 @@ PLOTS = {
     "Side by side": ("curves", "attacks"),
     "Quality of residual estimators": ("residuals",),
     "Correlation of alignment with robustness": ("correlation",),
+    **{figure.title: (figure.name,) for figure in FIGURES.values()},
 }
 """Which plots stand below a table, by the beginning of their names."""
 
@@ -54,6 +56,7 @@ FILES = {
     "Signs of gradient masking": "masking",
     "Theory check on Spheres": "theory",
     "Cost of the measurements": "cost",
+    **{figure.title: figure.name for figure in FIGURES.values()},
 }
 """Names of the CSV files of tables."""
 

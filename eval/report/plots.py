@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import NORMS, RADII
+from eval.report.of_figures import figure_pictures
 from eval.report.rows import Row, column_titles, rows, subjects_of
 from eval.report.tables import ESTIMATORS, compared, sweep
 
@@ -48,7 +49,7 @@ def all_figures(records: Records) -> dict[str, Figure]:
         figure = correlation(str(data), part, swept.quantities)
         if figure is not None:
             figures[f"correlation-{slug(str(data))}"] = figure
-    return figures
+    return figures | figure_pictures(records)
 
 
 def curves(records: Records, chosen: list[Row]) -> Figure:

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 
 import pandas as pd
 
+from eval.figures import FIGURE_KINDS
 from eval.records import Quantity, Record, Records
 from eval.records.quantity import KINDS, differences
+from eval.records.table import Table
 from eval.report import notes
 from eval.report.cells import cell, spread
+from eval.report.of_figures import figure_tables
 from eval.report.published import beside, correlation_beside, estimator_beside
 from eval.report.rows import Row, at_strengths, column_titles, rows
 from eval.report.worst import black_box_ahead, worst_of_all
@@ -21,19 +24,8 @@ NOT_BESIDE = ("sweep", ESTIMATORS)
 """Groups of models that have a table of their own."""
 HALF_DISTANCE = 0.15
 """½‖Δx‖ on Spheres: what ε50%/α is for a model that is linear along Δx (paper 1, after Theorem 2)."""
-NO_TABLE = ("masking",)
+NO_TABLE = ("masking", *FIGURE_KINDS)
 """Kinds that stand in a table of their own."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table and what a reader must be told beside it."""
-
-    frame: pd.DataFrame
-    notes: Sequence[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        return "\n".join([self.frame.to_string(index=False), *(f"  {note}" for note in self.notes)])
 
 
 def all_tables(records: Records) -> dict[str, Table]:
@@ -45,6 +37,7 @@ def all_tables(records: Records) -> dict[str, Table]:
         "Correlation of alignment with robustness": correlation_table(records),
         "Theory check on Spheres": theory_check(records),
         "Cost of the measurements": cost_table(records),
+        **figure_tables(records),
     }
     return {heading: table for heading, table in candidates.items() if not table.frame.empty}
 
@@ -162,7 +155,11 @@ class Sweep:
 
 def sweep(records: Records) -> Sweep:
     """The models of all sweeps; two sweeps on one data set are two, named by their experiments."""
-    chosen = [r for r in records if "sweep" in r.model.groups and r.quantity.kind in KINDS]
+    chosen = [
+        r
+        for r in records
+        if "sweep" in r.model.groups and r.quantity.kind in KINDS and r.quantity.kind not in FIGURE_KINDS
+    ]
     named = column_titles(chosen)
     by_name: dict[str, list[Row]] = {}
     for name, row in _sweep_names(rows(chosen)):

@@ -15,6 +15,8 @@ from training.strength import Strength
 
 FIRST = "first/"
 """How a configuration refers to what a study trains before all else."""
+TOLD = ("paper", "minutes", "differs", "claims")
+"""Keys of a study that say something to its reader."""
 PRESETS = resources.files("eval.studies") / "presets"
 
 
@@ -86,11 +88,13 @@ def presets() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in PRESETS.iterdir() if file.name.endswith(".yaml"))
 
 
-def load_study(name: str) -> Study:
+def load_study(name: str, fast: bool = False) -> Study:
     """A study by the name of a preset or the path of a YAML file.
 
-    The YAML holds `title`; `base`, a configuration for `alphadx fit` that all models share; `measure`, arguments
-    of `standard_measurements`, and `limit`, how many test samples to take; and `experiments`, by name of data set.
+    The YAML holds `title`; optionally `paper`, which tables and figures of a paper it repeats, `minutes`, about how
+    long it takes and where, `differs`, a list of sentences on what is not as in the paper, and `claims`, what the
+    paper found; `base`, a configuration for `alphadx fit` that all models share; `measure`, arguments of
+    `all_measurements`, and `limit`, how many test samples to take; and `experiments`, by name of data set.
     Each experiment may hold its own `base` and `measure`, which are laid over the study's; it holds `recipes`, by
     name, each laid over the base; `seeds`; and optionally a `sweep` of one recipe: `recipe`, `epsilon` (values of ε
     for its objective) and `seeds`; its models are not searched for signs of masking.
@@ -101,8 +105,15 @@ def load_study(name: str) -> Study:
     `first` holds, by name, configurations of what is trained before all else, classifiers or generators. Where
     a configuration says `first/NAME`, the path of that one's best checkpoint is put.
 
+    `fast` holds what the form that a CPU can finish has in place of all this, laid over it key by key; a key without
+    a value is left out there.
+
+    Args:
+        name: of the preset or file.
+        fast: take the fast form, which is called `NAME_fast`.
+
     Raises:
-        ValueError: if there is no such preset or file, or a key is missing or unknown.
+        ValueError: if there is no such preset or file, it has no fast form, or a key is missing or unknown.
     """
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
         text, short = _text(Path(name)), Path(name).stem
@@ -116,7 +127,8 @@ def load_study(name: str) -> Study:
         source = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    _check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first"})
+    short, source = _form(short, source, fast)
+    _check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first", *TOLD})
     if not isinstance(source["title"], str):
         raise ValueError(f"{short}: `title` should be text. Found {source['title']!r}.")
     for key in ("base", "measure", "first", "experiments"):
@@ -136,6 +148,18 @@ def load_study(name: str) -> Study:
     if not cells:
         raise ValueError(f"{short}: `experiments` should hold at least one recipe or estimator. Found none.")
     return Study(short, source["title"], _once_each(cells), first, source)
+
+
+def _form(short: str, source: Any, fast: bool) -> tuple[str, Any]:
+    """Name and content of one of the two forms of a study."""
+    if not isinstance(source, Mapping):
+        return short, source
+    usual = {key: value for key, value in source.items() if key != "fast"}
+    if not fast:
+        return short, usual
+    if not isinstance(source.get("fast"), Mapping):
+        raise ValueError(f"`--fast` should be left out for {short!r}, which has no fast form.")
+    return f"{short}_fast", replaced_by(usual, source["fast"])
 
 
 def _text(file: Path) -> str:
@@ -171,6 +195,24 @@ def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     for key, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = laid_over(result[key], value) if both else deepcopy(value)
+    return result
+
+
+def replaced_by(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with changes, key by key, in which a key without a value is taken out.
+
+    Example:
+        >>> replaced_by({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 5, "c": None}})
+        {'a': {'b': 5}, 'd': 3}
+    """
+    result = deepcopy(dict(base))
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = replaced_by(result[key], value)
+        else:
+            result[key] = deepcopy(value)
     return result
 
 

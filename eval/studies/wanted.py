@@ -1,11 +1,10 @@
 """What a study measures of a model."""
 
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from alignment.contracts import check_choice
-from eval.records.measurements import standard_measurements
+from eval.figures.wanted import DEFAULTS, all_measurements
 from eval.records.outcome import Measurement
 from eval.studies.plan import FIRST, ModelCell, with_first
 from eval.studies.trained import best_checkpoint, is_trained
@@ -31,14 +30,13 @@ def _measurements(settings: dict[str, Any]) -> list[Measurement]:
     Raises:
         ValueError: for a misspelt setting, or one of another type.
     """
-    known = signature(standard_measurements).parameters
     for name in settings:
-        check_choice(name, (*known, "limit"), "measure")
+        check_choice(name, (*DEFAULTS, "limit"), "measure")
     try:
-        return standard_measurements(**settings)
+        return all_measurements(**settings)
     except (TypeError, AttributeError) as error:
         raise ValueError(
-            f"`measure` should hold what `standard_measurements` takes. Found {settings} ({error})."
+            f"`measure` should hold what `all_measurements` takes. Found {settings} ({error})."
         ) from error
 
 

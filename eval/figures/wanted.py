@@ -1,0 +1,62 @@
+"""What is measured of a classifier: numbers for the tables of models, and figures."""
+
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any, Literal, get_args
+
+from alignment.contracts import check_choice
+from eval.figures import FIGURES
+from eval.records import standard_measurements
+from eval.records.outcome import Measurement
+
+Only = Literal["all", "accuracy", "figures"]
+
+
+def all_measurements(
+    figures: Sequence[str] = (),
+    figure_options: Mapping[str, Mapping[str, Any]] | None = None,
+    only: Only = "all",
+    **standard: Any,
+) -> list[Measurement]:
+    """The measurements of `standard_measurements`, and those that figures are drawn from.
+
+    Args:
+        figures: by name, see `eval.figures.FIGURES`.
+        figure_options: what they take, by name.
+        only: "figures" for figures alone; else see `standard_measurements`.
+        standard: what `standard_measurements` takes; figures that take `residual` have it from there.
+
+    Raises:
+        ValueError: if there is no such figure, or options are given for one that is not among `figures`; and as
+            `standard_measurements`.
+    """
+    check_choice(only, get_args(Only), "only")
+    if isinstance(figures, str) or not isinstance(figures, Sequence):
+        raise ValueError(f"`figures` should be a list, such as [{figures}]. Found {figures!r}.")
+    given = dict(figure_options or {})
+    for name in figures:
+        check_choice(name, tuple(FIGURES), "figures")
+    for name in given:
+        check_choice(name, tuple(figures), "figure_options")
+    found = [] if only == "figures" else standard_measurements(only=only, **standard)
+    for name in figures:
+        found += _of_figure(name, given.get(name, {}), standard)
+    return found
+
+
+DEFAULTS = {
+    name: parameter.default
+    for of in (standard_measurements, all_measurements)
+    for name, parameter in signature(of).parameters.items()
+    if name != "standard"
+}
+"""What `all_measurements` takes, with the values where none are given."""
+
+
+def _of_figure(name: str, options: Mapping[str, Any], standard: Mapping[str, Any]) -> Sequence[Measurement]:
+    make = FIGURES[name].measurements
+    known = signature(make).parameters
+    shared = {key: standard[key] for key in ("residual", "candidates", "seed") if key in standard and key in known}
+    for key in options:
+        check_choice(key, tuple(known), f"figure_options, {name}")
+    return make(**shared | dict(options))

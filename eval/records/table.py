@@ -1,0 +1,17 @@
+"""A table as text, ready to print."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table and what a reader must be told beside it."""
+
+    frame: pd.DataFrame
+    notes: Sequence[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return "\n".join([self.frame.to_string(index=False), *(f"  {note}" for note in self.notes)])
