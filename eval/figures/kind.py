@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from eval.records import Record, Records
 from eval.records.outcome import Measurement
-from eval.records.table import Table
+from eval.tables.table import Table
 
 
 @dataclass(frozen=True)

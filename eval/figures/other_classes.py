@@ -13,7 +13,7 @@ from eval.records import Quantity, Record, Records
 from eval.records.estimators import described_estimator, estimator_of
 from eval.records.intervals import mean_interval
 from eval.records.outcome import Measurement, Outcome, outcomes_of
-from eval.records.table import Table
+from eval.tables.table import Table
 from generators.store import for_samples
 from training.data import Batch, DataSet
 from training.passes import CountPasses

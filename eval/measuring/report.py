@@ -10,8 +10,8 @@ import pandas as pd
 from eval.measuring.outcome_table import per_sample
 from eval.records import Record, Results
 from eval.report import Table, all_tables, write_report
-from eval.report.rows import at_strengths
 from eval.report.worst import worst_of_all
+from eval.tables.rows import at_strengths
 
 SIDE_BY_SIDE = "Side by side"
 

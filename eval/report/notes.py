@@ -11,7 +11,7 @@ from eval.records.attack_radii import defaults
 from eval.records.identity import plain
 from eval.records.measurements import Alignment, ImageAlignment
 from eval.records.quantity import titles
-from eval.report.rows import Row, interval
+from eval.tables.rows import Row, interval
 
 CHANCE = 0.05
 """How far above 1/C an accuracy must be not to be near chance."""

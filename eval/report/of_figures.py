@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from eval.figures import FIGURES
 from eval.records import Records
-from eval.records.table import Table
+from eval.tables.table import Table
 
 
 def figure_tables(records: Records) -> dict[str, Table]:

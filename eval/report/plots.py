@@ -15,8 +15,8 @@ from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import NORMS, RADII
 from eval.report.of_figures import figure_pictures
-from eval.report.rows import Row, column_titles, rows, subjects_of
 from eval.report.tables import ESTIMATORS, compared, sweep
+from eval.tables.rows import Row, column_titles, rows, subjects_of
 
 COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
 OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from eval.records import Record
-from eval.report.rows import Row, interval
+from eval.tables.rows import Row, interval
 
 
 @dataclass(frozen=True)

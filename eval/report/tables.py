@@ -10,14 +10,14 @@ import pandas as pd
 from eval.figures import FIGURE_KINDS
 from eval.records import Quantity, Record, Records
 from eval.records.quantity import KINDS, differences
-from eval.records.table import Table
 from eval.report import notes
-from eval.report.cells import cell, spread
 from eval.report.of_figures import figure_tables
 from eval.report.published import beside, correlation_beside, estimator_beside
-from eval.report.rows import Row, at_strengths, column_titles, rows
 from eval.report.worst import black_box_ahead, worst_of_all
 from eval.studies.correlation import correlations
+from eval.tables.cells import cell, spread
+from eval.tables.rows import Row, at_strengths, column_titles, rows
+from eval.tables.table import Table
 
 ESTIMATORS = "estimators"
 NOT_BESIDE = ("sweep", ESTIMATORS)

@@ -14,7 +14,7 @@ import pandas as pd
 from eval.records import Record, Records
 from eval.records.quantity import RADII
 from eval.report.exports.exported import Exported, check_about
-from eval.report.rows import at_strengths
+from eval.tables.rows import at_strengths
 from training.strength import Strength
 
 ENCODING = "utf-8-sig"

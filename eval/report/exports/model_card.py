@@ -13,11 +13,11 @@ import yaml
 from eval.records import Record, Records, Samples
 from eval.records.identity import plain
 from eval.records.quantity import KINDS, Quantity
-from eval.report.cells import cell
 from eval.report.exports.exported import Exported, check_about
 from eval.report.exports.naming import by_model, classifiers
 from eval.report.exports.robustbench import dataset_name
-from eval.report.rows import at_strengths, interval
+from eval.tables.cells import cell
+from eval.tables.rows import at_strengths, interval
 
 SAID = ("dataset", "name", "task")
 """What `about` may hold: the data set's and the model's names on the hub, and the kind of task."""

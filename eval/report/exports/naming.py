@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from eval.records import Record
 from eval.records.identity import slug
-from eval.report.rows import rows
 from eval.report.tables import ESTIMATORS
+from eval.tables.rows import rows
 
 SHOWN = 8
 """Characters of a digest in a name."""

@@ -14,7 +14,7 @@ from eval.records import Record, Records, Samples
 from eval.records.quantity import UNDER_ATTACK
 from eval.report.exports.exported import Exported, check_about
 from eval.report.exports.naming import SHOWN, by_model, classifiers
-from eval.report.rows import at_strengths
+from eval.tables.rows import at_strengths
 
 MEASURED = ("dataset", "eps", "clean_acc", "autoattack_acc")
 SAID = (
