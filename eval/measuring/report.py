@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from eval.figures import of_models
 from eval.measuring.outcome_table import per_sample
 from eval.records import Record, Results
 from eval.report import Table, all_tables, write_report
@@ -93,9 +94,12 @@ class Report:
 
     @cached_property
     def per_sample(self) -> pd.DataFrame:
-        """One row per sample: index, label, predicted, and a column per measurement; several models are named."""
+        """One row per sample: index, label, predicted, and a column per measurement; several models are named.
+
+        Figures are left out, whose rows may be steps or epochs.
+        """
         by_model: dict[tuple, list[Record]] = {}
-        for record in self.records:
+        for record in of_models(self.records):
             by_model.setdefault(_named(record)[1:], []).append(record)
         frames = []
         for chosen in by_model.values():
