@@ -1,31 +1,54 @@
-"""A finished study in one small file: `python benchmarks/study_record.py runs/suite --save FILE`."""
+"""What a finished study printed, in one small file: `python benchmarks/study_record.py runs/NAME --save FILE`."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.records import Results
+from eval.records import Records, Results
 from eval.records.store import read_json, write_json
+from eval.report import Table, all_tables
 
-KEPT = ("value", "interval", "samples", "invalid", "forward_passes", "backward_passes")
+LEFT_OUT = ("Cost of the measurements",)
+"""Tables that say nothing of models."""
 
 
 def gathered(folder: Path) -> dict[str, Any]:
-    """Every record of a study without settings and outcomes per sample, and where the records come from."""
-    study = read_json(folder / "study.json", {"name", "models"})
-    records = [*Results(folder).load()]
-    revisions = sorted({record.provenance["revision"] for record in records})
+    """The tables of a study, what it took, and where it was made."""
+    records = Results(folder).load()
+    provenance = [dict(record.provenance) for record in records]
     return {
-        "command": f"alphadx study {study['name']} --data-root DIR",
+        "command": command(folder),
         "models": len({record.subject.model_key for record in records}),
-        "planned": study["models"],
-        "provenance": records[0].provenance | {"revision": ", ".join(revisions)},
-        "records": [
-            asdict(r.model) | {"measurement": r.quantity.name} | {key: getattr(r, key) for key in KEPT}
-            for r in records
-        ],
+        "seconds": {"training": round(training_seconds(folder)), "measuring": round(sum(r.seconds for r in records))},
+        "revision": sorted({str(made.get("revision")) for made in provenance}),
+        "machine": sorted({f"{made.get('device')}, {made.get('threads')} threads" for made in provenance}),
+        "versions": provenance[0].get("versions", {}),
+        "tables": {heading: printed(table) for heading, table in tables_of(records).items()},
     }
+
+
+def command(folder: Path) -> str:
+    """That makes the study anew."""
+    name = str(read_json(folder / "study.json", {"name"})["name"])
+    words = [name.removesuffix("_fast"), "--fast"] if name.endswith("_fast") else [name]
+    return " ".join(["alphadx study", *words, "--data-root DIR"])
+
+
+def training_seconds(folder: Path) -> float:
+    """Of all models, and of what was trained before them."""
+    marks = folder.rglob("training/trained.json")
+    return sum(float(read_json(mark, {"best"}).get("seconds", 0)) for mark in marks)
+
+
+def tables_of(records: Records) -> dict[str, Table]:
+    """The tables that are kept."""
+    return {heading: table for heading, table in all_tables(records).items() if heading not in LEFT_OUT}
+
+
+def printed(table: Table) -> dict[str, Any]:
+    """A table as it is printed, row by row."""
+    rows = ["  ".join(map(str, row)) for row in table.frame.to_numpy()]
+    return {"columns": "  ".join(map(str, table.frame.columns)), "rows": rows, "notes": [*table.notes]}
 
 
 def main() -> None:
