@@ -42,6 +42,7 @@ LEGEND = {
 
 PLOTS = {
     "Side by side": ("curves", "attacks"),
+    "Sweeps": ("sweep",),
     "Quality of residual estimators": ("residuals",),
     "Correlation of alignment with robustness": ("correlation",),
     **{figure.title: (figure.name,) for figure in FIGURES.values()},
@@ -51,6 +52,7 @@ PLOTS = {
 
 FILES = {
     "Side by side": "table",
+    "Sweeps": "sweeps",
     "Correlation of alignment with robustness": "correlation",
     "Quality of residual estimators": "estimators",
     "Signs of gradient masking": "masking",
