@@ -107,7 +107,8 @@ class Results:
         Raises:
             ValueError: if a file is damaged, naming it and the remedy.
         """
-        return Records({path: read_record(path) for path in sorted(self.folder.glob("models/*/*.json"))})
+        found = sorted(self.folder.glob("models/*/*.json"))
+        return Records({path: read_record(path) for path in found}, self.folder)
 
 
 class Records:
@@ -115,9 +116,11 @@ class Records:
 
     Args:
         files: records by the files they were read from.
+        folder: that they lie in, with what its studies ask for.
     """
 
-    def __init__(self, files: Mapping[Path, Record]) -> None:
+    def __init__(self, files: Mapping[Path, Record], folder: Path | None = None) -> None:
+        self.folder = folder
         self._paths = {id(record): path for path, record in files.items()}
         self._records = list(files.values())
         self._outcomes: dict[int, pd.DataFrame] = {}

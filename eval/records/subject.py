@@ -22,6 +22,8 @@ TRAINING = ("workers", "batch_size", "seed", "augmentation")
 """Arguments of data sets that concern training alone."""
 SWEEP = "sweep"
 """The group of models that belong to a sweep."""
+CHOSEN_BY = "choice"
+"""The group of what was measured on the validation split, to choose a setting by."""
 SETTINGS = {
     "epsilon": "ε",
     "alignment_weight": "λ_α",
@@ -119,7 +121,11 @@ class Model:
     @property
     def swept(self) -> tuple[tuple[str, ...], ...]:
         """The names that each sweep sets to which the model belongs."""
-        return (self.sweeps or (("epsilon",),)) if SWEEP in self.groups else ()
+        return self._named if SWEEP in self.groups else ()
+
+    @property
+    def _named(self) -> tuple[tuple[str, ...], ...]:
+        return self.sweeps or ((("epsilon",),) if SWEEP in self.groups else ())
 
     def value_of(self, name: str) -> str:
         """What a sweep set, as written; empty where it set nothing of that name."""
@@ -134,13 +140,17 @@ class Model:
         """
         return ", ".join(f"{SETTINGS.get(name, name)} = {self.value_of(name)}" for name in names)
 
+    def only_in(self, group: str) -> "Model":
+        """The same model in one group alone."""
+        return replace(self, groups=(group,))
+
     def joined(self, other: "Model") -> "Model":
         """The same model where another part of a study, or another study, names it too."""
         return replace(
             self,
             groups=tuple(dict.fromkeys(self.groups + other.groups)),
             setting={**other.setting, **self.setting},
-            sweeps=tuple(dict.fromkeys(self.swept + other.swept)) if self.sweeps or other.sweeps else (),
+            sweeps=tuple(dict.fromkeys(self._named + other._named)) if self.sweeps or other.sweeps else (),
         )
 
 

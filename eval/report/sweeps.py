@@ -9,7 +9,7 @@ import pandas as pd
 from eval.figures import FIGURE_KINDS
 from eval.records import Quantity, Record, Records
 from eval.records.quantity import KINDS
-from eval.records.subject import SETTINGS
+from eval.records.subject import CHOSEN_BY, SETTINGS
 from eval.report import notes
 from eval.report.worst import worst_of_all
 from eval.tables.lines import cell_lines
@@ -18,8 +18,6 @@ from eval.tables.table import Table
 
 MEASURED = "measure"
 """The group of models that no study trained."""
-CHOSEN_BY = "choice"
-"""The group of what was measured on the validation split, to choose a setting by."""
 CORRELATED = 3
 """Models that were only measured from which on alignment and robustness are correlated over them."""
 TABLE_ONLY = ("masking",)
@@ -64,7 +62,7 @@ def sweeps(records: Records) -> list[Sweep]:
             members = [record for record in row.records if names in record.model.swept]
             key = (data, row.records[0].model.recipe, names)
             found.setdefault(key, []).append(replace(row, records=members))
-    return [Sweep(*key, sorted(members, key=lambda row: _place(row, key[2]))) for key, members in found.items()]
+    return [Sweep(*key, in_order(members, key[2])) for key, members in found.items()]
 
 
 def pooled(records: Records) -> list[Sweep]:
@@ -123,6 +121,11 @@ def sweep_table(records: Records) -> Table:
     ]
     told = ["±: standard deviation over models of one setting, trained with other seeds."] if found else []
     return Table(pd.DataFrame(found), [*notes.settings(chosen), *told])
+
+
+def in_order(found: Iterable[Row], names: Sequence[str]) -> list[Row]:
+    """Rows by the values of settings: numbers first, then words."""
+    return sorted(found, key=lambda row: _place(row, names))
 
 
 def with_derived(row: Row, extra: Iterable[Record]) -> Row:

@@ -9,12 +9,14 @@ import pandas as pd
 from eval.figures import FIGURE_KINDS
 from eval.records import Quantity, Record, Records
 from eval.records.quantity import differences
-from eval.records.subject import SWEEP
+from eval.records.subject import CHOSEN_BY, SWEEP
 from eval.report import notes
+from eval.report.choice import choice_table
 from eval.report.correlating import correlation_table
+from eval.report.fronts import front_table
 from eval.report.of_figures import figure_tables
 from eval.report.published import beside, estimator_beside
-from eval.report.sweeps import CHOSEN_BY, sweep_table
+from eval.report.sweeps import sweep_table
 from eval.report.worst import black_box_ahead, worst_of_all
 from eval.tables.cells import spread
 from eval.tables.lines import cell_lines
@@ -35,6 +37,8 @@ def all_tables(records: Records) -> dict[str, Table]:
     candidates = {
         "Side by side": side_by_side(records),
         "Sweeps": sweep_table(records),
+        "Fronts": front_table(records),
+        "Choice of a setting": choice_table(records),
         "Quality of residual estimators": quality_table(records),
         "Signs of gradient masking": masking_table(records),
         "Correlation of alignment with robustness": correlation_table(records),

@@ -1,12 +1,12 @@
 """The models of one experiment of a study: its recipes with every seed, its sweeps, or estimators of Δx."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from eval.records.identity import digest
 from eval.records.subject import SWEEP, Model
-from eval.studies.checks import check_keys, check_mapping, recipes_of, seeds_of
+from eval.studies.checks import check_asked, check_keys, check_mapping, listed, recipes_of, seeds_of
 from eval.studies.overlay import laid_over, with_first
 from eval.studies.sweeping import Point, points
 
@@ -21,8 +21,9 @@ class ModelCell:
     Attributes:
         model: how it is called.
         fit: configuration of its training, as for `alphadx fit`.
-        measure: arguments of `eval.records.measurements.standard_measurements`, and `limit`, how many test samples
-            to take; several where the model belongs to several parts of the study.
+        measure: arguments of `eval.figures.wanted.all_measurements`, and `limit`, how many test samples to take;
+            several where the model belongs to several parts of the study. With `choosing`, names of measurements,
+            those alone are taken, on the validation split.
         identity: digest of the training with all that it refers to.
     """
 
@@ -73,7 +74,7 @@ def cells_of(data: str, experiment: Any, study: Mapping[str, Any], described: Ca
     judged = isinstance(experiment, Mapping) and "estimators" in experiment
     swept = isinstance(experiment, Mapping) and "sweep" in experiment
     needed = {"estimators"} if judged else set() if swept else {"recipes"}
-    allowed = {"base", "measure"} if judged else {"base", "measure", "recipes", "seeds", "sweep"}
+    allowed = {"base", "measure"} if judged else {"base", "measure", "recipes", "seeds", "sweep", "fronts", "choose"}
     check_keys(experiment, data, needed=needed, allowed=allowed)
     for key in allowed & {"base", "measure"} | needed:
         check_mapping(experiment.get(key, {}), f"{data}, {key}")
@@ -86,26 +87,35 @@ def cells_of(data: str, experiment: Any, study: Mapping[str, Any], described: Ca
         return
     found = recipes_of(experiment, data)
     recipes: dict[str, Mapping[str, Any]] = {name: laid_over(base, changes) for name, changes in found.items()}
+    rules = check_asked(experiment, data, [*recipes])
     for seed in seeds_of(experiment, data):
         for recipe, fit in recipes.items():
-            yield _model_cell(Point(recipe, fit, (), {}, seed), data, measure, described)
-    for sweep in _listed(experiment.get("sweep") or []):
+            against = any(rule["against"] == recipe for rule in rules)
+            yield _model_cell(
+                Point(recipe, fit, (), {}, seed), data, _chosen_by(measure, rules if against else []), described
+            )
+    for sweep in listed(experiment.get("sweep")):
         for point in points(sweep, recipes, base, f"{data}, sweep"):
-            yield _model_cell(point, data, measure | {"masking": False}, described)
+            if any(rule["against"] == point.recipe for rule in rules):
+                raise ValueError(f"{data}, choose: `against` should be no recipe of a sweep. Found {point.recipe!r}.")
+            yield _model_cell(point, data, _chosen_by(measure | {"masking": False}, rules), described)
 
 
-def _listed(sweeps: Any) -> list[Any]:
-    return sweeps if isinstance(sweeps, list) else [sweeps]
+def _chosen_by(measure: dict[str, Any], rules: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """What is measured of a model on test samples, and, of one that is chosen or compared with, on validation."""
+    return (measure, *(measure | {"masking": False, "choosing": [rule["of"], rule["most"]]} for rule in rules))
 
 
-def _model_cell(point: Point, data: str, measure: dict[str, Any], described: Callable[[str], Any]) -> ModelCell:
+def _model_cell(
+    point: Point, data: str, measure: tuple[dict[str, Any], ...], described: Callable[[str], Any]
+) -> ModelCell:
     whole = laid_over(point.fit, {"seed_everything": point.seed})
-    with_first(measure, described)  # so that what it refers to is known to be there
+    with_first([*measure], described)  # so that what it refers to is known to be there
     identity = digest([data, point.recipe, with_first(whole, described)])
     epsilon = str(_objective(point.fit).get("epsilon", ""))
     group, sweeps = (SWEEP, (point.names,)) if point.names else (SIDE_BY_SIDE, ())
     model = Model(data, point.recipe, epsilon, point.seed, (group,), setting=point.setting, sweeps=sweeps)
-    return ModelCell(model, whole, (measure,), identity)
+    return ModelCell(model, whole, measure, identity)
 
 
 def _estimator_cell(

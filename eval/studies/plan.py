@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from eval.studies.checks import check_keys, check_mapping
+from eval.studies.checks import check_fronts, check_keys, check_mapping
 from eval.studies.grid import Cell, ModelCell, cells_of
 from eval.studies.overlay import replaced_by
 
-TOLD = ("paper", "minutes", "differs", "claims")
+TOLD = ("paper", "minutes", "differs", "claims", "fronts")
 """Keys of a study that say something to its reader."""
 PRESETS = resources.files("eval.studies") / "presets"
 
@@ -54,6 +54,12 @@ def load_study(name: str, fast: bool = False) -> Study:
     settings, each with a list of values, such as `epsilon`, `alignment_weight`, `gamma` or a path like
     `model.optimizer.init_args.lr`; and `seeds`. Models of sweeps are not searched for signs of masking.
 
+    An experiment, or the study for all of them, may ask for `fronts` over its sweeps, a list of two measurements by
+    name and optionally the reference point of the area, `{x: accuracy, y: accuracy_pgd_linf_8/255, reference: [0.1,
+    0]}`. An experiment may `choose` a setting of each of its sweeps on the validation split, by the rule `{most:
+    epsilon50_pgd_linf, within: 0.04, of: accuracy, against: B}`: the one with the most of the first measurement among
+    those whose second lies at most that far below the recipe's it is compared with.
+
     In place of recipes an experiment may hold `estimators` of Δx, by name, each with `residual`, a name or path that
     `DataSet.residual` knows, and `options` for it; the classifier at `judge` judges them, on `limit` test samples.
 
@@ -88,6 +94,7 @@ def load_study(name: str, fast: bool = False) -> Study:
         raise ValueError(f"{short}: `title` should be text. Found {source['title']!r}.")
     for key in ("base", "measure", "first", "experiments"):
         check_mapping(source.get(key, {}), f"{short}, {key}")
+    check_fronts(source, short)
     first = source.get("first", {})
 
     def described(name: str) -> Any:

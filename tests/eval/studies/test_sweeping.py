@@ -10,6 +10,8 @@ from eval.records import Model, Results
 from eval.records.subject import SETTINGS
 from eval.studies import ModelCell, load_study
 from eval.studies.sweeping import PLACES
+from eval.studies.wanted import wanted_of
+from training.data import Spheres
 
 AT = {"model": {"objective": {"class_path": "training.AT", "init_args": {"epsilon": 0.1, "steps": 3}}}}
 CAAT = {"model": {**AT["model"], "combiner": {"class_path": "training.CAAT"}}}
@@ -126,3 +128,47 @@ def test_mistakes_are_named(tmp_path: Path, sweep: Any, message: str) -> None:
 
 def test_every_setting_has_a_title() -> None:
     assert PLACES.keys() == SETTINGS.keys()
+
+
+RULE = {"most": "epsilon50_pgd_linf", "within": 0.04, "of": "accuracy", "against": "B"}
+ALIGNED = {"recipes": {"Lα": {}}, "alignment_weight": [0.1, 1]}
+
+
+def test_what_is_chosen_from_and_compared_with_is_measured_on_validation_by_the_rule_alone(tmp_path: Path) -> None:
+    data = Spheres(dimensions=3, train_size=50)
+    found = cells(tmp_path, ALIGNED, {"B": {}, "P": AT}, choose=RULE)
+    wanted = {(c.model.recipe, c.model.setting.get("alignment_weight")): wanted_of(c, tmp_path) for c in found}
+    assert {key: [w.split for w in all_of] for key, all_of in wanted.items()} == {
+        ("B", None): ["test", "validation"],
+        ("P", None): ["test"],
+        ("Lα", "0.1"): ["test", "validation"],
+        ("Lα", "1"): ["test", "validation"],
+    }
+    test, validation = wanted["Lα", "1"]
+    assert [m.quantity(data).name for m in validation.on(data)] == ["accuracy", "epsilon50_pgd_linf"]
+    assert len(test.on(data)) > 2
+    assert (test.of(found[-1].model).groups, validation.of(found[-1].model).groups) == (("sweep",), ("choice",))
+
+
+def test_a_rule_of_what_is_not_measured_is_refused(tmp_path: Path) -> None:
+    found = cells(tmp_path, ALIGNED, {"B": {}}, choose=RULE | {"most": "tau50_sta"})
+    (_, validation) = wanted_of(found[-1], tmp_path)
+    with pytest.raises(ValueError, match=r"`choose` should name what is measured, accuracy.*Found 'tau50_sta'"):
+        validation.on(Spheres(dimensions=3, train_size=50))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"choose": {"most": "a"}}, r"d, choose: the keys \['against', 'of', 'within'\] are missing"),
+        ({"choose": RULE | {"against": "C"}}, "`against` should name a recipe of the experiment, B. Found 'C'"),
+        ({"choose": RULE | {"within": -1}}, "`within` should be a number of at least 0. Found -1"),
+        ({"choose": RULE, "sweep": None}, "needs a `sweep` to choose from"),
+        ({"choose": RULE, "sweep": {"recipe": "B", "alignment_weight": [1]}}, "should be no recipe of a sweep.*'B'"),
+        ({"fronts": [{"x": "accuracy"}]}, r"d, fronts: the keys \['y'\] are missing"),
+        ({"fronts": {"x": "a", "y": "b", "reference": 0.1}}, "`reference` should be two numbers.*Found 0.1"),
+    ],
+)
+def test_rules_and_fronts_that_mean_nothing_are_refused(tmp_path: Path, asked: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        cells(tmp_path, asked.get("sweep", ALIGNED), {"B": {}}, **{k: v for k, v in asked.items() if k != "sweep"})
