@@ -42,6 +42,8 @@ LEGEND = {
 
 PLOTS = {
     "Side by side": ("curves", "attacks"),
+    "Sweeps": ("sweep",),
+    "Fronts": ("front",),
     "Quality of residual estimators": ("residuals",),
     "Correlation of alignment with robustness": ("correlation",),
     **{figure.title: (figure.name,) for figure in FIGURES.values()},
@@ -51,6 +53,9 @@ PLOTS = {
 
 FILES = {
     "Side by side": "table",
+    "Sweeps": "sweeps",
+    "Fronts": "fronts",
+    "Choice of a setting": "choice",
     "Correlation of alignment with robustness": "correlation",
     "Quality of residual estimators": "estimators",
     "Signs of gradient masking": "masking",

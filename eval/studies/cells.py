@@ -20,9 +20,10 @@ from eval.records.store import ModelFolder, Results
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
 from eval.studies.configuring import configured, kept_under, resolved
+from eval.studies.grid import Cell, EstimatorCell, ModelCell
 from eval.studies.grouping import fitting, parts
 from eval.studies.logs import training_records
-from eval.studies.plan import FIRST, Cell, EstimatorCell, ModelCell
+from eval.studies.overlay import FIRST
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
 from eval.studies.wanted import wanted_of
 from eval.studies.work import Done, survived
@@ -158,8 +159,8 @@ def _train(cell: ModelCell, folder: Path, device: str, member: Member | None = N
     """
     cli = _training_of(cell, folder, device)
     notes: tuple[str, ...] = ()
-    for _, wanted in wanted_of(cell, folder):
-        check_wanted(wanted, cli.datamodule)
+    for wanted in wanted_of(cell, folder):
+        check_wanted(wanted.on(cli.datamodule), cli.datamodule)
     if member is not None and draws(cli.model.network, cli.datamodule.shape):
         member, notes = None, (ALONE,)
     clock = time.perf_counter if member is None else member.clock
@@ -182,14 +183,25 @@ def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -
     placed(classifier, place)
     failures: list[str] = []
     subjects: list[Subject] = []
-    for limit, wanted in wanted_of(cell, folder):
-        sitting = Sitting.of(classifier, cli.datamodule, cell.model, limit=limit, network=network, training=cell.fit)
-        failures += sitting.take_all(wanted, home).failures
+    for wanted in wanted_of(cell, folder):
+        sitting = Sitting.of(
+            classifier,
+            cli.datamodule,
+            wanted.of(cell.model),
+            split=wanted.split,
+            limit=wanted.limit,
+            network=network,
+            training=cell.fit,
+        )
+        failures += sitting.take_all(wanted.on(cli.datamodule), home).failures
         subjects.append(sitting.subject)
     logs, together = home.path / "training", side_by_side(home.path)
     for record, epochs in training_records(cell.model, subjects[0], logs, found.checkpoint, together, place):
-        if home.find(record.quantity, record.subject) is None:
+        before = home.find(record.quantity, record.subject)
+        if before is None:
             home.write(record, epochs)
+        else:
+            home.joined(before, cell.model)
     return failures
 
 
