@@ -187,7 +187,8 @@ class RecordedTraining:
 
     def _find_closest(self, key: Hashable, buffers: Buffers) -> None:
         with deferred() as checks:
-            found = closest_class(self.module.network, buffers.x, buffers.y, candidates=self.module.candidates)
+            options: Any = {"candidates": self.module.candidates, "signed": self.module.signed}
+            found = closest_class(self.module.network, buffers.x, buffers.y, **options)
             buffers.target.copy_(found)
         self._note(key, checks)
 
