@@ -106,8 +106,8 @@ def alpha_dx_other_classes(
 ) -> Float[Tensor, " B"]:
     """α_Δx averaged over every class c ≠ y in place of c̃(x): paper 1, Table 7, row "Other".
 
-    Args and errors are those of `alpha_dx`; c̃(x) itself is not looked for, and so its form does not matter. Samples and
-    classes without a direction count as 0.
+    Args and errors are those of `alpha_dx`; c̃(x) itself is not looked for, and so its form does not matter. Samples
+    and classes without a direction count as 0.
     """
     check_floating(x, "x")
     check_label_form(y, len(x))
