@@ -21,6 +21,7 @@ from eval.records.measurements import (
     standard_measurements,
 )
 from eval.records.subject import chosen_samples
+from tests.alignment.classifiers import hand_made
 from tests.eval.classifiers import InMemory, Radial, half_problem, known_radii
 from training.attacks import pgd
 from training.data import DataSet, Digits, HDF5Images, Spheres
@@ -113,6 +114,18 @@ def test_step_size_may_be_a_fraction_and_grows_with_the_root_of_the_dimension_in
         with pytest.raises(AttributeError):
             measurement(CountPasses(Radial()), Spheres(dimensions=16), [])
     assert [stride["step_size"] for stride in strides] == [8 / 255, 4 * 8 / 255]
+
+
+def test_tau_of_two_classes_is_another_number_than_before_and_that_of_more_is_not() -> None:
+    """Its unit changed for two classes; records of more classes keep their keys."""
+    before = AttackRadii("sta", None).quantity(Digits())
+    assert "binary_margin" not in before.settings
+    two = AttackRadii("sta", None).quantity(NOWHERE)
+    assert two.settings["binary_margin"] == 2.0
+    assert {name: value for name, value in two.settings.items() if name != "binary_margin"} == before.settings
+    assert two != before
+    assert two != AttackRadii("sta", None, {"binary_margin": 1.0}).quantity(NOWHERE)
+    assert AttackRadii("sta", None, {"binary_margin": 1.0}).quantity(Digits()) == before
 
 
 def test_attacks_are_measured_in_every_norm_they_know() -> None:
@@ -226,6 +239,38 @@ def test_a_quantity_knows_options_that_nobody_named_and_the_very_estimator() -> 
     halves = [Alignment(name).quantity(data) for name in ("nearest-even", "nearest-odd")]
     assert halves[0] != halves[1]
     assert halves[0].settings["estimator"]["digest"] == data.residual("nearest-even").digest
+
+
+def test_the_signed_closest_class_is_another_quantity_where_it_can_be_another_class() -> None:
+    data = Digits()
+    usual, signed = (Alignment("nearest", signed=signed).quantity(data).settings for signed in (False, True))
+    assert signed == usual | {"signed": True}
+    assert "signed" not in usual
+    assert ImageAlignment("closest_to_true", signed=True).quantity(data).settings == {
+        "of": "closest_to_true",
+        "signed": True,
+    }
+    for same in (ImageAlignment("closest_to_predicted", signed=True), ImageAlignment("predicted", 3, True)):
+        assert same.quantity(data) == ImageAlignment(same.of).quantity(data)
+    assert ImageAlignment("closest_to_true", 3).quantity(data).settings["candidates"] == 3
+    x, y = half_problem(4)[1:]
+    of_two = (Alignment("nearest", signed=signed).quantity(InMemory(x, y)) for signed in (False, True))
+    assert len({*of_two}) == 1
+
+
+def test_the_signed_closest_class_is_measured() -> None:
+    """The hand-made point of four classes has the α_x of ∇ℓ 8/17 by the absolute radius, 1/√2 by the signed one."""
+    classifier, x = hand_made()
+    data = InMemory(x, torch.tensor([0]))
+    data.classes = ("a", "b", "c", "d")
+    for signed, expected in ((False, 8 / 17), (True, 0.5**0.5)):
+        record, _ = take(ImageAlignment("closest_to_true", signed=signed), classifier, data)
+        assert record.value == pytest.approx(expected, abs=1e-12)
+
+
+def test_every_measurement_takes_the_signed_form() -> None:
+    *_, alignment, _ = standard_measurements(signed=True, masking=False)
+    assert alignment == Alignment(signed=True)
 
 
 def test_an_estimator_takes_its_options_where_it_is_named() -> None:
