@@ -62,8 +62,8 @@ class Squares(DataSet):
 
     Two things differ from the paper's own Squares. Its samples of 224 pixels are never clipped: 16 % of their pixels
     lie outside [−1, 1], to which ours are clipped when they are made, so that an attack starts within its bounds; the
-    noise has then a standard deviation of 0.433. And class −1 of its Table S1 is the *large* square, where our class 0
-    is the small one; nothing depends on that but the order in which classes are named.
+    noise has then a standard deviation of 0.433. And class −1 of its Table S1 is the *large* square, where our
+    class 0 is the small one; nothing depends on that but the order in which classes are named.
 
     Args:
         size: height and width in pixels; 224 is Squares, 32 is Squares32.
