@@ -1,34 +1,49 @@
 """Generators that draw Δ̂x directly, trained against a classifier; paper 1, section 2.3.1."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_finite, check_labels
+from alignment.contracts import check_choice, check_finite, check_labels
 from generators.checkpoints import digest
 from generators.gan import GAN, spread
+from generators.networks.codes import Form, options_of
 
 Terms = dict[str, Tensor]
+Order = Literal["generator_first", "discriminator_first"]
+Best = Literal["validation", "training"]
+
+
+FORMS: Mapping[Form, Mapping[str, Any]] = {
+    "ours": {"order": "generator_first", "best_by": "validation"},
+    "paper": {"order": "discriminator_first", "best_by": "training"},
+}
+TRAINING_LOSS = "train_both_losses"
+"""Name of the mean, over the batches of an epoch, of both networks' total losses together."""
 
 
 class DirectGAN(GAN):
     """A generator `(x, y, target) → Δ̂x` against a classifier D: paper 1, Eqs. 10–13.
 
-    With x' = x + Δ̂x, the generator minimises `λ_G CE(D(x'), target) + λ_RegG E[‖Δ̂x‖₂ / √n]` and then, on the same x',
+    With x' = x + Δ̂x, the generator minimises `λ_G CE(D(x'), target) + λ_RegG E[‖Δ̂x‖₂ / √n]` and, on the same x',
     the discriminator `λ_Dx CE(D(x), y) + λ_Dx' CE(D(x'), y)`. Cross-entropy over two logits is the paper's binary one
     on their difference. The target is the other class; of several, any other, drawn anew for every sample.
 
-    Every term is logged without its weight, as `train_adversarial`, `train_distance`, `train_real`, `train_fake`. The
-    best epoch has the lowest total loss of the generator on validation, as in the paper.
+    The form "paper" is what the paper's program does: its networks, D's step before the generator's, and the best
+    epoch by the mean loss of both in training. In ours the generator, which starts at Δ̂x = 0, steps first, and the
+    best epoch is the one that is best on validation. Each departure can be chosen alone, here and in
+    `network_options`. In both an epoch in which the generator had collapsed is never the best.
+
+    Every term is logged without its weight, as `train_adversarial`, `train_distance`, `train_real`, `train_fake`.
 
     Args:
         discriminator: a classifier with C logits; a configuration names its class or function.
         network: name of the generator, see `generators.networks.build_generator`.
-        network_options: what that network takes.
+        network_options: what that network takes, but for its form.
         shape: of one input; a configuration takes it from the data set.
         num_classes: C; a configuration takes it from the data set.
         bounds: lowest and highest legal value; a configuration takes them from the data set.
@@ -40,13 +55,18 @@ class DirectGAN(GAN):
         discriminator_lr: of the discriminator's Adam.
         betas: of both.
         average: decay per step of the averaged generator; 0 for none, as in the paper.
+        form: "ours", or "paper" for the paper's.
+        order: of the two steps, "generator_first" or "discriminator_first"; None as in the form.
+        best_by: what the best epoch is lowest in: the generator's total loss on "validation", or the mean of both
+            total losses over the batches of "training"; None as in the form.
 
     Raises:
-        ValueError: if `average` does not lie in [0, 1), or, after an epoch, if a class had no training sample.
+        ValueError: if `average` does not lie in [0, 1), there is no such form, order or loss, or, after an epoch, if
+            a class had no training sample.
     """
 
     kind = "direct"
-    monitored: ClassVar[str] = "val_generator_loss"
+    monitored = "val_generator_loss"
 
     def __init__(
         self,
@@ -64,10 +84,23 @@ class DirectGAN(GAN):
         discriminator_lr: float = 1e-4,
         betas: tuple[float, float] = (0.0, 0.9),
         average: float = 0.0,
+        form: Form = "ours",
+        order: Order | None = None,
+        best_by: Best | None = None,
     ) -> None:
+        chosen = options_of(FORMS, form, order=order, best_by=best_by)
+        check_choice(chosen["order"], get_args(Order), "order")
+        check_choice(chosen["best_by"], get_args(Best), "best_by")
+        options = dict(network_options or {})
+        if form != "ours":  # a network of one's own need not know of forms
+            options = {"form": form} | options
         super().__init__(
-            network, network_options, discriminator, shape, num_classes, bounds, lr, discriminator_lr, betas, average
+            network, options, discriminator, shape, num_classes, bounds, lr, discriminator_lr, betas, average
         )
+        self.discriminator_first = chosen["order"] == "discriminator_first"
+        if chosen["best_by"] == "training":
+            self.monitored = TRAINING_LOSS
+        self.losses: list[Tensor] = []
         self.weights = {
             "adversarial": adversarial_weight,
             "distance": distance_weight,
@@ -102,20 +135,40 @@ class DirectGAN(GAN):
         """The weighted sum, Eq. 13."""
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
 
+    def on_train_epoch_start(self) -> None:
+        """Begin to sum the losses of an epoch."""
+        super().on_train_epoch_start()
+        self.losses.clear()
+
     def training_step(self, batch: Any, batch_index: int) -> None:
-        """One step of the generator, then one of the discriminator."""
+        """A step of either network on the same x', in the order of the form."""
         x, y = batch.x, batch.y
         self.see(y)
         target = (y + torch.randint(1, self.num_classes, y.shape, device=y.device)) % self.num_classes
         residual = self.generator(x, y, target)
-        self.discriminator.requires_grad_(False)
-        generator = self.generator_terms(x, residual, target)
-        self.step(0, self.total(generator))
-        self.discriminator.requires_grad_(True)
-        discriminator = self.discriminator_terms(x, x + residual.detach(), y, target)
-        self.step(1, self.total(discriminator))
+        if self.discriminator_first:
+            discriminator = self._discriminate(x, residual, y, target)
+            generator = self._generate(x, residual, target)
+        else:
+            generator = self._generate(x, residual, target)
+            discriminator = self._discriminate(x, residual, y, target)
+        self.losses.append((self.total(generator) + self.total(discriminator)).detach())
         terms = {f"train_{name}": value.detach() for name, value in (generator | discriminator).items()}
         self.log_dict(terms, on_step=False, on_epoch=True)
+
+    def _generate(self, x: Tensor, residual: Tensor, target: Tensor) -> Terms:
+        """A step of the generator; its terms before it."""
+        self.discriminator.requires_grad_(False)
+        terms = self.generator_terms(x, residual, target)
+        self.step(0, self.total(terms))
+        self.discriminator.requires_grad_(True)
+        return terms
+
+    def _discriminate(self, x: Tensor, residual: Tensor, y: Tensor, target: Tensor) -> Terms:
+        """A step of the discriminator; its terms before it."""
+        terms = self.discriminator_terms(x, x + residual.detach(), y, target)
+        self.step(1, self.total(terms))
+        return terms
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         """Log the generator's terms, and keep x and x'; the target goes through the other classes in turn."""
@@ -137,12 +190,14 @@ class DirectGAN(GAN):
         self.log_epoch(self.epoch_value(pairs, loss.mean()), shares.min())
 
     def epoch_value(self, pairs: list[tuple[Tensor, Tensor]], loss: Tensor) -> Tensor:
-        """What the best epoch is lowest in.
+        """What the best epoch is lowest in, without regard to collapse.
 
         Args:
             pairs: x' of a target class and the real samples of that class, for each class.
-            loss: total loss of the generator.
+            loss: total loss of the generator on validation.
         """
+        if self.monitored == TRAINING_LOSS:
+            return torch.stack(self.losses).mean() if self.losses else loss.new_tensor(torch.nan)
         return loss
 
 

@@ -43,8 +43,8 @@ class GAN(LightningModule):
 
     automatic_optimization = False
     kind: ClassVar[str]
-    monitored: ClassVar[str]
-    """What the best epoch is lowest in, on validation."""
+    monitored: str
+    """What the best epoch is lowest in."""
 
     def __init__(
         self,

@@ -63,12 +63,16 @@ class LatentProjection:
         difference: "image" or "pair"; None for "image" with the paper's search and "pair" with ours.
         regularization: λ_Regz; the paper's is 1.5 for MNIST, else 0.03.
         learning_rate: of the paper's Adam; its is 0.2 for MNIST and Squares32, else 0.1.
+        regularized_learning_rate: of its second Adam, which takes the steps with λ_Regz; None for the same.
+        free_steps: of the first Adam, with λ_Regz = 0.
+        regularized_steps: of the second.
         passes: images that our search may draw per pair; 1 for the encoder's guess as it is. None for 1 in a "pair"
             of a generator with an encoder, else 150.
         batch: pairs searched for at once.
 
     Raises:
-        ValueError: for an unknown method or difference, or a negative λ_Regz.
+        ValueError: for an unknown method or difference, a negative λ_Regz or number of steps, or a learning rate that
+            is not positive.
     """
 
     name = "projection"
@@ -81,6 +85,9 @@ class LatentProjection:
         difference: Difference | None = None,
         regularization: float = 0.03,
         learning_rate: float = 0.1,
+        regularized_learning_rate: float | None = None,
+        free_steps: int = FREE_STEPS,
+        regularized_steps: int = STEPS,
         passes: int | None = None,
         batch: int = 512,
     ) -> None:
@@ -94,7 +101,10 @@ class LatentProjection:
         self.encoder: Any = generator.encoder if guesses and method == "ours" else None
         self.search: dict[str, Any] = {"method": method, "regularization": regularization}
         if method == "paper":
-            self.search["learning_rate"] = learning_rate
+            second = learning_rate if regularized_learning_rate is None else regularized_learning_rate
+            self.search |= {"learning_rate": learning_rate, "regularized_learning_rate": second}
+            self.search |= {"free_steps": free_steps, "regularized_steps": regularized_steps}
+            _check_schedule(**self.search)
         else:
             self.search["passes"] = passes or (1 if guesses else 150)
         self.settings = self.search | {"difference": difference}
@@ -103,7 +113,10 @@ class LatentProjection:
     @property
     def passes(self) -> int:
         """Images that the generator draws for one residual, at most."""
-        searched: int = FREE_STEPS + STEPS + 1 if self.search["method"] == "paper" else self.search["passes"]
+        if self.search["method"] == "paper":
+            searched = int(self.search["free_steps"] + self.search["regularized_steps"] + 1)
+        else:
+            searched = int(self.search["passes"])
         return searched + (self.difference == "pair")
 
     def __call__(
@@ -137,12 +150,16 @@ def project(
     method: Method = "paper",
     regularization: float = 0.03,
     learning_rate: float = 0.1,
+    regularized_learning_rate: float | None = None,
+    free_steps: int = FREE_STEPS,
+    regularized_steps: int = STEPS,
     passes: int = 150,
     start: Float[Tensor, "B latent"] | None = None,
 ) -> Projection:
     """The z that minimises L_proj(x, z, target), one problem per pair; paper 1, Eq. 14.
 
-    From z = 0 the method "paper" takes 600 steps of Adam with λ_Regz = 0 and 150 with λ_Regz, and keeps the last z.
+    From z = 0 the method "paper" takes 600 steps of Adam with λ_Regz = 0, then 150 of a new Adam, which has no
+    moments yet, with λ_Regz, and keeps the last z.
     "ours" spends half of its passes on L-BFGS without λ_Regz and half with it, and leaves pairs that stand still.
     The generator draws in evaluation mode, so that a pair's result does not depend on the others, and is left as it
     was found.
@@ -153,7 +170,10 @@ def project(
         target: the classes to draw them as, `(B,)` int64.
         method: "paper" or "ours".
         regularization: λ_Regz.
-        learning_rate: of the paper's Adam.
+        learning_rate: of the paper's first Adam.
+        regularized_learning_rate: of its second; None for the same.
+        free_steps: of its first Adam.
+        regularized_steps: of its second.
         passes: images that may be drawn per pair with "ours"; 1 for those at the start. The paper's method draws 751.
         start: z to start from; None for 0.
 
@@ -174,7 +194,10 @@ def project(
     with evaluating(generator):
         with torch.enable_grad():
             if method == "paper":
-                z, spent = _adam(objective, z, [0.0] * FREE_STEPS + [regularization] * STEPS, learning_rate)
+                second = learning_rate if regularized_learning_rate is None else regularized_learning_rate
+                z = _adam(partial(objective, weight=0.0), z, free_steps, learning_rate)
+                z = _adam(objective, z, regularized_steps, second)
+                spent += free_steps + regularized_steps
             else:
                 for weight, most in ((0.0, (passes - 1) // 2), (regularization, passes // 2)):
                     if most:
@@ -220,13 +243,26 @@ def _lbfgs(objective: Loss, start: Tensor, passes: int) -> tuple[Tensor, Tensor]
     return found.point, found.evaluations + 1
 
 
-def _adam(objective: Loss, start: Tensor, weights: list[float], learning_rate: float) -> tuple[Tensor, Tensor]:
+def _adam(objective: Loss, start: Tensor, steps: int, learning_rate: float) -> Tensor:
+    """The last z of an Adam that begins without moments."""
     z, rows = start.clone(), torch.arange(len(start), device=start.device)
     adam = Adam([z], lr=learning_rate)
-    for weight in weights:
-        _, z.grad = objective(z, rows, weight)
+    for _ in range(steps):
+        _, z.grad = objective(z, rows)
         adam.step()
-    return z, torch.full_like(rows, len(weights))
+    return z
+
+
+def _check_schedule(
+    learning_rate: float, regularized_learning_rate: float, free_steps: int, regularized_steps: int, **_: Any
+) -> None:
+    rates = {"learning_rate": learning_rate, "regularized_learning_rate": regularized_learning_rate}
+    for name, rate in rates.items():
+        if not rate > 0:
+            raise ValueError(f"`{name}` should be positive. Found {rate}.")
+    for name, steps in {"free_steps": free_steps, "regularized_steps": regularized_steps}.items():
+        if steps < 0:
+            raise ValueError(f"`{name}` should not be negative. Found {steps}.")
 
 
 def _check(generator: nn.Module, x: Tensor, classes: Tensor, name: str) -> None:

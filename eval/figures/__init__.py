@@ -2,10 +2,18 @@
 
 from eval.figures.kind import FigureKind
 from eval.figures.other_classes import OTHER_CLASSES
+from eval.figures.residual_grid import RESIDUAL_GRID_FIGURE
 from eval.figures.variants import VARIANTS
 from eval.records import Record
 
-FIGURES: dict[str, FigureKind] = {figure.name: figure for figure in (OTHER_CLASSES, VARIANTS)}
+FIGURES: dict[str, FigureKind] = {
+    figure.name: figure
+    for figure in (
+        RESIDUAL_GRID_FIGURE,
+        OTHER_CLASSES,
+        VARIANTS,
+    )
+}
 """By name, in the order in which they stand on a page."""
 FIGURE_KINDS = tuple(kind for figure in FIGURES.values() for kind in figure.kinds)
 """Kinds of quantities that stand in a figure, and not in the tables of models."""

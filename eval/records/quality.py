@@ -20,6 +20,7 @@ from eval.records.intervals import Interval, mean_interval, share_interval
 from eval.records.provenance import provenance
 from eval.records.quantity import Quantity
 from eval.records.record import Record
+from eval.records.residual_grid import grid_quantity, residual_grid
 from eval.records.store import ModelFolder
 from eval.records.subject import Model, Subject, chosen_samples
 from eval.robustness.batching import Batching
@@ -114,11 +115,23 @@ class EstimatorQuality:
         whole, subject = self.sitting()
         wanted = self.wanted()
         recorded = {kind: folder.find(quantity, subject) for kind, quantity in wanted.items()}
+        grid = self._grid(whole, subject, folder)
         if all(recorded.values()):
-            return [record for record in recorded.values() if record is not None]
+            return [*(record for record in recorded.values() if record is not None), grid]
         outcomes, examples = self.take(whole, subject)
         folder.write_examples(examples)
-        return [folder.write(record, per_sample) for record, per_sample in outcomes]
+        return [*(folder.write(record, per_sample) for record, per_sample in outcomes), grid]
+
+    def _grid(self, whole: Batch, subject: Subject, folder: ModelFolder) -> Record:
+        """Residuals of a few samples to every other class, for the figure of that name."""
+        quantity, started = grid_quantity(self.estimator, self.data), time.perf_counter()
+        if recorded := folder.find(quantity, subject):
+            return recorded
+        placed = Batch(*(part.to(self.device) for part in whole))
+        outcome = residual_grid(self.estimator, self.data, placed, quantity.settings["per_class"])
+        seconds = time.perf_counter() - started
+        found = {"value": outcome.value, "interval": outcome.interval, "samples": outcome.samples, "seconds": seconds}
+        return folder.write(self._record(quantity, subject, **found), outcome.per_sample, outcome.arrays)
 
     def take(self, whole: Batch, subject: Subject) -> tuple[list[tuple[Record, pd.DataFrame]], dict[str, np.ndarray]]:
         """Measure.
@@ -149,21 +162,22 @@ class EstimatorQuality:
         outcomes = []
         for kind, quantity in self.wanted().items():
             value, interval, columns, invalid = found[kind]
-            record = Record(
-                model=self.model,
-                quantity=quantity,
-                subject=subject,
+            record = self._record(
+                quantity,
+                subject,
                 value=value,
                 samples=len(whole.y),
                 invalid=invalid,
                 interval=interval,
                 forward_passes=len(whole.y) if kind == TARGET_SHARE else 0,
                 seconds=seconds,
-                provenance=provenance(self.device),
             )
             frame = pd.DataFrame({key: column.numpy() for key, column in (both | columns).items()})
             outcomes.append((record, frame))
         return outcomes, _examples(self.data, whole, target, residual)
+
+    def _record(self, quantity: Quantity, subject: Subject, **found: Any) -> Record:
+        return Record(self.model, quantity, subject, **found, provenance=provenance(self.device))
 
     def _residuals(self, whole: Batch, target: Tensor) -> Tensor:
         """Δ̂x of all samples, on the CPU."""

@@ -28,6 +28,7 @@ KINDS = {
     "residual_similarity": "sim(Δx, Δ̂x)",
     "residual_target_share": "x̂' of target class %",
     "residual_norm": "median ‖Δ̂x‖₂",
+    "residual_grid": "residuals to every class",
 }
 """Titles of the kinds, in the order in which they stand in tables."""
 SHARES = ("accuracy", "robust_accuracy", "gop_frequency", "residual_target_share")

@@ -75,7 +75,7 @@ def side_by_side(records: Records) -> Table:
 
 def quality_table(records: Records) -> Table:
     """One row per data set and residual estimator, with the paper's figure below where it exists."""
-    chosen = [r for r in records if ESTIMATORS in r.model.groups]
+    chosen = [r for r in records if ESTIMATORS in r.model.groups and r.quantity.kind not in FIGURE_KINDS]
     found = rows(chosen)
     lines = []
     for row, line in zip(found, cell_lines(found, chosen), strict=True):

@@ -2,7 +2,8 @@
 
 from generators.networks.build import GENERATORS, build_generator
 from generators.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
-from generators.networks.residual import ResidualMLP, UNet
+from generators.networks.residual_mlp import ResidualMLP
+from generators.networks.unet import UNet
 
 __all__ = [
     "GENERATORS",

@@ -6,7 +6,8 @@ from typing import Any
 from torch import nn
 
 from generators.networks.conditional import ConditionalGenerator
-from generators.networks.residual import ResidualMLP, UNet
+from generators.networks.residual_mlp import ResidualMLP
+from generators.networks.unet import UNet
 
 GENERATORS: Mapping[str, Callable[..., nn.Module]] = {
     "conditional": ConditionalGenerator,

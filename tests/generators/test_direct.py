@@ -81,6 +81,49 @@ def test_one_step_of_the_paper_term_by_term() -> None:
     torch.testing.assert_close(logged["train_fake"], binary(model, x + residual, y).detach())
 
 
+def test_the_paper_s_form_takes_the_discriminator_s_step_first() -> None:
+    batch = samples()
+    own = gan(form="paper", network_options={"hidden": [6], "batch_norm": False, "codes": "one_hot"})
+    assert [which for which, _ in steps_of(own, batch)[0]] == [1, 0]
+    assert [which for which, _ in steps_of(gan(order="discriminator_first"), batch)[0]] == [1, 0]
+    assert [which for which, _ in steps_of(gan(form="paper", order="generator_first"), batch)[0]] == [0, 1]
+
+
+def test_the_generator_is_judged_by_the_discriminator_after_its_step() -> None:
+    """With D first, L_G is that of the D which has just learned from the same x'."""
+    model, batch = gan(order="discriminator_first"), samples()
+    x, y = batch.x, batch.y
+    residual = model.generator(x, y, 1 - y)
+    before = binary(model, x + residual, 1 - y).detach()
+    taken: list[Tensor] = []
+
+    def step(which: int, loss: Tensor) -> None:
+        taken.append(loss.detach())
+        if which == 1:
+            model.discriminator[0].weight.data += 0.1
+
+    model.step, model.log_dict = step, lambda *_, **__: None
+    model.training_step(batch, 0)
+    distance = 0.5 * residual.norm(dim=1).mean() / 3**0.5
+    torch.testing.assert_close(taken[1], (0.3 * binary(model, x + residual, 1 - y) + distance).detach())
+    assert (before - binary(model, x + residual, 1 - y).detach()).abs() > 1e-3
+    torch.testing.assert_close(model.losses[-1], taken[0] + taken[1])
+
+
+def test_the_best_epoch_of_the_paper_s_form_has_the_lowest_training_loss(
+    tmp_path: Path, quiet_trainer: Callable[..., Any]
+) -> None:
+    model, step = gan(best_by="training", lr=0.3, discriminator_lr=0.3), DirectGAN.step
+    keep = ModelCheckpoint(tmp_path, "{epoch}", monitor=model.monitored, mode="min")
+    taken: list[float] = []
+    model.step = lambda which, loss: (taken.append(float(loss.detach())), step(model, which, loss))
+    trainer = quiet_trainer(6, callbacks=[keep], enable_checkpointing=True, num_sanity_val_steps=0)
+    trainer.fit(model, loader(*(samples(seed=seed) for seed in range(3))), loader(samples(seed=9)))
+    epochs = [sum(taken[start : start + 6]) / 3 for start in range(0, 36, 6)]  # 3 batches, a step of either network
+    assert keep.best_model_score.item() == pytest.approx(min(epochs), rel=1e-5)
+    assert Path(keep.best_model_path).stem == f"epoch={epochs.index(min(epochs))}"
+
+
 def test_every_weight_of_eq_13_has_its_own_term() -> None:
     batch = samples()
     names = {"adversarial": 0, "distance": 0, "real": 1, "fake": 1}
@@ -346,6 +389,13 @@ def test_bad_input(change: dict[str, Tensor], message: str) -> None:
     given = {"x": torch.zeros(2, 3), "y": torch.tensor([0, 1]), "target": torch.tensor([1, 0])} | change
     with pytest.raises(ValueError, match=message):
         DirectResidual(Doubling())(**given)
+
+
+@pytest.mark.usefixtures("as_in_production")
+@pytest.mark.parametrize("name", ["form", "order", "best_by"])
+def test_a_form_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` should be one of .*Found 'mine'"):
+        gan(**{name: "mine"})
 
 
 def test_bad_options() -> None:

@@ -85,15 +85,52 @@ def test_search_ends_at_the_ridge_solution(method: str, tolerance: float, regula
 def test_papers_schedule_is_its_two_phases_of_adam() -> None:
     """A naive second writing: one pair, textbook Adam, from zero."""
     generator, (x, _, target) = Affine(), problems(1)
-    z, m, v = torch.zeros(1, 5, dtype=torch.float64), 0, 0
-    for step in range(1, 751):
-        z.requires_grad_()
-        loss = (x - generator(z, target)).square().mean() + (0 if step <= 600 else 0.3) * z.square().mean()
-        (g,) = torch.autograd.grad(loss, z)
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-        z = (z - 0.2 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)).detach()
-    found = project(generator, x, target, regularization=0.3, learning_rate=0.2)
+    z = torch.zeros(1, 5, dtype=torch.float64)
+    for steps, weight, rate in ((600, 0.0, 0.2), (150, 0.3, 0.05)):
+        m, v = 0, 0  # the second phase knows nothing of the first
+        for step in range(1, steps + 1):
+            z.requires_grad_()
+            loss = (x - generator(z, target)).square().mean() + weight * z.square().mean()
+            (g,) = torch.autograd.grad(loss, z)
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+            z = (z - rate * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)).detach()
+    rates = {"learning_rate": 0.2, "regularized_learning_rate": 0.05}
+    found = project(generator, x, target, regularization=0.3, **rates)
     torch.testing.assert_close(found.z, z, rtol=1e-6, atol=1e-9)
+
+
+def test_first_step_of_the_second_phase_is_a_whole_one() -> None:
+    """Adam's first step is its rate in every coordinate, whatever the gradient: so it is where moments are fresh."""
+    generator, (x, _, target) = Affine(), problems(2)
+    rates = {"learning_rate": 0.1, "regularized_learning_rate": 0.03}
+    before = project(generator, x, target, **rates, free_steps=600, regularized_steps=0)
+    after = project(generator, x, target, **rates, free_steps=600, regularized_steps=1)
+    moved = (after.z - before.z).abs()
+    torch.testing.assert_close(moved, torch.full_like(moved, 0.03), rtol=1e-3, atol=0)
+    assert (before.passes.tolist(), after.passes.tolist()) == ([601] * 2, [602] * 2)
+
+
+def test_both_rates_and_both_counts_of_steps_are_part_of_the_identity() -> None:
+    given = {"learning_rate": 0.2, "regularized_learning_rate": 0.1, "free_steps": 3, "regularized_steps": 2}
+    made = LatentProjection(Affine(), **given)
+    assert {name: made.settings[name] for name in given} == given
+    assert made.passes == 6
+    assert LatentProjection(Affine(), learning_rate=0.2).settings["regularized_learning_rate"] == 0.2
+    assert LatentProjection(Affine(), **given, method="ours").settings.keys().isdisjoint(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"learning_rate": 0.0}, r"`learning_rate` should be positive\. Found 0"),
+        ({"regularized_learning_rate": -1.0}, r"`regularized_learning_rate` should be positive\. Found -1"),
+        ({"free_steps": -1}, r"`free_steps` should not be negative\. Found -1"),
+        ({"regularized_steps": -2}, r"`regularized_steps` should not be negative\. Found -2"),
+    ],
+)
+def test_a_schedule_that_is_none_is_refused(given: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LatentProjection(Affine(), **given)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -271,7 +308,15 @@ def test_estimator_is_one_and_says_what_it_depends_on() -> None:
     paper = LatentProjection(generator, regularization=1.5, learning_rate=0.2)
     ours = LatentProjection(generator, method="ours")
     assert isinstance(paper, ResidualEstimator)
-    assert paper.settings == {"method": "paper", "difference": "image", "regularization": 1.5, "learning_rate": 0.2}
+    assert paper.settings == {
+        "method": "paper",
+        "difference": "image",
+        "regularization": 1.5,
+        "learning_rate": 0.2,
+        "regularized_learning_rate": 0.2,
+        "free_steps": 600,
+        "regularized_steps": 150,
+    }
     assert ours.settings == {"method": "ours", "difference": "pair", "regularization": 0.03, "passes": 150}
     assert LatentProjection(Guessing(0.0), method="ours").settings["passes"] == 1
     before = ours.digest

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from eval.figures.residual_grid import RESIDUAL_GRID_FIGURE
 from eval.records import EstimatorQuality, Model, Results
 from eval.records.quality import targets
 from eval.report import all_tables, write_report
@@ -128,7 +129,8 @@ def test_table_and_picture_stand_on_the_page(tmp_path: Path) -> None:
     table = quality_table(records).frame
     assert list(table.estimator) == ["indirect, paper", "nearest example"]
     assert table["sim(Δx, Δ̂x)"][0] == "1.000 [1.000, 1.000]"
-    assert list(all_tables(records)) == ["Quality of residual estimators"]
+    assert list(all_tables(records)) == ["Quality of residual estimators", RESIDUAL_GRID_FIGURE.title]
+    assert "residual_grid" not in " ".join(table.columns)
     write_report(tmp_path)
     assert (tmp_path / "plots" / "residuals-Squares16.png").stat().st_size > 5000
     assert "residuals-Squares16.png" in (tmp_path / "page.html").read_text()

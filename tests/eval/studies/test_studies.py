@@ -467,10 +467,12 @@ def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> Non
         ("estimators", "direct", "residual_similarity"),
         ("estimators", "direct", "residual_target_share"),
         ("estimators", "direct", "residual_norm"),
+        ("estimators", "direct", "residual_grid"),
         ("estimators", "nearest", "residual_similarity"),
         ("estimators", "nearest", "residual_norm"),
+        ("estimators", "nearest", "residual_grid"),
     }
-    assert {r.samples for r in found.values()} == {20}
+    assert {r.samples for (*_, kind), r in found.items() if kind != "residual_grid"} == {20}
     used = found["side by side", "Lα", "alpha_dx"].quantity.settings["estimator"]
     assert used["name"] == "direct"
     assert used["digest"] == found["estimators", "direct", "residual_norm"].subject.weights
