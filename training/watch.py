@@ -54,7 +54,9 @@ class StopAtCollapse(Callback):
 
 
 class EpochCost(Callback):
-    """Logs what an epoch costs: `epoch_steps_seconds` and `epoch_steps_peak_mb` of its steps, `epoch_seconds` with validation.
+    """Logs what an epoch costs: its steps in `epoch_steps_…`, and with its validation in `epoch_…`.
+
+    Each in seconds (`seconds`) and as the peak of memory in MB (`peak_mb`).
 
     Memory is the most that was allocated on a CUDA device since the epoch began; on a CPU the largest resident set of
     the process so far. Of trainings side by side each has its share of the seconds, see

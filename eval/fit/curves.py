@@ -1,4 +1,4 @@
-"""Losses on validation and test samples after every epoch, so that curves of them can be drawn: paper 2, Fig. 6, S2."""
+"""Losses on validation and test samples after every epoch, for curves of them (paper 2, Figs. 6 and S2)."""
 
 import math
 from functools import cache, partial
@@ -26,7 +26,7 @@ PREFIX = {VALIDATION: "val", TEST: "test"}
 
 
 class LossCurves(Callback):
-    """Logs clean and adversarial loss as `val_clean`, `val_adversarial`, and if asked `test_clean`, `test_adversarial`.
+    """Logs the clean and the adversarial loss as `val_clean` and `val_adversarial`, and if asked as `test_…`.
 
     The clean loss is CE(x, y). The adversarial one is that of the objective, at inputs found by its own inner
     maximisation; of AWP it is that of the objective within, at the true weights. Both are taken in evaluation mode at
@@ -77,7 +77,9 @@ class LossCurves(Callback):
             parts = [of_batch(batch.x.to(module.device), batch.y.to(module.device), whole=whole) for batch in batches]
         count = sum(len(batch.y) for batch in batches)
         means = zip(parts, batches, strict=True)
-        weighted = [{name: float(loss) * len(batch.y) / count for name, loss in found.items()} for found, batch in means]
+        weighted = [
+            {name: float(loss) * len(batch.y) / count for name, loss in found.items()} for found, batch in means
+        ]
         return {name: sum(found[name] for found in weighted) for name in weighted[0]}
 
 

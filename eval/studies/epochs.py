@@ -16,7 +16,11 @@ CURVES = {
     "test_adversarial": "test_adversarial",
 }
 """Columns of a training curve, by what they are called in the log."""
-COST = {"epoch_steps_seconds": "seconds", "epoch_steps_peak_mb": "peak_mb", "epoch_seconds": "seconds_with_validation"}
+COST = {
+    "epoch_steps_seconds": "seconds",
+    "epoch_steps_peak_mb": "peak_mb",
+    "epoch_seconds": "seconds_with_validation",
+}
 """The same of the cost of an epoch."""
 
 
