@@ -26,6 +26,9 @@ from training.proposals import Task, settled
 ROUND = 4
 """Iterations of other attacks that a round of this one takes as long as, between two looks at who is finished."""
 
+BINARY_MARGIN = 2.0
+"""How often the margin of two classes counts, so that τ is in the units of paper 1."""
+
 SMOOTH = 1e-10
 """Added under the two square roots of the roughness, as published."""
 
@@ -39,6 +42,7 @@ def spatial_attack(
     norm: None = None,
     iterations: int = 40,
     tolerance: float = 1e-3,
+    binary_margin: float = BINARY_MARGIN,
     bounds: tuple[float, float],
     generator: torch.Generator | None = None,
     leave_when_fooled: bool = False,
@@ -49,6 +53,8 @@ def spatial_attack(
 
         max(logit_y − max_{c≠y} logit_c, 0) + τ·(‖∂_w flow‖₂ + ‖∂_h flow‖₂),        τ = 1 / strength.
 
+    For two classes the margin counts twice: paper 1's program shows the attack the logits (−z, z) of a network with
+    one output z, whose margin is 2z where that of (−z/2, z/2) is z, so that its τ of the same flow is twice as large.
     Where the margin can be overcome, the minimum lies on the decision boundary itself, and on which side of it a
     minimiser stops is chance. So the result is the lowest misclassified iterate, if there is one, and else the last;
     values fall from iterate to iterate, so that it is always lower than the unmoved image. The classifier is used in
@@ -62,6 +68,8 @@ def spatial_attack(
         norm: always None: the attack is not limited by a norm.
         iterations: largest number of quasi-Newton steps; a step costs one or more forward and backward passes.
         tolerance: an image is finished when a step lowers its objective by less than this part.
+        binary_margin: how often the margin of two classes counts, above 0; 2 for τ in the units of paper 1, 1 for the
+            formula as it stands. Of more classes it counts once, in the paper too.
         bounds: lowest and highest legal value of an input.
         generator: not used: the attack draws nothing.
         leave_when_fooled: an image leaves the batch at its first misclassified iterate, and stays as it is there. The
@@ -79,11 +87,12 @@ def spatial_attack(
         raise ValueError(f"`norm` should be None: pixels that move stay in no ball. Found {norm!r}.")
     check_counts(1, iterations=iterations)
     check_number(tolerance, "tolerance", "be at least 0", lambda value: value >= 0)
+    check_number(binary_margin, "binary_margin", "be finite and above 0", lambda value: 0 < value < math.inf)
 
     def propose(task: Task) -> Tensor:
         check_images(task.x)
         tau, active = 1 / task.strength, Active(task.x)
-        objective = SpatialObjective(task.logits, task.x, task.y, tau)
+        objective = SpatialObjective(task.logits, task.x, task.y, tau, binary_margin)
         first = objective.at_rest()
         moves = tau.isfinite() & ~first.goal
         objective, *parts = Departures(Leaving()).keep(active, moves, task.x, objective, *first)
@@ -118,6 +127,7 @@ class SpatialObjective:
         x: images, `(B, C, H, W)`.
         y: true classes, `(B,)`.
         tau: weight of the roughness, `(B,)`.
+        binary_margin: how often the margin of two classes counts.
     """
 
     def __init__(
@@ -126,15 +136,18 @@ class SpatialObjective:
         x: Float[Tensor, "B C H W"],
         y: Int[Tensor, " B"],
         tau: Float[Tensor, " B"],
+        binary_margin: float = BINARY_MARGIN,
     ) -> None:
         self.classifier, self.x, self.y, self.tau = classifier, x, y, tau
+        self.binary_margin = binary_margin
         self.gradients = FiniteGradients(x.device)
         rows, columns = (torch.linspace(-1, 1, size, dtype=x.dtype, device=x.device) for size in x.shape[2:])
         self.identity = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
 
     def __getitem__(self, chosen: Tensor) -> "SpatialObjective":
         """The same for some of the images."""
-        part = SpatialObjective(self.classifier, self.x[chosen], self.y[chosen], self.tau[chosen])
+        some = self.x[chosen], self.y[chosen], self.tau[chosen]
+        part = SpatialObjective(self.classifier, *some, self.binary_margin)
         part.gradients = self.gradients
         return part
 
@@ -164,7 +177,7 @@ class SpatialObjective:
         """
         flow = as_variable(flow)
         logits = logits_of(self.classifier, self.image(flow, problem))
-        lead = -attack_loss(logits, self.y[problem], "margin")
+        lead = self._lead(logits, self.y[problem])
         value = lead.clamp(min=0) + self.tau[problem] * roughness(flow.unflatten(1, self.identity.shape))
         gradient = gradient_of(value, flow)
         self.gradients.note(gradient)
@@ -180,7 +193,7 @@ class SpatialObjective:
         """
         image = as_variable(self.x)
         logits = logits_of(self.classifier, image)
-        lead = -attack_loss(logits, self.y, "margin")
+        lead = self._lead(logits, self.y)
         slope = gradient_of(lead, image)
         self.gradients.note(slope)
         down, right = torch.gradient(self.x, dim=(2, 3))
@@ -188,6 +201,11 @@ class SpatialObjective:
         along = [-(slope * right).sum(dim=1) * (width - 1) / 2, -(slope * down).sum(dim=1) * (height - 1) / 2]
         value = lead.detach().clamp(min=0) + 2 * math.sqrt(SMOOTH) * self.tau
         return Evaluation(value, torch.stack(along, dim=1).flatten(1), logits.argmax(dim=1) != self.y)
+
+    def _lead(self, logits: Tensor, y: Tensor) -> Tensor:
+        """logit_y − max_{c≠y} logit_c, as often as it counts."""
+        counted = self.binary_margin if logits.shape[1] == 2 else 1.0
+        return -counted * attack_loss(logits, y, "margin")
 
 
 def roughness(flow: Float[Tensor, "K 2 H W"]) -> Float[Tensor, " K"]:

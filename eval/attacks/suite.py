@@ -33,6 +33,7 @@ class SuiteAttack:
             cheap.
         mixed_strengths: whether every radius is searched for at strengths of its own. Where not, because a run is
             dear, the curve is closed at strengths that all samples share.
+        of_two_classes: options that do nothing with more classes, whose records leave them out.
     """
 
     title: str
@@ -41,6 +42,17 @@ class SuiteAttack:
     minimal: bool = False
     first_guess: Attack | None = None
     mixed_strengths: bool = True
+    of_two_classes: tuple[str, ...] = ()
+
+    def effective(self, options: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+        """Those of the options that can change what the attack finds.
+
+        Example:
+            >>> ATTACKS["sta"].effective({"iterations": 40, "binary_margin": 2.0}, num_classes=10)
+            {'iterations': 40}
+        """
+        without = () if num_classes == 2 else self.of_two_classes
+        return {name: value for name, value in options.items() if name not in without}
 
     def check(
         self,
@@ -93,7 +105,7 @@ ATTACKS = {
     "ddn": SuiteAttack("DDN", ddn, ("L2",), minimal=True),
     "fmn": SuiteAttack("FMN", fmn, minimal=True),
     "deepfool": SuiteAttack("DeepFool", deepfool, ("Linf", "L2"), minimal=True),
-    "sta": SuiteAttack("STA", partial(spatial_attack, leave_when_fooled=True), ()),
+    "sta": SuiteAttack("STA", partial(spatial_attack, leave_when_fooled=True), (), of_two_classes=("binary_margin",)),
 }
 """In the order in which they stand in tables."""
 

@@ -77,7 +77,7 @@ class AttackRadii:
         search = {"resolution": self.resolution, "curve_resolution": self.curve_resolution, "seed": self.seed}
         if self.entry.minimal:
             del search["resolution"], search["curve_resolution"]
-        options = defaults(self.entry.attack) | dict(self.options)
+        options = self.entry.effective(defaults(self.entry.attack) | dict(self.options), data.num_classes)
         settings = options | search | {"epsilons": [float(epsilon) for epsilon in self.epsilons]}
         return Quantity("epsilon50" if self.norm else "tau50", self.attack, self.norm or "", plain(settings))
 

@@ -189,11 +189,23 @@ def test_resnet_for_small_images_keeps_their_resolution_in_its_stem():
     assert sizes == [(32, 32), (4, 4)]
 
 
-def test_convolutions_of_the_small_resnet_start_as_kaiming_says():
-    weight = resnet18_cifar((3, 32, 32), 10).layer4[1].conv2.weight.detach()
-    limit = math.sqrt(6 / (512 * 9))  # uniform with variance 2 / fan-in
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [
+        ({}, 1 / math.sqrt(512 * 9)),  # a = √5: variance 1 / (3 fan-in)
+        ({"initialisation": "kaiming"}, math.sqrt(6 / (512 * 9))),  # variance 2 / fan-in
+    ],
+)
+def test_convolutions_of_the_small_resnet_start_as_they_are_told(options, limit):
+    weight = resnet18_cifar((3, 32, 32), 10, **options).layer4[1].conv2.weight.detach()
     assert float(weight.abs().max()) == pytest.approx(limit, rel=1e-3)
     assert float(weight.std()) == pytest.approx(limit / math.sqrt(3), rel=1e-2)
+
+
+@pytest.mark.usefixtures("as_in_production")
+def test_unknown_initialisation_is_refused():
+    with pytest.raises(ValueError, match=r"`initialisation` should be one of torch, kaiming. Found 'xavier'"):
+        resnet18_cifar((3, 8, 8), 2, initialisation="xavier")
 
 
 class Plane(nn.Module):
@@ -233,6 +245,15 @@ def test_bounds_are_mapped_to_what_imagenet_networks_expect(bounds, channels):
         found = ToImageNetInput(bounds)(torch.full((2, channels, 4, 5), value))
         expected = ((share - mean) / deviation).reshape(1, 3, 1, 1).expand(2, 3, 4, 5)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_statistics_of_imagenet_can_be_applied_to_inputs_as_they_are():
+    """As paper 1's program does: white, 1 in [−1, 1], becomes (1 − mean) / deviation, and black (−1 − mean) / …"""
+    network = resnet18((1, 32, 32), 2, bounds=(-1.0, 1.0), weights=None, rescale=False)
+    found = network.adapter(torch.tensor([-1.0, 0.0, 1.0]).reshape(3, 1, 1, 1)).flatten(1)
+    expected = [[-1.485 / 0.229, -1.456 / 0.224, -1.406 / 0.225], [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]]
+    expected.append([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225])
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("bounds", [(-math.inf, math.inf), (0.0, math.inf), (1.0, 0.0), (0.0, 0.0)])

@@ -48,14 +48,15 @@ class ToImageNetInput(nn.Module):
 
     Args:
         bounds: lowest and highest legal value of an input.
+        rescale: False leaves out the way to [0, 1]: ImageNet's mean and deviation are applied to inputs as they are.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, bounds: tuple[float, float]) -> None:
+    def __init__(self, bounds: tuple[float, float], rescale: bool = True) -> None:
         super().__init__()
-        low, high = bounds
+        low, high = bounds if rescale else (0.0, 1.0)
         if not -float("inf") < low < high < float("inf"):
             raise ValueError(f"`bounds` should be finite for ImageNet normalisation. Found {bounds}.")
         self.low, self.width = low, high - low

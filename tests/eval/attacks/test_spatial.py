@@ -16,6 +16,7 @@ from tests.properties import unchanged
 from tests.waits import waits
 from training.data import Digits
 from training.leaving import Leaving
+from training.networks import OneLogit
 from training.passes import CountPasses
 
 DOUBLE = torch.float64
@@ -31,6 +32,13 @@ def network(channels: int = 1, classes: int = 10) -> nn.Module:
         nn.Softplus(4),
         nn.Linear(32, classes),
     ).double()
+
+
+class Mean(nn.Module):
+    """Three times the mean of an image, as a network with one output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 3 * x.flatten(1).mean(dim=1)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +111,40 @@ def test_objective_is_the_formula(channels):
     flow = inside.identity - grid.clamp(-1, 1)
     found = inside(flow.flatten().unsqueeze(0), torch.tensor([0]))
     assert float(found.value) == pytest.approx(float(naive_objective(problem, flow, 0.7)), rel=1e-9)
+
+
+@pytest.mark.parametrize(("options", "times"), [({}, 2), ({"binary_margin": 1.0}, 1)])
+def test_margin_of_two_classes_counts_twice(options, times):
+    """Of a network with one output z = 3·(mean of x), the image as it is: 2|z| in the paper's units, or |z|."""
+    x = torch.full((2, 1, 4, 4), 0.5, dtype=DOUBLE)
+    x[1] = -0.25
+    classifier, tau = OneLogit(Mean()), torch.tensor([3.0, 7.0], dtype=DOUBLE)
+    objective = SpatialObjective(classifier, x, torch.tensor([1, 0]), tau, **options)
+    smooth = 2e-5 * tau
+    expected = times * torch.tensor([1.5, 0.75], dtype=DOUBLE) + smooth
+    torch.testing.assert_close(objective.at_rest().value, expected, rtol=1e-12, atol=0)
+    still = objective(torch.zeros(2, 32, dtype=DOUBLE), torch.arange(2)).value
+    torch.testing.assert_close(still, expected, rtol=1e-12, atol=0)
+    part = objective[torch.tensor([1])]
+    torch.testing.assert_close(part.at_rest().value, expected[1:], rtol=1e-12, atol=0)
+
+
+def test_tau_of_two_classes_is_twice_that_of_the_bare_margin():
+    classifier, x = network(classes=2), small_problem(8)[1]
+    with torch.no_grad():  # in the middle of the images, which are then fooled by flows
+        classifier[-1].bias[1] -= classifier(x).diff(dim=1).median()
+    y = classifier(x).argmax(dim=1)
+    attack = partial(spatial_attack, classifier, x, y, bounds=(-1.0, 1.0), leave_when_fooled=True)
+    strengths = torch.logspace(-0.5, 1.5, 8, dtype=DOUBLE)
+    papers, bare = attack(strengths), attack(2 * strengths, binary_margin=1.0)
+    assert 0 < wrong((classifier, x, y), papers).sum() < 8
+    torch.testing.assert_close(papers, bare, rtol=0, atol=1e-9)
+
+
+def test_margin_of_more_classes_counts_once():
+    classifier, x, y = small_problem()
+    attack = partial(spatial_attack, classifier, x, y, 0.5, bounds=(-1.0, 1.0))
+    assert torch.equal(attack(), attack(binary_margin=5.0))
 
 
 def test_gradient_is_the_slope_of_the_value():
@@ -329,6 +371,8 @@ def test_no_trace_is_left_and_gradients_of_others_do_not_hinder(ambient):
         ({"strength": torch.ones(2)}, r"`strength` should be one number or one per sample \(3\)"),
         ({"norm": "L2"}, "`norm` should be None.* Found 'L2'"),
         ({"iterations": 0}, "`iterations` should be at least 1. Found 0"),
+        ({"binary_margin": 0.0}, "`binary_margin` should be finite and above 0. Found 0.0"),
+        ({"binary_margin": math.inf}, "`binary_margin` should be finite and above 0. Found inf"),
     ],
 )
 def test_wrong_argument_is_named(changed, message):

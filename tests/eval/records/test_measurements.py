@@ -115,6 +115,18 @@ def test_step_size_may_be_a_fraction_and_grows_with_the_root_of_the_dimension_in
     assert [stride["step_size"] for stride in strides] == [8 / 255, 4 * 8 / 255]
 
 
+def test_tau_of_two_classes_is_another_number_than_before_and_that_of_more_is_not() -> None:
+    """Its unit changed for two classes; records of more classes keep their keys."""
+    before = AttackRadii("sta", None).quantity(Digits())
+    assert "binary_margin" not in before.settings
+    two = AttackRadii("sta", None).quantity(NOWHERE)
+    assert two.settings["binary_margin"] == 2.0
+    assert {name: value for name, value in two.settings.items() if name != "binary_margin"} == before.settings
+    assert two != before
+    assert two != AttackRadii("sta", None, {"binary_margin": 1.0}).quantity(NOWHERE)
+    assert AttackRadii("sta", None, {"binary_margin": 1.0}).quantity(Digits()) == before
+
+
 def test_attacks_are_measured_in_every_norm_they_know() -> None:
     found = standard_measurements(["pgd", "square", "cw", "sta"], ["Linf", "L2", "L1"], masking=False)
     assert [m.quantity(NOWHERE).name for m in found[1:-2]] == [
