@@ -161,8 +161,10 @@ def _bracketed(before: str, arg: str) -> str:
     Example:
         >>> _bracketed("--epsilons", "8/255"), _bracketed("", "--attacks=pgd,square"), _bracketed("--limit", "3")
         ('[8/255]', '--attacks=[pgd,square]', '3')
+        >>> _bracketed("--epsilons", "{Linf: [8/255], L2: [0.5]}")
+        '{Linf: [8/255], L2: [0.5]}'
     """
     name, equals, value = arg.partition("=") if before not in LISTS else ("", "", arg)
-    if (name not in LISTS and before not in LISTS) or value[:1] in ("", "[", "-") or value == "null":
+    if (name not in LISTS and before not in LISTS) or value[:1] in ("", "[", "{", "-") or value == "null":
         return arg
     return f"{name}{equals}[{value}]"
