@@ -11,7 +11,8 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from eval.fit.checkpoints import LAST, BestEpoch, LastEpoch, NoBestEpoch
-from eval.fit.refusals import as_value_errors, check_monitor, check_trainer
+from eval.fit.curves import LossCurves
+from eval.fit.refusals import as_value_errors, check_monitor, check_selection, check_trainer, without_validation
 from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
 from eval.fit.selection import MONITORED, Epsilon50
 from eval.fit.whereabouts import check_folder, last_checkpoint
@@ -38,8 +39,8 @@ class FitCLI(LightningCLI):
     """A classifier, a data set and a trainer from one configuration.
 
     The network learns shape, classes and bounds from the data set, and seeds from `seed_everything`. The best
-    epoch by ε50% on validation is kept as `best.ckpt`, if some epoch was a candidate; the last one always as
-    `last.ckpt`.
+    epoch by ε50% on validation is kept as `best.ckpt`, if some epoch was a candidate, or the last one with
+    `selection: {keep: last}`; the last one always as `last.ckpt`.
 
     Args:
         args: configuration, or options of a command line.
@@ -76,6 +77,7 @@ class FitCLI(LightningCLI):
         self.add_common(parser, "model")
         parser.add_lightning_class_args(Epsilon50, "selection")
         parser.add_lightning_class_args(StopAtCollapse, "collapse")
+        parser.add_lightning_class_args(LossCurves, "curves")
         parser.set_defaults({"checkpoint.monitor": MONITORED, "checkpoint.mode": "max"})
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
 
@@ -99,6 +101,8 @@ class FitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse what would leave no best epoch, before anything is built."""
         check_trainer(self.config.trainer.as_dict())
+        if self.config.get("selection.keep") == "last":
+            self.config.checkpoint.monitor = None  # every epoch takes the place of the one before
         if not self.config.trainer.callbacks:  # which may log more
             check_monitor(self.config.checkpoint.get("monitor"))
 
@@ -122,6 +126,10 @@ class FitCLI(LightningCLI):
             NoBestEpoch: if no epoch was a candidate for the best one.
             ValueError: if the checkpoint is of another run, or the trainer cannot do what is asked.
         """
+        if isinstance(self.datamodule, DataSet):
+            check_selection(self.datamodule, keep=self.config.get("selection.keep", "best"))
+            if without_validation(self.datamodule):
+                self.trainer.limit_val_batches = 0  # Lightning warns of a loader without batches
         start = self._start()
         if start is not None:
             self.best.dirpath = str(start.resolve().parent)  # the best epoch so far lies there

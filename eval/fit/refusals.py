@@ -7,6 +7,7 @@ from typing import Any
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from eval.fit.selection import MONITORED
+from training.data import DataSet
 
 UNION = "Does not validate against any of the Union subtypes"
 """How jsonargparse begins where what it was to build has refused its arguments."""
@@ -67,6 +68,28 @@ def check_trainer(options: Mapping[str, Any]) -> None:
         raise ValueError(
             f"`trainer.check_val_every_n_epoch` should be at most `trainer.max_epochs`, {epochs}, so that some epoch "
             f"is validated. Found {every}."
+        )
+
+
+def without_validation(data: DataSet) -> bool:
+    """Whether all samples of a data set are for training."""
+    return getattr(data, "validation_share", None) == 0
+
+
+def check_selection(data: DataSet, *, keep: str) -> None:
+    """Refuse to choose the best epoch where there are no validation samples.
+
+    Args:
+        data: to train with.
+        keep: best or last, see `eval.fit.selection.Epsilon50`.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if keep != "last" and without_validation(data):
+        raise ValueError(
+            "`selection.keep` should be last where `validation_share` is 0: no samples are left to choose the best "
+            f"epoch by. Found {keep!r}."
         )
 
 

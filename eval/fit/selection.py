@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -17,12 +17,16 @@ from training.attacks import Norm
 from training.data import DataSet
 
 MONITORED = "val_selection"
+Keep = Literal["best", "last"]
 CHANCE = 0.1
 """How far above 1/C an accuracy must be for its epoch to be a candidate."""
 
 
 class Epsilon50(Callback):
     """Logs ε50% under PGD on the validation split after every epoch, as `val_epsilon50`.
+
+    With `keep` "last" nothing is searched or chosen: the weights of the last epoch are kept, as paper 2 does, which
+    needs no validation samples.
 
     What a checkpoint callback should monitor is `val_selection`: the same, but −1 before `first_epoch`, where logits
     are no numbers, and where the accuracy is that of chance: a classifier that always predicts one of two classes
@@ -35,9 +39,10 @@ class Epsilon50(Callback):
         resolution: relative width to which the median is closed, in (0, 1).
         first_epoch: epoch, from 0, from which on an epoch may be the best; the paper's 33 for CIFAR-10. None for the
             first one in which gradients are combined, or the first of all without a combiner.
+        keep: the best epoch's weights, or the last one's.
 
     Raises:
-        ValueError: if a number is out of its range or the norm is unknown.
+        ValueError: if a number is out of its range, or the norm or what to keep is unknown.
     """
 
     def __init__(
@@ -47,14 +52,16 @@ class Epsilon50(Callback):
         step_size: Strength | None = None,
         resolution: float = 0.02,
         first_epoch: int | None = None,
+        keep: Keep = "best",
     ) -> None:
         check_choice(norm, get_args(Norm), "norm")
+        check_choice(keep, get_args(Keep), "keep")
         check_counts(1, steps=steps)
         check_number(resolution, "resolution", "lie in (0, 1)", lambda value: 0 < value < 1)
         if first_epoch is not None:
             check_counts(0, first_epoch=first_epoch)
         self.norm, self.steps, self.step_size = norm, steps, step_size
-        self.resolution, self.first_epoch = resolution, first_epoch
+        self.resolution, self.first_epoch, self.keep = resolution, first_epoch, keep
         self.last: float | None = None
         self.shown: InItsPrecision | None = None
 
@@ -68,8 +75,8 @@ class Epsilon50(Callback):
 
     def first(self, module: LightningModule) -> int:
         """The first epoch that may be the best one of a module's training."""
-        if self.first_epoch is not None:
-            return self.first_epoch
+        if self.first_epoch is not None or self.keep == "last":
+            return self.first_epoch or 0
         return module.combiner_start if isinstance(module, Classifier) and module.combiner is not None else 0
 
     def _shown(self, network: nn.Module) -> nn.Module:
@@ -80,7 +87,7 @@ class Epsilon50(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Search ε50% and log it."""
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or self.keep == "last":
             return
         data = cast(DataSet, trainer.datamodule)  # type: ignore[attr-defined]
         network = self._shown(cast(Classifier, module).network)

@@ -130,4 +130,4 @@ def _estimator_cell(
 
 def _objective(fit: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments of a configuration's objective; empty where there are none."""
-    return fit.get("model", {}).get("objective", {}).get("init_args", {})
+    return (fit.get("model", {}).get("objective") or {}).get("init_args") or {}

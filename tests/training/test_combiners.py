@@ -400,6 +400,16 @@ def test_pcgrad_has_its_closed_form(lean):
     torch.testing.assert_close(flat(combined), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_upgrad_of_two_gradients_is_half_of_pcgrad():
+    """Each gradient is projected onto those that oppose neither; UPGrad takes the mean of the two, PCGrad the sum."""
+    pytest.importorskip("quadprog")
+    aggregation = pytest.importorskip("torchjd.aggregation")
+    clean, adversarial = [torch.randn(3, 2), torch.randn(5)], [torch.randn(3, 2), torch.randn(5)]
+    opposed = [g_a - g_n for g_a, g_n in zip(adversarial, clean, strict=True)]
+    found, twice = (TorchJD(make())(pair(clean, opposed)) for make in (aggregation.UPGrad, aggregation.PCGrad))
+    torch.testing.assert_close(flat(found), flat(twice) / 2, rtol=1e-3, atol=1e-3)
+
+
 # What all have in common
 
 

@@ -124,10 +124,10 @@ def test_shuffle_is_fixed(tmp_path):
     assert numbers != sorted(numbers)
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
+@pytest.mark.parametrize("share", [1.0, -0.5])
 def test_share_for_validation_lies_between_nothing_and_all(tmp_path, share):
     write_shards(tmp_path)
-    with pytest.raises(ValueError, match=r"`validation_share` should lie in \(0, 1\). Found"):
+    with pytest.raises(ValueError, match=r"`validation_share` should lie in \[0, 1\). Found"):
         CIFAR10(str(tmp_path), validation_share=share).split("train")
 
 

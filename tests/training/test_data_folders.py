@@ -63,7 +63,7 @@ def test_own_validation_folder_is_used_and_nothing_is_kept_back(folder, part):
 
 
 def test_share_for_validation_lies_between_nothing_and_all(folder):
-    with pytest.raises(ValueError, match=r"`validation_share` should lie in \(0, 1\). Found 1.0"):
+    with pytest.raises(ValueError, match=r"`validation_share` should lie in \[0, 1\). Found 1.0"):
         ImageFolders(str(folder), size=6, validation_share=1.0).split("validation")
 
 
@@ -244,3 +244,17 @@ def test_missing_image_of_the_annotations_is_named(tiny):
     (tiny / "val" / "images" / "val_1.JPEG").unlink()
     with pytest.raises(ValueError, match=r"val_1.JPEG: not an image that can be read"):
         TinyImageNet(str(tiny.parent)).split("test")[1]
+
+
+def test_without_a_share_for_validation_all_is_for_training(folder):
+    data = ImageFolders(str(folder), size=6, validation_share=0.0)
+    assert sorted(numbers_in(data, "train")) == list(range(20))
+    assert len(data.split("validation")) == 0
+
+
+def test_tiny_imagenet_is_resized_on_demand_and_known_again(tiny):
+    usual, small = TinyImageNet(str(tiny.parent)), TinyImageNet(str(tiny.parent), size=32)
+    assert (usual.shape, small.shape) == ((3, 64, 64), (3, 32, 32))
+    assert small.split("test")[0].x.shape == (1, 3, 32, 32)
+    assert "size" not in usual.arguments
+    assert small.arguments["size"] == 32

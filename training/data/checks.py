@@ -98,19 +98,24 @@ def shuffled(count: int, *parts: int | str) -> Int[Tensor, " N"]:
     return torch.randperm(count, generator=torch.Generator().manual_seed(derived_seed(*parts)))
 
 
-def validation_divided(count: int, share: float, name: str) -> tuple[Int[Tensor, " N"], Int[Tensor, " M"]]:
+def validation_divided(
+    count: int, share: float, name: str, *, none: bool = False
+) -> tuple[Int[Tensor, " N"], Int[Tensor, " M"]]:
     """Samples that stay for training and samples kept for validation, by a fixed shuffle.
 
     Args:
         count: number of samples.
         share: to keep for validation, at least one sample.
         name: of the data set, on which the shuffle depends.
+        none: whether a share of 0 is allowed, with which all samples stay for training, in their order.
 
     Raises:
         ValueError: if the share does not lie in (0, 1).
     """
+    if none and share == 0:
+        return torch.arange(count), torch.arange(0)
     if not 0 < share < 1:
-        raise ValueError(f"`validation_share` should lie in (0, 1). Found {share}.")
+        raise ValueError(f"`validation_share` should lie in {'[' if none else '('}0, 1). Found {share}.")
     order = shuffled(count, "validation", name)
     kept = max(1, int(count * share))
     return order[kept:], order[:kept]

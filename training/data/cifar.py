@@ -40,7 +40,8 @@ class CIFAR10(DataSet):
         bounds: lowest and highest legal value of an input; papers 2 and 3 use [0, 1], paper 1 uses [−1, 1].
         size: height and width.
         resizing: how they are brought to another size than 32, "bilinear" or "pad" with black.
-        validation_share: of the training part, kept by a fixed shuffle; paper 1's 0.1, paper 2's 5:1 is `1/6`.
+        validation_share: of the training part, kept by a fixed shuffle, as paper 1's 0.1; with 0, as in paper 2, all
+            is for training, and no best epoch can be chosen: `selection: {keep: last}`.
         augmentation: of training batches; none if not given.
         batch_size: samples per training step; the papers' 128.
         eval_batch_size: samples per batch where no step is taken.
@@ -48,7 +49,7 @@ class CIFAR10(DataSet):
         workers: processes that prepare batches.
 
     Raises:
-        ValueError: if `validation_share` does not lie in (0, 1), a shard cannot be right, or the size is below 1, or
+        ValueError: if `validation_share` does not lie in [0, 1), a shard cannot be right, or the size is below 1, or
             below 32 where images are padded.
         FileNotFoundError: if the files are missing, when they are first asked for.
     """
@@ -84,7 +85,7 @@ class CIFAR10(DataSet):
         """The samples of a split."""
         images, labels = self._read(train=name != "test")
         if name != "test":
-            rest, kept = validation_divided(len(labels), self.validation_share, self.name)
+            rest, kept = validation_divided(len(labels), self.validation_share, self.name, none=True)
             chosen = kept if name == "validation" else rest
             images, labels = images[chosen], labels[chosen]
         return Split(resized(images, self.shape[-1], self.resizing), labels, self.bounds)

@@ -1,8 +1,10 @@
 """Folders of image files, one folder per class, and Tiny ImageNet, which arranges them in its own way."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
@@ -31,7 +33,8 @@ class ImageFolders(DataSet):
         folder: that holds the folders of splits.
         size: height and width in pixels; the middle is kept.
         bounds: lowest and highest legal value of an input.
-        validation_share: of the training files, kept by a fixed shuffle where there is no folder for validation.
+        validation_share: of the training files, kept by a fixed shuffle where there is no folder for validation; 0
+            for none, with which no best epoch can be chosen: `selection: {keep: last}`.
         augmentation: of training batches; none if not given.
         name: as it stands in tables; that of the folder if not given.
         batch_size: samples per training step.
@@ -50,7 +53,7 @@ class ImageFolders(DataSet):
 
     Raises:
         FileNotFoundError: if a folder is missing, or a class has no images.
-        ValueError: if `size` is below 1, `validation_share` does not lie in (0, 1), a split has a class that training
+        ValueError: if `size` is below 1, `validation_share` does not lie in [0, 1), a split has a class that training
             does not have, or a file is no image.
     """
 
@@ -99,7 +102,7 @@ class ImageFolders(DataSet):
             files = self._files(name)
         else:
             everything = self._files("train")
-            rest, kept = validation_divided(len(everything), self.validation_share, self.name)
+            rest, kept = validation_divided(len(everything), self.validation_share, self.name, none=True)
             files = [everything[i] for i in (kept if name == "validation" else rest)]
         return FileSplit(files, self.prepare)
 
@@ -162,21 +165,24 @@ class TinyImageNet(ImageFolders):
     Args:
         data_root: folder that holds `tiny-imagenet-200`; None for the environment's ALPHADX_DATA, else `data`.
         bounds: lowest and highest legal value of an input.
-        validation_share: of the training part, kept by a fixed shuffle; paper 2's 5:1 is `1/6`.
+        validation_share: of the training part, kept by a fixed shuffle; with 0, as in paper 2, all is for training,
+            and no best epoch can be chosen: `selection: {keep: last}`.
         augmentation: of training batches; none if not given.
         batch_size: samples per training step; the paper's 128.
         eval_batch_size: samples per batch where no step is taken.
         seed: of the order of the training samples and their augmentation.
         workers: processes that read and prepare batches.
+        size: height and width in pixels to which images are resized; paper 2's program has 32.
 
     Raises:
         FileNotFoundError: if the files are missing.
-        ValueError: if `validation_share` does not lie in (0, 1), a line of the annotations cannot be right, or a file
-            is no image.
+        ValueError: if `validation_share` does not lie in [0, 1), `size` is below 1, a line of the annotations cannot
+            be right, or a file is no image.
     """
 
     layout = "train/CLASS/images/*.JPEG, val/images/*.JPEG and val/val_annotations.txt"
     lone = False
+    later_arguments: ClassVar[Mapping[str, Any]] = {"size": 64}
 
     def __init__(
         self,
@@ -188,10 +194,11 @@ class TinyImageNet(ImageFolders):
         eval_batch_size: int = 512,
         seed: int = 0,
         workers: int = 0,
+        size: int = 64,
     ) -> None:
         super().__init__(
             str(_data_root(data_root) / "tiny-imagenet-200"),
-            size=64,
+            size=size,
             bounds=bounds,
             validation_share=validation_share,
             augmentation=augmentation,
