@@ -28,9 +28,14 @@ KINDS = {
     "residual_similarity": "sim(Δx, Δ̂x)",
     "residual_target_share": "x̂' of target class %",
     "residual_norm": "median ‖Δ̂x‖₂",
+    "boundary": "distance along random directions",
+    "landscape": "rise of the loss along a direction of the weights",
+    "conflict_growth": "slope of log μ in log δ",
+    "embedding": "silhouette of g_n against g_a",
+    "descent": "steps that keep the promise %",
 }
 """Titles of the kinds, in the order in which they stand in tables."""
-SHARES = ("accuracy", "robust_accuracy", "gop_frequency", "residual_target_share")
+SHARES = ("accuracy", "robust_accuracy", "gop_frequency", "residual_target_share", "descent")
 """Kinds that are printed in per cent."""
 UNDER_ATTACK = ("accuracy", "robust_accuracy")
 """Kinds that are an accuracy at a strength, where there is an attack: read off a search, or of the attack alone."""
