@@ -9,7 +9,7 @@ from alignment.candidates import Candidates
 from alignment.closest_class import closest_class, linearised_radii
 from alignment.gradients import differentiable, evaluating, input_gradient, logits_of
 from alignment.metrics import AlphaDx, AlphaX, alpha_dx, alpha_dx_other_classes, alpha_x
-from alignment.penalty import alignment_penalty
+from alignment.penalty import alignment_penalty, gradient_norm_penalty
 from alignment.residuals import Residual
 from alignment.similarity import Similarity, cosine_similarity
 
@@ -27,6 +27,7 @@ __all__ = [
     "cosine_similarity",
     "differentiable",
     "evaluating",
+    "gradient_norm_penalty",
     "input_gradient",
     "linearised_radii",
     "logits_of",

@@ -1,6 +1,6 @@
 """α_Δx (paper 1, Eq. 8) and α_x (Eq. 18), per sample and as metrics over a data set."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -29,6 +29,13 @@ Differentiated = Literal["closest_to_true", "closest_to_predicted", "true", "pre
 """
 
 
+class Closest(NamedTuple):
+    """How the closest class is found, see `closest_class`."""
+
+    candidates: Candidates
+    signed: bool
+
+
 def alpha_dx(
     classifier: nn.Module,
     x: Float[Tensor, "B *shape"],
@@ -38,6 +45,7 @@ def alpha_dx(
     target: Int[Tensor, " B"] | None = None,
     of: Differentiated = "closest_to_true",
     candidates: Candidates = None,
+    signed: bool = False,
 ) -> Float[Tensor, " B"]:
     """sim( Δ̂x(x, c̃), ∇ℓ(x) ), the alignment with the closest point of the closest class (Eq. 8), per sample.
 
@@ -50,6 +58,7 @@ def alpha_dx(
         of: what is differentiated. The single logits enter with the sign they have in ℓ, so −∇logit_y, and
             a positive value always means that the gradient points to the other class.
         candidates: see `closest_class`.
+        signed: take c̃(x) as the authors' program does, see `closest_class`; c*(x) is the same in both forms.
 
     Returns:
         Cosines in [-1, 1], `(B,)`; 0 where the gradient or the residual is zero. `AlphaDx` leaves those out
@@ -60,7 +69,7 @@ def alpha_dx(
             differ, labels are no int64 or out of range, or residuals are given as a tensor for more than two classes
             without saying which class they point to.
     """
-    return _alignment_with_residual(classifier, x, y, residual, target, of, candidates).value
+    return _alignment_with_residual(classifier, x, y, residual, target, of, Closest(candidates, signed)).value
 
 
 def alpha_x(
@@ -70,6 +79,7 @@ def alpha_x(
     *,
     of: Differentiated = "predicted",
     candidates: Candidates = None,
+    signed: bool = False,
 ) -> Float[Tensor, " B"]:
     """|sim( x, ∇logit(x)_m(x) )|, the alignment with the image itself (Eq. 18, after Etmann et al. 2019).
 
@@ -79,6 +89,7 @@ def alpha_x(
         y: true classes, `(B,)` int64; needed by "true" and "closest_to_true".
         of: what is differentiated, the columns of Table S2; the default is the paper's.
         candidates: see `closest_class`.
+        signed: take c̃(x) as the authors' program does, see `closest_class`; c*(x) is the same in both forms.
 
     Returns:
         Cosines in [0, 1], `(B,)`; 0 where the gradient or the image is zero.
@@ -87,7 +98,7 @@ def alpha_x(
         ValueError: if x is no floating-point tensor, x, the logits or their gradient hold NaN, labels are no int64 or
             out of range, or `y` is missing where it is needed.
     """
-    return _alignment_with_image(classifier, x, y, of, candidates).value
+    return _alignment_with_image(classifier, x, y, of, Closest(candidates, signed)).value
 
 
 def alpha_dx_other_classes(
@@ -95,7 +106,8 @@ def alpha_dx_other_classes(
 ) -> Float[Tensor, " B"]:
     """α_Δx averaged over every class c ≠ y in place of c̃(x): paper 1, Table 7, row "Other".
 
-    Args and errors are those of `alpha_dx`. Samples and classes without a direction count as 0.
+    Args and errors are those of `alpha_dx`; c̃(x) itself is not looked for, and so its form does not matter. Samples
+    and classes without a direction count as 0.
     """
     check_floating(x, "x")
     check_label_form(y, len(x))
@@ -142,6 +154,7 @@ class AlphaDx(_MeanOverValid):
         residual: an estimator `(x, y, target) → Δ̂x`.
         of: what is differentiated, see `alpha_dx`.
         candidates: see `closest_class`.
+        signed: see `closest_class`.
         kwargs: torchmetrics' own options.
     """
 
@@ -151,12 +164,13 @@ class AlphaDx(_MeanOverValid):
         *,
         of: Differentiated = "closest_to_true",
         candidates: Candidates = None,
+        signed: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         # Within a tuple, an estimator's weights do not become weights of the metric and of what holds it.
         self._residual = (residual,)
-        self.of, self.candidates = of, candidates
+        self.of, self.closest = of, Closest(candidates, signed)
 
     def update(self, classifier: nn.Module, x: Tensor, y: Tensor) -> None:
         """Add a batch: inputs `(B, *shape)` and true classes `(B,)`."""
@@ -164,7 +178,7 @@ class AlphaDx(_MeanOverValid):
 
     def similarity(self, classifier: nn.Module, x: Tensor, y: Tensor) -> Similarity:
         """The cosines of a batch and which are valid, without adding them."""
-        return _alignment_with_residual(classifier, x, y, self._residual[0], None, self.of, self.candidates)
+        return _alignment_with_residual(classifier, x, y, self._residual[0], None, self.of, self.closest)
 
 
 class AlphaX(_MeanOverValid):
@@ -173,12 +187,20 @@ class AlphaX(_MeanOverValid):
     Args:
         of: what is differentiated, see `alpha_x`.
         candidates: see `closest_class`.
+        signed: see `closest_class`.
         kwargs: torchmetrics' own options.
     """
 
-    def __init__(self, *, of: Differentiated = "predicted", candidates: Candidates = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        of: Differentiated = "predicted",
+        candidates: Candidates = None,
+        signed: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.of, self.candidates = of, candidates
+        self.of, self.closest = of, Closest(candidates, signed)
 
     def update(self, classifier: nn.Module, x: Tensor, y: Tensor | None = None) -> None:
         """Add a batch: inputs `(B, *shape)` and, where `of` needs them, true classes `(B,)`."""
@@ -186,7 +208,7 @@ class AlphaX(_MeanOverValid):
 
     def similarity(self, classifier: nn.Module, x: Tensor, y: Tensor | None = None) -> Similarity:
         """The cosines of a batch and which are valid, without adding them."""
-        return _alignment_with_image(classifier, x, y, self.of, self.candidates)
+        return _alignment_with_image(classifier, x, y, self.of, self.closest)
 
 
 @exact()
@@ -197,7 +219,7 @@ def _alignment_with_residual(
     residual: Residual | Tensor,
     target: Tensor | None,
     of: Differentiated,
-    candidates: Candidates,
+    closest: Closest,
 ) -> Similarity:
     check_floating(x, "x")
     check_choice(of, get_args(Differentiated), "of")
@@ -213,18 +235,18 @@ def _alignment_with_residual(
             "classes and `residual` is a tensor. Found None."
         )
     if target is None:
-        target = closest_class(classifier, x, y, candidates=candidates)
+        target = closest_class(classifier, x, y, **closest._asdict())
     check_labels(target, len(x), logits.shape[1], "target")
     direction = residuals_of(residual, x, y, target)
     check_finite(direction, "residual")
-    gradient = _gradient(classifier, x, y, of, candidates, logits, target)
+    gradient = _gradient(classifier, x, y, of, closest, logits, target)
     sign = -1 if of in ("true", "predicted") else 1
     return cosine_similarity(direction, sign * gradient)
 
 
 @exact()
 def _alignment_with_image(
-    classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, candidates: Candidates
+    classifier: nn.Module, x: Tensor, y: Tensor | None, of: Differentiated, closest: Closest
 ) -> Similarity:
     check_floating(x, "x")
     check_choice(of, get_args(Differentiated), "of")
@@ -235,7 +257,7 @@ def _alignment_with_image(
     logits = _checked_logits(classifier, x)
     if y is not None:
         check_labels(y, len(x), logits.shape[1])
-    value, valid = cosine_similarity(x.detach(), _gradient(classifier, x, y, of, candidates, logits))
+    value, valid = cosine_similarity(x.detach(), _gradient(classifier, x, y, of, closest, logits))
     return Similarity(value.abs(), valid)
 
 
@@ -244,7 +266,7 @@ def _gradient(
     x: Tensor,
     y: Tensor | None,
     of: Differentiated,
-    candidates: Candidates,
+    closest: Closest,
     logits: Tensor,
     target: Tensor | None = None,
 ) -> Tensor:
@@ -256,7 +278,7 @@ def _gradient(
     if of in ("predicted", "true"):
         return input_gradient(classifier, x, left)
     if of == "closest_to_predicted" or target is None:
-        target = closest_class(classifier, x, left, candidates=candidates)
+        target = closest_class(classifier, x, left, **closest._asdict())
     return input_gradient(classifier, x, target, left)
 
 

@@ -1,4 +1,6 @@
-"""The alignment penalty L_α: paper 1, Eq. 9."""
+"""Penalties on ∇ℓ: on its direction, L_α of paper 1, Eq. 9, and on its length, which is the control for L_α."""
+
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from alignment.contracts import check_classifier, check_floating, check_label_fo
 from alignment.gradients import as_variable, gradient_of, logits_of, pick
 from alignment.residuals import Residual, check_residual, residuals_of
 from alignment.second_order import check_second_derivative
-from alignment.similarity import cosine_similarity
+from alignment.similarity import cosine_similarity, scaled_norm
 
 
 def alignment_penalty(
@@ -19,6 +21,7 @@ def alignment_penalty(
     residual: Residual | Tensor,
     *,
     candidates: Candidates = None,
+    signed: bool = False,
     logits: Float[Tensor, "B C"] | None = None,
     target: Int[Tensor, " B"] | None = None,
 ) -> Float[Tensor, ""]:
@@ -34,6 +37,7 @@ def alignment_penalty(
         y: true classes, `(B,)` int64.
         residual: an estimator `(x, y, target) → Δ̂x`, or the residuals to c̃(x), `(B, *shape)`.
         candidates: see `closest_class`.
+        signed: see `closest_class`.
         logits: of `x`, where they are already known; `x` must then have asked for a gradient before they were
             computed. Saves one forward pass.
         target: c̃(x), `(B,)` int64 in [0, C), where it is already known. Saves finding it.
@@ -46,12 +50,59 @@ def alignment_penalty(
             are no int64 or out of range, residuals have another shape than x, or the classifier has no second
             derivatives, as fused attention and what torch.compile makes; the remedy is named.
     """
+    check_residual(residual)
+    _check_batch(classifier, x, y)
+    if not len(x):
+        return _nothing(x, logits)
+    closest = {"candidates": candidates, "signed": signed, "target": target}
+    slope, target = _slope(classifier, x, y, logits, **closest)
+    value, valid = cosine_similarity(residuals_of(residual, x, y, target), slope)
+    return -value.sum() / valid.sum().clamp(min=1)
+
+
+def gradient_norm_penalty(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, " B"],
+    *,
+    candidates: Candidates = None,
+    signed: bool = False,
+    logits: Float[Tensor, "B C"] | None = None,
+    target: Int[Tensor, " B"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean ‖∇ℓ(x)‖₂ over the batch, with a graph to the weights: the control for `alignment_penalty`.
+
+    Both act on the gradient of the same ℓ (paper 1, Eq. 6), L_α on its direction alone, whatever its length, and this
+    one on its length alone, whatever its direction. So what L_α gains over it is owed to the direction. After double
+    backpropagation (Drucker and LeCun 1992), which squares the norm. Arguments, errors and modes are those of
+    `alignment_penalty`.
+
+    Returns:
+        A number of at least 0 with a graph, in logits per unit of the input; 0 without samples, which the classifier
+        is not shown. A gradient that is zero counts as 0, and is not moved.
+    """
+    _check_batch(classifier, x, y)
+    if not len(x):
+        return _nothing(x, logits)
+    slope, _ = _slope(classifier, x, y, logits, candidates=candidates, signed=signed, target=target)
+    return scaled_norm(slope).mean()
+
+
+def _check_batch(classifier: nn.Module, x: Tensor, y: Tensor) -> None:
     check_floating(x, "x")
     check_label_form(y, len(x))
     check_classifier(classifier)
-    check_residual(residual)
-    if not len(x):
-        return (as_variable(x) if logits is None else logits).sum()
+
+
+def _nothing(x: Tensor, logits: Tensor | None) -> Tensor:
+    """The penalty of no samples, with a graph."""
+    return (as_variable(x) if logits is None else logits).sum()
+
+
+def _slope(
+    classifier: nn.Module, x: Tensor, y: Tensor, logits: Tensor | None, *, target: Tensor | None, **closest: Any
+) -> tuple[Tensor, Tensor]:
+    """∇ℓ with a graph to the weights, and c̃(x)."""
     if logits is None:
         x = as_variable(x)
         logits = logits_of(classifier, x)
@@ -59,10 +110,8 @@ def alignment_penalty(
         raise ValueError("`x` should ask for a gradient when `logits` is given. Found requires_grad=False.")
     check_labels(y, len(x), logits.shape[1])
     if target is None:
-        target = 1 - y if logits.shape[1] == 2 else closest_class(classifier, x, y, candidates=candidates)
+        target = 1 - y if logits.shape[1] == 2 else closest_class(classifier, x, y, **closest)
     check_labels(target, len(x), logits.shape[1], "target")
-    direction = residuals_of(residual, x, y, target)
     slope = gradient_of(pick(logits, target) - pick(logits, y), x, create_graph=True)
     check_second_derivative(slope)
-    value, valid = cosine_similarity(direction, slope)
-    return -value.sum() / valid.sum().clamp(min=1)
+    return slope, target

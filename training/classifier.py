@@ -67,6 +67,7 @@ class Classifier(LightningModule):
         residual: estimator for the penalty, by a name or path that `DataSet.residual` knows, or with the options of a
             file's, as `{residual: cgan.ckpt, options: {method: ours}}`.
         candidates: closest classes to consider in the penalty, see `alignment.closest_class`.
+        signed: take the closest class in the penalty as the authors' program does, see `alignment.closest_class`.
         optimizer: makes an optimiser from parameters; None for the paper's Adam with 1e-4.
         scheduler: makes a learning-rate schedule.
         scheduler_interval: when the schedule is stepped.
@@ -96,6 +97,7 @@ class Classifier(LightningModule):
         alignment_with: PenaltyTarget = "clean",
         residual: dict[str, Any] | str = "auto",
         candidates: Candidates = None,
+        signed: bool = False,
         optimizer: OptimizerCallable | None = None,
         scheduler: SchedulerCallable | None = None,
         scheduler_interval: Literal["epoch", "step"] = "epoch",
@@ -130,7 +132,7 @@ class Classifier(LightningModule):
         self.combiner, self.combiner_start = combiner, combiner_start
         self.alignment_weight = not_negative(alignment_weight, "alignment_weight")
         self.alignment_with = alignment_with
-        self.residual, self.candidates = residual, candidates
+        self.residual, self.candidates, self.signed = residual, candidates, signed
         self.optimizer, self.scheduler = optimizer or partial(Adam, lr=1e-4), scheduler
         self.scheduler_interval = scheduler_interval
         self.estimator: ResidualEstimator | None = None
@@ -219,7 +221,8 @@ class Classifier(LightningModule):
         if self.combining and "clean" not in losses:
             losses = {"clean": F.cross_entropy(clean_logits(), y)} | losses
         if residual is not None:
-            options: Any = {"candidates": self.candidates, "logits": clean_logits(), "target": target}
+            options: Any = {"candidates": self.candidates, "signed": self.signed}
+            options |= {"logits": clean_logits(), "target": target}
             penalty = alignment_penalty(self.network, x, y, residual, **options)
             losses = losses | {"alignment": self.alignment_weight * penalty}
         return losses

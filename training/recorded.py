@@ -187,7 +187,8 @@ class RecordedTraining:
 
     def _find_closest(self, key: Hashable, buffers: Buffers) -> None:
         with deferred() as checks:
-            found = closest_class(self.module.network, buffers.x, buffers.y, candidates=self.module.candidates)
+            module, x, y = self.module, buffers.x, buffers.y
+            found = closest_class(module.network, x, y, candidates=module.candidates, signed=module.signed)
             buffers.target.copy_(found)
         self._note(key, checks)
 

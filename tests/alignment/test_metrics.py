@@ -318,6 +318,33 @@ def batches(*sizes: int) -> list[tuple[Tensor, Tensor]]:
     return [(torch.randn(size, 6, dtype=torch.float64), torch.randint(3, (size,))) for size in sizes]
 
 
+def pointing_up(x: Tensor, *_: Tensor) -> Tensor:
+    return torch.tensor([0.0, 1.0], dtype=x.dtype).expand_as(x)
+
+
+@pytest.mark.parametrize(
+    ("of", "by_residual", "by_image"),
+    [
+        ("closest_to_true", (15 / 17, 0.5**0.5), (8 / 17, 0.5**0.5)),
+        ("closest_to_predicted", (7 / 25, 7 / 25), (24 / 25, 24 / 25)),
+        ("true", (-4 / 5, -4 / 5), (3 / 5, 3 / 5)),
+        ("predicted", (-12 / 13, -12 / 13), (5 / 13, 5 / 13)),
+    ],
+)
+def test_signed_form_leaves_a_misclassified_sample_for_the_winner(
+    of: str, by_residual: tuple[float, float], by_image: tuple[float, float]
+) -> None:
+    """c̃ of the hand-made point is 2 by the absolute radius and 1 by the signed one; nothing else changes."""
+    classifier, x = hand_made()
+    y = torch.tensor([0])
+    for signed, along, beside in zip((False, True), by_residual, by_image, strict=True):
+        options = {"of": of, "signed": signed}
+        assert float(alpha_dx(classifier, x, y, pointing_up, **options)) == pytest.approx(along, abs=1e-12)
+        assert float(alpha_x(classifier, x, y, **options)) == pytest.approx(beside, abs=1e-12)
+        assert float(AlphaDx(pointing_up, **options)(classifier, x, y)) == pytest.approx(along, abs=1e-12)
+        assert float(AlphaX(**options)(classifier, x, y)) == pytest.approx(beside, abs=1e-12)
+
+
 def test_metric_is_the_mean_over_valid_samples_of_uneven_batches() -> None:
     classifier, metric, parts = smooth(6, 3), AlphaDx(reversed_image), batches(7, 1, 4)
     for x, y in parts:

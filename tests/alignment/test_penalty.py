@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from alignment import alignment_penalty, alpha_dx
-from tests.alignment.classifiers import BATCHES, SHAPES, Answer, Counted, Detached, restless, smooth
+from tests.alignment.classifiers import BATCHES, SHAPES, Answer, Counted, Detached, hand_made, restless, smooth
 from tests.conftest import Linear
 
 
@@ -215,3 +215,16 @@ def test_labels_and_inputs_of_another_type_are_refused() -> None:
         alignment_penalty(smooth(6, 2), x, y.double(), residual)
     with pytest.raises(ValueError, match=r"`x` should be a tensor of floating-point numbers. Found int64"):
         alignment_penalty(smooth(6, 2), x.long(), y, residual)
+
+
+def up(x: Tensor, *_: Tensor) -> Tensor:
+    """A residual that points along the second axis, whatever the class."""
+    return torch.tensor([0.0, 1.0], dtype=x.dtype).expand_as(x)
+
+
+@pytest.mark.parametrize(("signed", "expected"), [(False, -15 / 17), (True, -(0.5**0.5))])
+def test_closest_class_of_a_misclassified_sample_has_two_forms(signed: bool, expected: float) -> None:
+    """Of the hand-made point, ∇ℓ is (−8, 15) by the absolute radius and (−8, 8), of the winner, by the signed one."""
+    classifier, x = hand_made()
+    penalty = alignment_penalty(classifier, x, torch.tensor([0]), up, signed=signed)
+    assert penalty.item() == pytest.approx(expected, abs=1e-12)

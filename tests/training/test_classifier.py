@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from alignment import alpha_dx
 from generators import DirectGAN
+from tests.alignment.classifiers import hand_made
 from training import AT, Classifier, Plain, Strength, build_network
 from training.data import DataSet, Digits, Spheres
 
@@ -220,6 +221,17 @@ def test_one_step_descends_the_sum_of_loss_and_penalty(quiet_trainer):
 
 
 @no_worker_hint
+@pytest.mark.parametrize(("signed", "expected"), [(False, -15 / 17), (True, -(0.5**0.5))])
+def test_penalty_takes_the_closest_class_in_its_form(signed, expected):
+    """Of the hand-made point of four classes, see there, with the residual (0, 1)."""
+    network, x = hand_made()
+    module = Classifier("mlp", {"hidden": []}, (2,), 4, (-9.0, 9.0), alignment_weight=2.0, signed=signed)
+    module.network = network
+    up = torch.tensor([[0.0, 1.0]], dtype=x.dtype)
+    losses = module.losses(x, torch.tensor([0]), torch.Generator(), lambda *_: up)
+    assert losses["alignment"].item() == pytest.approx(2 * expected, abs=1e-12)
+
+
 def test_penalty_raises_the_alignment(quiet_trainer):
     data = Spheres(dimensions=8, train_size=500)
     x, y, _ = data.split("validation").__getitems__(range(200))
