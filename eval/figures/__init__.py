@@ -1,12 +1,17 @@
 """Figures of the papers that can be made of any classifier; one file each, with measurement and drawing."""
 
 from eval.figures.boundary import BOUNDARY
+from eval.figures.conflict_growth import CONFLICT_GROWTH
+from eval.figures.descent import DESCENT
+from eval.figures.embedding import EMBEDDING
 from eval.figures.kind import FigureKind
 from eval.figures.landscape import LANDSCAPE
 from eval.figures.other_classes import OTHER_CLASSES
 from eval.records import Record
 
-FIGURES: dict[str, FigureKind] = {figure.name: figure for figure in (OTHER_CLASSES, BOUNDARY, LANDSCAPE)}
+FIGURES: dict[str, FigureKind] = {
+    figure.name: figure for figure in (OTHER_CLASSES, BOUNDARY, LANDSCAPE, CONFLICT_GROWTH, EMBEDDING, DESCENT)
+}
 """By name, in the order in which they stand on a page."""
 FIGURE_KINDS = tuple(kind for figure in FIGURES.values() for kind in figure.kinds)
 """Kinds of quantities that stand in a figure, and not in the tables of models."""
