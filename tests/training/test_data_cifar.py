@@ -192,3 +192,16 @@ def test_real_files_are_read(real_data):
     assert (counts / 5_000 - 0.1).abs().max() < 0.02
     x = next(iter(data.test_dataloader())).x
     assert (x.min(), x.max()) == (0.0, 1.0)
+
+
+def test_images_of_another_size(tmp_path, monkeypatch):
+    write("shards", CIFAR10, tmp_path, monkeypatch)
+    original, padded = (CIFAR10(str(tmp_path), size=size, resizing="pad") for size in (32, 40))
+    images = padded.split("test").images
+    assert padded.shape == (3, 40, 40) == tuple(images.shape[1:])
+    assert torch.equal(images[..., 4:36, 4:36], original.split("test").images)
+    small = CIFAR10(str(tmp_path), size=16).split("test").images
+    assert small.shape[1:] == (3, 16, 16)
+    assert small.dtype == torch.uint8
+    grey = original.split("test").images[:, :, 20:, 20:].float().mean()
+    assert float(small[:, :, 10:, 10:].float().mean()) == pytest.approx(float(grey), abs=1)

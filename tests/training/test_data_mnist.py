@@ -4,10 +4,12 @@ import struct
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from training.data import MNIST, MNISTPair
+from training.data.checks import shuffled
 
 SPLITS = ("train", "validation", "test")
 
@@ -32,6 +34,19 @@ def test_three_and_five_have_the_sizes_of_the_paper(real_data):
     data = MNISTPair(data_root=str(real_data))
     assert [len(data.split(name)) for name in SPLITS] == [10_397, 1_155, 1_902]
     assert (data.name, data.classes) == ("MNIST-3/5", ("3", "5"))
+
+
+@pytest.mark.data
+def test_three_and_five_are_divided_as_in_the_paper_s_program(real_data):
+    labels, images = raw_digits(real_data, "train")
+    pair = [(label == 5, image) for label, image in zip(labels, images, strict=True) if label in (3, 5)]
+    order = [*range(11_552)]
+    np.random.RandomState(0).shuffle(order)
+    split = MNISTPair(data_root=str(real_data)).split("validation")
+    found = zip(split.labels.tolist(), (image.numpy().tobytes() for image in split.images), strict=True)
+    assert [*found] == [pair[i] for i in order[:1_155]]
+    # With the order that all other data sets have, 122 of them were kept as well.
+    assert len({*order[:1_155]} & {*shuffled(11_552, "validation", "MNIST-3/5")[:1_155].tolist()}) == 122
 
 
 @pytest.mark.data
@@ -115,3 +130,34 @@ def test_missing_files_are_named_with_the_remedy(tmp_path):
 def test_impossible_pair_is_refused(a, b):
     with pytest.raises(ValueError, match=f"two different digits. Found {a} and {b}"):
         MNISTPair(a, b)
+
+
+@pytest.mark.parametrize("make", [MNIST, MNISTPair])
+def test_padded_digits_keep_their_pixels_in_the_middle(make, tmp_path):
+    write_tiny_mnist(tmp_path)
+    small, large = (make(data_root=str(tmp_path), size=size, resizing="pad") for size in (28, 32))
+    assert (small.shape, large.shape) == ((1, 28, 28), (1, 32, 32))
+    inside = large.split("test").images[:, :, 2:30, 2:30]
+    assert torch.equal(inside, small.split("test").images)
+    assert int(large.split("test").images.sum()) == int(inside.sum())
+
+
+def test_resized_digits_have_their_size_and_bounds(tmp_path):
+    write_tiny_mnist(tmp_path)
+    data = MNISTPair(data_root=str(tmp_path), size=32, bounds=(0.0, 1.0))
+    x, y, _ = data.split("test").__getitems__([0, 1])
+    # Digit d of the test file is grey level d everywhere, whatever its size.
+    torch.testing.assert_close(x, (torch.tensor([3.0, 5.0])[y] / 255).reshape(-1, 1, 1, 1).expand(-1, 1, 32, 32))
+
+
+def test_the_size_of_the_files_is_no_part_of_the_identity_and_another_one_is():
+    assert {"size", "resizing", "bounds"}.isdisjoint(MNISTPair().arguments)
+    assert MNISTPair(size=32).arguments["size"] == 32
+
+
+@pytest.mark.usefixtures("as_in_production")
+def test_images_cannot_be_padded_to_less_than_they_are():
+    with pytest.raises(ValueError, match=r"`size` should be at least 28 with resizing='pad'. Found 20"):
+        MNIST(size=20, resizing="pad")
+    with pytest.raises(ValueError, match="`resizing` should be one of bilinear, pad"):
+        MNISTPair(size=32, resizing="crop")

@@ -1,6 +1,6 @@
 """CIFAR-10 and CIFAR-100, from torchvision's files or HDF5 shards."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchvision
@@ -11,10 +11,12 @@ from training.data.checks import validation_divided
 from training.data.dataset import DataSet
 from training.data.hdf5 import HDF5Images
 from training.data.mnist import data_root
+from training.data.resizing import Resizing, check_resizing, resized
 from training.data.split import Split, SplitName
 from training.strength import Strength
 
 SHARDS = 5
+SIDE = 32
 NAMES_10 = "airplane automobile bird cat deer dog frog horse ship truck"
 NAMES_100 = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
@@ -36,6 +38,8 @@ class CIFAR10(DataSet):
             None for the environment's ALPHADX_DATA, else `data`. Where both are there, the shards are read.
         download: let torchvision fetch its form if neither is there.
         bounds: lowest and highest legal value of an input; papers 2 and 3 use [0, 1], paper 1 uses [−1, 1].
+        size: height and width.
+        resizing: how they are brought to another size than 32, "bilinear" or "pad" with black.
         validation_share: of the training part, kept by a fixed shuffle; paper 1's 0.1, paper 2's 5:1 is `1/6`.
         augmentation: of training batches; none if not given.
         batch_size: samples per training step; the papers' 128.
@@ -44,12 +48,13 @@ class CIFAR10(DataSet):
         workers: processes that prepare batches.
 
     Raises:
-        ValueError: if `validation_share` does not lie in (0, 1), or a shard cannot be right.
+        ValueError: if `validation_share` does not lie in (0, 1), a shard cannot be right, or the size is below 1, or
+            below 32 where images are padded.
         FileNotFoundError: if the files are missing, when they are first asked for.
     """
 
     name = "CIFAR-10"
-    shape = (3, 32, 32)
+    later_arguments: ClassVar = {"size": SIDE, "resizing": "bilinear"}
     classes = tuple(NAMES_10.split())
     folders = ("cifar10", "cifar-10-batches-py")
     reader: Any = torchvision.datasets.CIFAR10
@@ -59,6 +64,8 @@ class CIFAR10(DataSet):
         data_root: str | None = None,
         download: bool = False,
         bounds: tuple[float, float] = (0.0, 1.0),
+        size: int = SIDE,
+        resizing: Resizing = "bilinear",
         validation_share: float | Strength = 0.1,
         augmentation: Augmentation | None = None,
         batch_size: int = 128,
@@ -70,6 +77,8 @@ class CIFAR10(DataSet):
         self.data_root, self.download = data_root, download
         self.bounds, self.validation_share = (bounds[0], bounds[1]), validation_share
         self.augmentation = augmentation
+        check_resizing(size, resizing, SIDE)
+        self.shape, self.resizing = (3, size, size), resizing
 
     def make_split(self, name: SplitName) -> Split:
         """The samples of a split."""
@@ -78,7 +87,7 @@ class CIFAR10(DataSet):
             rest, kept = validation_divided(len(labels), self.validation_share, self.name)
             chosen = kept if name == "validation" else rest
             images, labels = images[chosen], labels[chosen]
-        return Split(images, labels, self.bounds)
+        return Split(resized(images, self.shape[-1], self.resizing), labels, self.bounds)
 
     def _read(self, train: bool) -> tuple[Tensor, Tensor]:
         root = data_root(self.data_root)

@@ -70,7 +70,8 @@ class Spheres(DataSet):
 
     Args:
         dimensions: of the space; the paper's 500.
-        train_size: samples drawn per epoch.
+        train_size: samples drawn per epoch. The program of paper 1 draws 500,000 (the paper says 10,000,000), so that
+            one of its epochs is fifty of the default's; compare epochs as samples seen.
         batch_size: samples per training step; the paper's 50.
         eval_batch_size: samples per batch where no step is taken.
         seed: of the training samples.
