@@ -22,12 +22,13 @@ from generators import ResidualEstimator
 from generators.descriptions import check_fits
 from generators.store import SelfFillingResidual, for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
-from training.combiners import Combiner
+from training.combiners import Combiner, Gradients
 from training.combining import check_combination, separate_gradients, with_gradient
 from training.conflict import Conflict, conflict
 from training.data import Batch, DataSet
 from training.data.residuals import named_residual
 from training.estimator import check_residual, estimator_for
+from training.gradient_log import of_conflict, of_layers, watched_clean_loss
 from training.networks import build_network
 from training.objectives import Losses, Objective, Plain, not_negative
 from training.optimizers import in_plain_form
@@ -72,7 +73,10 @@ class Classifier(LightningModule):
         scheduler: makes a learning-rate schedule.
         scheduler_interval: when the schedule is stepped.
         start_from: checkpoint whose weights training starts from, as `training.load_classifier` reads it.
-        log_layers: log the cosine between clean and adversarial gradient for every parameter (paper 2, Fig. 1).
+        log_layers: log the cosine between clean and adversarial gradient for every parameter tensor (paper 2, Fig. 1)
+            from the first epoch on, also where nothing is combined. There it takes two backward passes more, and a
+            forward pass where the objective makes no clean one; the training is the same, but for what a network
+            draws on a GPU, as for dropout.
         graphs: take a training step as one CUDA graph where that is possible, see `training.recorded`; it ends where
             a step of single kernels does, to rounding.
         channels_last: keep the weights of convolutions in the layout that a GPU is faster with; None where it is one.
@@ -183,6 +187,12 @@ class Classifier(LightningModule):
         """Whether this epoch's gradients are combined."""
         return self.combiner is not None and self.current_epoch >= self.combiner_start
 
+    @property
+    def watching(self) -> bool:
+        """Whether this epoch's clean loss is there only so that its gradient is compared with the adversarial one."""
+        names = getattr(self.objective, "names", ())
+        return self.log_layers and not self.combining and "adversarial" in names and "clean" not in names
+
     def on_train_epoch_start(self) -> None:
         """Make the global randomness (dropout) a function of seed and epoch."""
         torch.manual_seed(derived_seed(self.seed, "epoch", self.current_epoch))
@@ -194,9 +204,12 @@ class Classifier(LightningModule):
             return self.recorded.take(batch, *randomness)
         residual = for_samples(self.estimator, batch.indices) if self.estimator else None
         losses = self.losses(batch.x, batch.y, generator_for(*randomness, device=self.device), residual)
-        total = torch.stack(list(losses.values())).sum()
+        total = self.total(losses)
         self._log(batch, {f"train_{name}": value for name, value in losses.items()} | {"train_loss": total})
-        return self._combined(total, losses, batch) if self.combining else total
+        if self.combining:
+            return self._combined(total, losses, batch)
+        self._log(batch, self._watched(losses))
+        return total
 
     def losses(
         self,
@@ -206,7 +219,7 @@ class Classifier(LightningModule):
         residual: Residual | Tensor | None = None,
         target: Int[Tensor, " B"] | None = None,
     ) -> Losses:
-        """Those of the objective, the clean one where gradients are combined, and the weighted penalty.
+        """Those of the objective, the clean one where gradients are combined or watched, and the weighted penalty.
 
         Args:
             x: inputs, `(B, *shape)`.
@@ -225,12 +238,19 @@ class Classifier(LightningModule):
             options |= {"logits": clean_logits(), "target": target}
             penalty = alignment_penalty(self.network, x, y, residual, **options)
             losses = losses | {"alignment": self.alignment_weight * penalty}
+        if self.watching:
+            losses = {"clean": watched_clean_loss(self.network, x, y, clean_logits)} | losses
         return losses
+
+    def total(self, losses: Losses) -> Float[Tensor, ""]:
+        """The sum of the losses, but for a clean one that is only watched."""
+        return torch.stack([loss for name, loss in losses.items() if name != "clean" or not self.watching]).sum()
 
     def _joined(self, losses: Losses) -> Losses:
         """The losses that have a gradient of their own: the penalty is added to the one that is named."""
         joined = {name: loss for name, loss in losses.items() if name != "alignment"}
-        self._check_combination(joined)
+        if self.combiner is not None:
+            self._check_combination(joined)
         if self.alignment_with == "own" or "alignment" not in losses:
             return losses
         return joined | {self.alignment_with: joined[self.alignment_with] + losses["alignment"]}
@@ -244,12 +264,26 @@ class Classifier(LightningModule):
 
     def _combination(self, losses: Losses) -> tuple[dict[str, nn.Parameter], list[Tensor], Conflict | None]:
         """The weights that a loss reaches, their combined gradient, and how far the gradients disagree."""
-        trained = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
-        named, gradients = separate_gradients(self._joined(losses), trained, self._loss_scale())
-        gradients = {name: self._averaged(gradient) for name, gradient in gradients.items()}
+        named, gradients = self._separate(self._joined(losses))
         both = gradients.keys() >= {"clean", "adversarial"}
         measured = conflict(gradients["clean"], gradients["adversarial"]) if both else None
         return named, self.combiner(gradients, measured), measured  # type: ignore[misc]
+
+    def _separate(self, losses: Losses, *, keep_graph: bool = False) -> tuple[dict[str, nn.Parameter], Gradients]:
+        """The weights that a loss reaches, and the gradient of each loss in them, averaged over processes."""
+        trained = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
+        named, gradients = separate_gradients(losses, trained, self._loss_scale(), keep_graph=keep_graph)
+        return named, {name: self._averaged(gradient) for name, gradient in gradients.items()}
+
+    def _watched(self, losses: Losses) -> dict[str, Tensor]:
+        """What is logged of the gradients where they are not combined, if asked; the graph is kept."""
+        if not self.log_layers or not losses.keys() >= {"clean", "adversarial"}:
+            return {}
+        joined = self._joined(losses)
+        with torch.autocast(self.device.type, enabled=False):
+            named, found = self._separate({k: joined[k] for k in ("clean", "adversarial")}, keep_graph=True)
+        measured = conflict(found["clean"], found["adversarial"])
+        return of_conflict(measured, combined=False) | of_layers(measured, named)
 
     def gradients(
         self, total: Tensor, losses: Losses, weights: Sequence[Tensor]
@@ -262,7 +296,8 @@ class Classifier(LightningModule):
             weights: that are trained.
         """
         if not self.combining:
-            return list(torch.autograd.grad(total, weights, allow_unused=True)), {}
+            watched = self._watched(losses)
+            return list(torch.autograd.grad(total, weights, allow_unused=True)), watched
         named, combined, measured = self._combination(losses)
         found = {id(weight): gradient for weight, gradient in zip(named.values(), combined, strict=True)}
         return [found.get(id(weight)) for weight in weights], self._said(measured, named)
@@ -286,19 +321,8 @@ class Classifier(LightningModule):
         return 1.0 if scaler is None else scaler.scale(torch.ones((), device=self.device))
 
     def _said(self, measured: Conflict | None, names: Iterable[str]) -> dict[str, Tensor]:
-        """GOP frequency (paper 2), the conflict μ and its factors (paper 3), and cosines of layers if asked."""
-        if measured is None:
-            return {}
-        found = {
-            "train_gop_frequency": measured.opposed,
-            "train_mu": measured.mu,
-            "train_cosine": measured.cosine,
-            "train_clean_norm": measured.clean_norm,
-            "train_adversarial_norm": measured.adversarial_norm,
-        }
-        if self.log_layers:
-            found |= {f"cosine/{name}": value for name, value in zip(names, measured.cosines, strict=True)}
-        return {name: value.float() for name, value in found.items()}
+        """What is logged of combined gradients."""
+        return of_conflict(measured, combined=True) | (of_layers(measured, names) if self.log_layers else {})
 
     def on_train_start(self) -> None:
         """Decide how steps are taken."""

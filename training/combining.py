@@ -13,18 +13,23 @@ from training.combiners import Combiner, Gradients
 
 
 def separate_gradients(
-    losses: Mapping[str, Float[Tensor, ""]], weights: Mapping[str, nn.Parameter], scale: Tensor | float = 1.0
+    losses: Mapping[str, Float[Tensor, ""]],
+    weights: Mapping[str, nn.Parameter],
+    scale: Tensor | float = 1.0,
+    *,
+    keep_graph: bool = False,
 ) -> tuple[dict[str, nn.Parameter], Gradients]:
     """The weights that some loss reaches, and the gradient of each loss in them, zero where that loss is flat.
 
     Args:
-        losses: scalars with a graph, by name; the graph is freed.
+        losses: scalars with a graph, by name.
         weights: of the network, by name.
         scale: what a loss is multiplied by while it is differentiated, so that float16 does not underflow.
+        keep_graph: for a backward pass that comes after; else the graph is freed.
     """
-    last = [*losses][-1]
+    last, every = [*losses][-1], [*weights.values()]
     found = {
-        name: torch.autograd.grad(scale * loss, [*weights.values()], retain_graph=name != last, allow_unused=True)
+        name: torch.autograd.grad(scale * loss, every, retain_graph=keep_graph or name != last, allow_unused=True)
         for name, loss in losses.items()
     }
     reached = [any(part is not None for part in parts) for parts in zip(*found.values(), strict=True)]

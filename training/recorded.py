@@ -198,7 +198,7 @@ class RecordedTraining:
         with deferred() as checks:
             residual = None if module.estimator is None else buffers.residual
             losses = module.losses(buffers.x, buffers.y, self.generator, residual, buffers.target)
-            total = torch.stack(list(losses.values())).sum()
+            total = module.total(losses)
             values = {f"train_{name}": value for name, value in losses.items()} | {"train_loss": total}
             with torch.autocast(self.device.type, enabled=False):
                 gradients, measured = module.gradients(total, losses, self.weights)

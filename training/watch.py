@@ -5,6 +5,7 @@ import resource
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -53,10 +54,11 @@ class StopAtCollapse(Callback):
 
 
 class EpochCost(Callback):
-    """Logs seconds per epoch and peak memory in MB, of the device where there is one, else of the process.
+    """Logs what an epoch costs: `epoch_steps_seconds` and `epoch_steps_peak_mb` of its steps, `epoch_seconds` with validation.
 
-    Of trainings side by side each has its share of the seconds, see `training.side_by_side.Member.clock`; the memory
-    is that of all.
+    Memory is the most that was allocated on a CUDA device since the epoch began; on a CPU the largest resident set of
+    the process so far. Of trainings side by side each has its share of the seconds, see
+    `training.side_by_side.Member.clock`; the memory is that of all.
     """
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -65,13 +67,28 @@ class EpochCost(Callback):
             torch.cuda.reset_peak_memory_stats(module.device)
         self.started = _clock(module)()
 
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log the cost of the steps after the last one."""
+        if trainer.is_last_batch:
+            if module.device.type == "cuda":
+                torch.cuda.synchronize(module.device)
+            cost = {"epoch_steps_seconds": self._seconds(module), "epoch_steps_peak_mb": _peak_mb(module.device)}
+            module.log_dict(cost, on_step=False, on_epoch=True, batch_size=1)
+
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Log both."""
-        if module.device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(module.device) / 2**20
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        module.log_dict({"epoch_seconds": _clock(module)() - self.started, "epoch_peak_mb": peak})
+        """Log the cost of the whole."""
+        module.log_dict({"epoch_seconds": self._seconds(module), "epoch_peak_mb": _peak_mb(module.device)})
+
+    def _seconds(self, module: LightningModule) -> float:
+        return _clock(module)() - self.started
+
+
+def _peak_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _clock(module: LightningModule) -> Callable[[], float]:

@@ -11,6 +11,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from eval.fit.checkpoints import LAST, BestEpoch, LastEpoch, NoBestEpoch
+from eval.fit.curves import LossCurves
 from eval.fit.refusals import as_value_errors, check_monitor, check_trainer
 from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
 from eval.fit.selection import MONITORED, Epsilon50
@@ -76,6 +77,7 @@ class FitCLI(LightningCLI):
         self.add_common(parser, "model")
         parser.add_lightning_class_args(Epsilon50, "selection")
         parser.add_lightning_class_args(StopAtCollapse, "collapse")
+        parser.add_lightning_class_args(LossCurves, "curves")
         parser.set_defaults({"checkpoint.monitor": MONITORED, "checkpoint.mode": "max"})
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
 

@@ -62,3 +62,14 @@ def test_an_epoch_says_what_it_cost(quiet_trainer):
     trainer.fit(module, datamodule=data)
     assert 0 < trainer.callback_metrics["epoch_seconds"] < 60
     assert trainer.callback_metrics["epoch_peak_mb"] > 50
+
+
+def test_the_cost_of_the_steps_leaves_validation_out(quiet_trainer, monkeypatch):
+    seconds = iter([10.0, 13.0, 20.0])
+    monkeypatch.setattr("training.watch._clock", lambda module: lambda: next(seconds))
+    data = Digits(batch_size=1000)
+    module = Classifier("mlp", {"hidden": []}, shape=data.shape, num_classes=10, bounds=data.bounds)
+    trainer = quiet_trainer(1, callbacks=[EpochCost()])
+    trainer.fit(module, datamodule=data)
+    assert trainer.callback_metrics["epoch_steps_seconds"] == 3
+    assert trainer.callback_metrics["epoch_seconds"] == 10
