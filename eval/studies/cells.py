@@ -20,9 +20,10 @@ from eval.records.store import ModelFolder, Results
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
 from eval.studies.configuring import configured, kept_under, resolved
+from eval.studies.grid import Cell, EstimatorCell, ModelCell
 from eval.studies.grouping import fitting, parts
 from eval.studies.logs import training_records
-from eval.studies.plan import FIRST, Cell, EstimatorCell, ModelCell
+from eval.studies.overlay import FIRST
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
 from eval.studies.wanted import wanted_of
 from eval.studies.work import Done, survived
@@ -188,8 +189,11 @@ def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -
         subjects.append(sitting.subject)
     logs, together = home.path / "training", side_by_side(home.path)
     for record, epochs in training_records(cell.model, subjects[0], logs, found.checkpoint, together, place):
-        if home.find(record.quantity, record.subject) is None:
+        before = home.find(record.quantity, record.subject)
+        if before is None:
             home.write(record, epochs)
+        else:
+            home.joined(before, cell.model)
     return failures
 
 

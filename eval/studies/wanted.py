@@ -6,7 +6,8 @@ from typing import Any
 from alignment.contracts import check_choice
 from eval.figures.wanted import DEFAULTS, all_measurements
 from eval.records.outcome import Measurement
-from eval.studies.plan import FIRST, ModelCell, with_first
+from eval.studies.grid import ModelCell
+from eval.studies.overlay import FIRST, with_first
 from eval.studies.trained import best_checkpoint, is_trained
 
 
