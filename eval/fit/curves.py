@@ -77,7 +77,9 @@ class LossCurves(Callback):
             parts = [of_batch(batch.x.to(module.device), batch.y.to(module.device), whole=whole) for batch in batches]
         count = sum(len(batch.y) for batch in batches)
         means = zip(parts, batches, strict=True)
-        weighted = [{name: float(loss) * len(batch.y) / count for name, loss in found.items()} for found, batch in means]
+        weighted = [
+            {name: float(loss) * len(batch.y) / count for name, loss in found.items()} for found, batch in means
+        ]
         return {name: sum(found[name] for found in weighted) for name in weighted[0]}
 
 

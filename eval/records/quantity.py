@@ -33,6 +33,10 @@ KINDS = {
     "conflict_growth": "slope of log μ in log δ",
     "embedding": "silhouette of g_n against g_a",
     "descent": "steps that keep the promise %",
+    "layer_cosine": "mean cos(g_n, g_a) of layers",
+    "conflict_course": "μ, last epoch",
+    "training_curve": "loss, last epoch",
+    "epoch_cost": "seconds per epoch",
 }
 """Titles of the kinds, in the order in which they stand in tables."""
 SHARES = ("accuracy", "robust_accuracy", "gop_frequency", "residual_target_share", "descent")

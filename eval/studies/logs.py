@@ -64,7 +64,13 @@ def training_records(
         details = {"value": found.meaning} | _memory(found, device)
         number = found.table.epoch.nunique()
         record = Record(
-            model, Quantity(found.kind, settings=SOURCE), subject, found.value, number, details=details, provenance=told
+            model,
+            Quantity(found.kind, settings=SOURCE),
+            subject,
+            found.value,
+            number,
+            details=details,
+            provenance=told,
         )
         yield record, found.table
 
