@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import coloured, literal, panels, rows_by_data
+from eval.figures.panels import coloured, literal, over_epochs, panels, rows_by_data
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
@@ -61,10 +61,9 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
                 if name in course:
                     label = None if number else literal(row.recipe)
                     axis.plot(course.epoch, course[name], color=colour, lw=1.3, marker=".", ms=4, label=label)
-        axis.set(xlabel="epoch", ylabel=LABELS[name])
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    if all((line.get_ydata() > 0).all() for line in axes[0].lines):
-        axes[0].set_yscale("log")
+        over_epochs(axis)
+        axis.set_ylabel(LABELS[name])
+    axes[0].set_yscale("log")
     axes[0].legend(frameon=False, fontsize=7)
     figure.suptitle(f"{literal(data)}: conflict of the gradients over the epochs of training", fontsize=10)
     return figure

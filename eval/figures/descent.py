@@ -37,7 +37,6 @@ from training.strength import Strength
 
 KIND = "descent"
 LOSSES = ("clean", "adversarial")
-STEP_COLUMNS = ("promised", "at_least", "at_most", "achieved", "largest_rate", "smoothness")
 LETTERS = {"promised": "η⟨∇L, g⟩", "achieved": "L(w) − L(w − ηg)"}
 
 
@@ -139,8 +138,14 @@ def _loss(network: torch.nn.Module, x: Tensor, y: Tensor) -> float:
 
 
 def _said(promised: Descent, achieved: float, smoothness: float) -> dict[str, float]:
-    values = (promised.promised, promised.at_least, promised.at_most, achieved, promised.largest_rate, smoothness)
-    return dict(zip(STEP_COLUMNS, map(float, values), strict=True))
+    return {
+        "promised": float(promised.promised),
+        "at_least": float(promised.at_least),
+        "at_most": float(promised.at_most),
+        "achieved": achieved,
+        "largest_rate": float(promised.largest_rate),
+        "smoothness": smoothness,
+    }
 
 
 def measurements(

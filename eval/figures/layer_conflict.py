@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import literal, panels, rows_by_data
+from eval.figures.panels import literal, over_epochs, panels, rows_by_data
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
@@ -76,8 +76,7 @@ def _coloured(axis: Axes, found: pd.DataFrame) -> None:
     step = -(-len(found) // LABELLED)
     shown = np.arange(0, len(found), step)
     axis.set_yticks(shown, [literal(str(found.index[number])) for number in shown], fontsize=6)
-    axis.set_xlabel("epoch")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    over_epochs(axis)
 
 
 LAYER_CONFLICT = FigureKind(

@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from eval.records import Record
 from eval.tables import Row, rows
@@ -44,6 +45,12 @@ def rows_by_data(chosen: Sequence[Record]) -> dict[str, list[Row]]:
 def coloured(chosen: Sequence[Row]) -> list[tuple[Row, str]]:
     """Each row with a colour, which begin anew after ten."""
     return [(row, COLOURS[number % len(COLOURS)]) for number, row in enumerate(chosen)]
+
+
+def over_epochs(axis: Axes) -> None:
+    """Let whole epochs stand below."""
+    axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def literal(text: str) -> str:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import COLOURS, literal, panels, rows_by_data
+from eval.figures.panels import COLOURS, literal, over_epochs, panels, rows_by_data
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
@@ -57,8 +57,8 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     for axis, row in zip(axes, rows, strict=False):
         for number, record in enumerate(row.records):
             _lines(axis, records.per_sample(record), labelled=not number)
-        axis.set(xlabel="epoch", ylabel="loss")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        over_epochs(axis)
+        axis.set_ylabel("loss")
         axis.set_title(literal(row.recipe), fontsize=9)
     for axis in axes[len(rows) :]:
         axis.axis("off")
