@@ -29,9 +29,18 @@ KINDS = {
     "residual_target_share": "x̂' of target class %",
     "residual_norm": "median ‖Δ̂x‖₂",
     "residual_grid": "residuals to every class",
+    "boundary": "distance along random directions",
+    "landscape": "rise of the loss along a direction of the weights",
+    "conflict_growth": "slope of log μ in log δ",
+    "embedding": "silhouette of g_n against g_a",
+    "descent": "steps that keep the promise %",
+    "layer_cosine": "mean cos(g_n, g_a) of layers",
+    "conflict_course": "μ, last epoch",
+    "training_curve": "loss, last epoch",
+    "epoch_cost": "seconds per epoch",
 }
 """Titles of the kinds, in the order in which they stand in tables."""
-SHARES = ("accuracy", "robust_accuracy", "gop_frequency", "residual_target_share")
+SHARES = ("accuracy", "robust_accuracy", "gop_frequency", "residual_target_share", "descent")
 """Kinds that are printed in per cent."""
 UNDER_ATTACK = ("accuracy", "robust_accuracy")
 """Kinds that are an accuracy at a strength, where there is an attack: read off a search, or of the attack alone."""

@@ -16,6 +16,14 @@ CURVES = {
     "test_adversarial": "test_adversarial",
 }
 """Columns of a training curve, by what they are called in the log."""
+CONFLICT = {
+    "train_mu": "mu",
+    "train_cosine": "cosine",
+    "train_clean_norm": "clean_norm",
+    "train_adversarial_norm": "adversarial_norm",
+    "train_gop_frequency": "gop_frequency",
+}
+"""The same of the conflict between clean and adversarial gradient."""
 COST = {
     "epoch_steps_seconds": "seconds",
     "epoch_steps_peak_mb": "peak_mb",
@@ -46,8 +54,9 @@ def courses(log: pd.DataFrame) -> Iterator[Course]:
 
     `layer_cosine` has a row for each epoch and parameter tensor, with the mean cosine of its clean and adversarial
     gradient and the share of steps in which it was negative, as `epoch`, `layer`, `cosine`, `opposed` (paper 2,
-    Figs. 1, S3–S7). `training_curve` has the mean losses of each epoch (paper 2, Figs. 6, S2), `epoch_cost` its
-    seconds and peak memory (paper 2, Fig. 8).
+    Figs. 1, S3–S7). `conflict_course` has the conflict of all parameters together in each epoch (paper 3, Fig. 3),
+    `training_curve` its mean losses (paper 2, Figs. 6, S2), `epoch_cost` its seconds and peak memory (paper 2,
+    Fig. 8).
 
     Args:
         log: one row per epoch.
@@ -56,6 +65,9 @@ def courses(log: pd.DataFrame) -> Iterator[Course]:
     if not layers.empty:
         last = layers[layers.epoch == layers.epoch.max()]
         yield Course("layer_cosine", float(last.cosine.mean()), "mean over layers in the last epoch", layers)
+    conflict = _columns(log, CONFLICT)
+    if "mu" in conflict:
+        yield Course("conflict_course", float(conflict.mu.dropna().iloc[-1]), "μ in the last epoch", conflict)
     losses = _columns(log, CURVES)
     if not losses.empty:
         name = next(name for name in ("val_adversarial", "val_clean", *CURVES) if name in losses)

@@ -16,10 +16,12 @@ import torch
 import yaml
 from scipy import stats
 
-from eval.records import Model, Results, Samples, Subject, standard_measurements
+from eval.figures.wanted import all_measurements
+from eval.records import Model, Results, Samples, Subject
 from eval.report import write_report
 from eval.studies import EstimatorCell, correlations, load_study, presets, run_study
 from eval.studies.logs import training_records
+from eval.studies.plan import PRESETS
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/20", "steps": 3}}
 TINY = {
@@ -356,13 +358,15 @@ def test_study_killed_for_real_ends_as_an_uninterrupted_one(tmp_path: Path) -> N
     assert len(values[0]) == 32  # of six models five numbers each, and signs of masking of those side by side
 
 
-@pytest.mark.parametrize("name", presets())
-def test_every_preset_can_be_measured(name: str) -> None:
-    for cell in load_study(name).cells:
+FAST = [name for name in presets() if "fast" in yaml.safe_load((PRESETS / f"{name}.yaml").read_text("utf-8"))]
+
+
+@pytest.mark.parametrize(("name", "fast"), [(name, False) for name in presets()] + [(name, True) for name in FAST])
+def test_every_preset_can_be_measured(name: str, fast: bool) -> None:
+    for cell in load_study(name, fast).cells:
         if not isinstance(cell, EstimatorCell):
             for settings in cell.measure:
-                wanted = standard_measurements(**{key: value for key, value in settings.items() if key != "limit"})
-                assert len(wanted) > 3
+                assert all_measurements(**{key: value for key, value in settings.items() if key != "limit"})
 
 
 def test_models_of_a_sweep_alone_are_not_searched_for_masking() -> None:

@@ -1,0 +1,56 @@
+"""Gradients of single samples in two dimensions: groups that are known, and the picture of the saved places."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from eval import measure
+from eval.figures.embedding import Embedding, apart, draw, measurements, table
+from eval.records import Results
+from eval.records.subject import chosen_samples
+from tests.eval.classifiers import Half, InMemory
+from training.passes import CountPasses
+
+
+def test_the_silhouette_of_groups_that_are_known() -> None:
+    near, far = np.zeros((4, 2)), np.full((4, 2), 1e6)
+    near[:, 0] = range(4)
+    assert apart(np.concatenate([near, far])) == pytest.approx(1, abs=1e-4)
+    assert apart(np.concatenate([near, near])) < 0  # each lies on one of the other group
+    assert np.isnan(apart(np.zeros((6, 2))))
+
+
+@pytest.mark.parametrize("method", ["t-SNE", "PCA"])
+def test_table_and_picture_are_of_the_saved_places(tmp_path: Path, method: str) -> None:
+    data = InMemory(torch.rand(12, 5), torch.tensor([0, 1] * 6))
+    options = {"embedding": {"budgets": [0.9, 0.01], "samples": 10, "method": method}}
+    measure(Half(torch.randn(5)), data, only="figures", figures=["embedding"], figure_options=options, out=tmp_path)
+    records = Results(tmp_path).load()
+    (record,) = records
+    arrays = records.arrays(record)
+    assert arrays["places"].shape == (2, 2, 10, 2)
+    assert [*arrays["budget"]] == [0.01, 0.9]
+    assert record.samples == 10
+    found = records.per_sample(record)
+    assert record.value == found.silhouette.iloc[-1]
+    assert found.silhouette.iloc[1] > found.silhouette.iloc[0]  # the larger budget moves the groups apart
+    assert table(records, [record]).frame.iloc[0]["δ = 0.9"] == f"{record.value:.3f}"
+    (figure,) = draw(records, [record]).values()
+    drawn = figure.axes[1].collections[1].get_offsets()
+    np.testing.assert_allclose(np.asarray(drawn), arrays["places"][1, 1])
+    assert figure.axes[1].get_title().endswith("δ = 0.9")
+
+
+def test_gradients_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eval.figures.embedding.LARGEST", 100)
+    data = InMemory(torch.rand(12, 5), torch.tensor([0, 1] * 6))
+    with pytest.raises(ValueError, match="should be at most 10 for 5 parameters"):
+        Embedding(samples=12)(CountPasses(Half(torch.randn(5))), data, [*chosen_samples(data)[0]])
+
+
+def test_budgets_must_be_positive() -> None:
+    assert measurements() == [Embedding()]
+    with pytest.raises(ValueError, match="`budgets` should be one or more"):
+        measurements(budgets=[])
