@@ -109,7 +109,7 @@ def test_a_figure_has_the_paper_s_cells_by_column() -> None:
     samples = Samples("MNIST", {}, (-1.0, 1.0), "test", 4, "d")
     found = figure_beside("other_classes", row("Lα", network="resnet18", samples=samples))
     assert found is not None
-    assert found.numbers == {"c̃": (0.592, 0.009), "other": (0.478, 0.008)}
+    assert found.numbers == {"c̃(x)": (0.592, 0.009), "other classes": (0.478, 0.008)}
     assert found.label.startswith("paper, but combiner none (ours is not known)")
     assert figure_beside("linearity", row("Lα", samples=samples)) is None
 
