@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from eval.attacks import ATTACKS
@@ -11,6 +12,9 @@ from eval.records.attack_radii import defaults
 from eval.records.identity import plain
 from eval.records.measurements import Alignment, ImageAlignment
 from eval.records.quantity import titles
+from eval.report.doubts import Known, doubts_of, repeated
+from eval.report.published import doubtful, papers_of
+from eval.tables.cells import deviation
 from eval.tables.rows import Row, interval
 
 CHANCE = 0.05
@@ -108,8 +112,36 @@ def doubts(rows: Iterable[Row]) -> list[str]:
         for records in by_model.values():
             name = f"{row.data}, {row.recipe}, seed {records[0].model.seed}"
             found += [f"{name}: {sentence}" for sentence in _doubts(records)]
-        found += [f"{row.data}, {row.recipe}: {sentence}" for sentence in _incomplete(row)]
+        found += [
+            f"{row.data}, {row.recipe}: {sentence}" for sentence in (*_incomplete(row), *doubts_of(_known(row)))
+        ]
+        found += [f"{row.data}, {row.recipe}, the paper's figures: {sentence}" for sentence in of_paper(row)]
     return found
+
+
+def of_paper(row: Row) -> list[str]:
+    """A sentence for everything that makes the figures of the paper's row mean less than they seem to."""
+    models = papers_of(row)[:1]
+    known = [{of: Known(n.value, n.deviation or 0.0) for of, n in model.numbers.items()} for model in models]
+    told = [*(doubtful(model, row) for model in models), *map(doubts_of, known), *map(repeated, models)]
+    return [sentence for sentences in told for sentence in sentences]
+
+
+def _known(row: Row) -> dict[Quantity, Known]:
+    """The numbers of a row, but for those that were measured with several settings."""
+    found: dict[Quantity, dict[Quantity, list[Record]]] = {}
+    for record in row.records:
+        of = record.quantity
+        found.setdefault(replace(of, settings={}), {}).setdefault(of, []).append(record)
+    return {of: _of_records(next(iter(several.values()))) for of, several in found.items() if len(several) == 1}
+
+
+def _of_records(records: list[Record]) -> Known:
+    """Mean and deviation over models, or a value with half the width of its interval."""
+    values = [record.value for record in records]
+    low, high = records[0].interval
+    spread = deviation(values) if len(values) > 1 else (high - low) / 2
+    return Known(sum(values) / len(values), spread if math.isfinite(spread) else 0.0)
 
 
 def _incomplete(row: Row) -> list[str]:

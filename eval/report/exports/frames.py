@@ -47,6 +47,8 @@ def models_frame(records: Records) -> pd.DataFrame:
 def samples_frame(records: Records) -> pd.DataFrame:
     """One row per number and sample, with whatever the measurement keeps of it.
 
+    Of a figure it is one row per step, epoch or direction; its columns that have a name of ours are `outcome_…`.
+
     For radii, `radius` is the smallest strength at which the attack succeeds (1/τ under the spatial attack), and
     `failed_at` the largest at which it was seen to fail; a censored radius lies above `largest_tried`.
     """
@@ -107,8 +109,11 @@ def _outcomes(records: Records, record: Record) -> pd.DataFrame:
         censored = ~frame["radius"].map(math.isfinite)
         frame["censored"] = censored
         frame["largest_tried"] = frame["failed_at"].where(censored)
+    named = _named(record)
+    # Rows of a figure may be no samples, and may have a seed, a recipe or an ε of their own.
+    frame = frame.rename(columns={name: f"outcome_{name}" for name in frame if name in named})
     frame = frame.replace([math.inf, -math.inf], math.nan)
-    for place, (name, told) in enumerate(_named(record).items()):
+    for place, (name, told) in enumerate(named.items()):
         frame.insert(place, name, told)
     return frame.astype({name: NULLABLE[kind] for name in frame if (kind := frame[name].dtype.kind) in NULLABLE})
 

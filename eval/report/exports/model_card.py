@@ -46,7 +46,7 @@ def model_cards(records: Records, about: Mapping[str, Any]) -> Exported:
     check_about(about, "model-card", SAID)
     found = by_model(classifiers(records))
     if not found:
-        raise ValueError("`records` should hold those of a classifier. Found residual estimators alone.")
+        raise ValueError("`records` should hold those of a classifier. Found none but of estimators and figures.")
     if "name" in about and len(found) > 1:
         raise ValueError(f"`about` should leave out `name` where there are several models. Found {len(found)}.")
     files = {f"{name}.md": _card(str(about.get("name", name)), kept, about) for name, kept in found.items()}

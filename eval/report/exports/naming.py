@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from eval.figures import of_models
 from eval.records import Record
 from eval.records.identity import slug
 from eval.report.tables import ESTIMATORS
@@ -13,8 +14,8 @@ SHOWN = 8
 
 
 def classifiers(records: Iterable[Record]) -> list[Record]:
-    """The records that are not about a residual estimator."""
-    return [record for record in records if ESTIMATORS not in record.model.groups]
+    """The records that are about a classifier itself: of no residual estimator, and of no figure."""
+    return [record for record in of_models([*records]) if ESTIMATORS not in record.model.groups]
 
 
 def by_model(records: Iterable[Record]) -> dict[str, list[Record]]:

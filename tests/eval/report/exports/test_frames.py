@@ -147,3 +147,14 @@ def test_another_form_and_nothing_at_all_are_refused(tmp_path: Path) -> None:
         export(written(tmp_path, [record()]), "excel")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^`records` should hold at least one\. Found none\. Run `alphadx measure`"):
         export(Results(tmp_path / "nothing").load(), "csv")
+
+
+def test_rows_of_a_figure_keep_their_own_columns(tmp_path: Path) -> None:
+    """They may be epochs, and have a seed and a recipe of their own."""
+    outcomes = pd.DataFrame({"epoch": [0, 1], "seed": [7, 8], "recipe": ["x", "y"], "loss": [0.5, math.inf]})
+    frame = samples_frame(written(tmp_path, [record(Quantity("alpha_dx_other"), 0.3, model(seed=2))], outcomes))
+    assert frame[["recipe", "seed", "epoch", "outcome_seed", "outcome_recipe"]].to_numpy().tolist() == [
+        ["B", 2, 0, 7, "x"],
+        ["B", 2, 1, 8, "y"],
+    ]
+    assert frame.loss.isna().tolist() == [False, True]

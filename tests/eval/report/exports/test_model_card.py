@@ -136,3 +136,16 @@ def test_one_name_does_not_do_for_two_models(tmp_path: Path) -> None:
 def test_estimators_have_no_card(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^`records` should hold those of a classifier\."):
         cards(tmp_path, [record(of=model(groups=("estimators",)))])
+
+
+def test_figures_are_no_metrics(tmp_path: Path) -> None:
+    (card,) = cards(tmp_path, [record(ACCURACY, 0.9), record(Quantity("alpha_dx_other"), 0.3)]).values()
+    assert [metric["type"] for metric in index(card)[0]["results"][0]["metrics"]] == ["accuracy"]
+
+
+def test_settings_of_a_sweep_have_cards_of_their_own(tmp_path: Path) -> None:
+    made = [
+        record(ACCURACY, 0.9, model(recipe="CA-AT", groups=("sweep",)), weights=str(gamma), training={"model": gamma})
+        for gamma in ({"gamma": 0.7}, {"gamma": 0.8})
+    ]
+    assert len(cards(tmp_path, made)) == 2

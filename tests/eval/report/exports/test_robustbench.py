@@ -146,3 +146,8 @@ def test_models_of_one_name_and_seed_are_files_all_the_same(tmp_path: Path) -> N
     made = [at("8/255", value, weights=weights) for value, weights in ((0.4, "u"), (0.5, "v"))]
     found = entries(written(tmp_path, made))
     assert {entry["autoattack_acc"] for entry in found.values()} == {"40.00", "50.00"}
+
+
+def test_a_model_with_figures_alone_is_none_of_the_leaderboard_s(tmp_path: Path) -> None:
+    made = [at("8/255", 0.4, of=model(recipe="A")), record(Quantity("alpha_dx_other"), 0.3, model(recipe="C"))]
+    assert export(written(tmp_path, made), "robustbench").notes == ()

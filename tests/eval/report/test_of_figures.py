@@ -1,0 +1,44 @@
+"""A paper's row stands below ours in the table of a figure."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from eval.records import Model, Quantity, Record, Samples
+from eval.report.of_figures import with_papers
+from eval.tables.table import Table
+from tests.eval.made import record
+
+
+def made(recipe: str, seed: int = 0) -> Record:
+    samples = Samples("MNIST", {}, (-1.0, 1.0), "test", 4, "d")
+    training: dict[str, Any] = {"model": {"alignment_weight": 0.3}, "trainer": {"max_epochs": 30}}
+    named, network = Model("digits of MNIST", recipe, seed=seed), {"network": "resnet18"}
+    return record(Quantity("alpha_dx_other"), 0.4, named, samples_of=samples, training=training, network=network)
+
+
+def of(*recipes: str, columns: dict[str, str] | None = None) -> Table:
+    told = columns or {"α_Δx at c̃(x)": "0.500", "mean over other classes": "0.400", "other / c̃(x)": "0.80"}
+    return Table(pd.DataFrame([{"data": "MNIST", "recipe": recipe} | told for recipe in recipes]), ["so"])
+
+
+def test_the_paper_s_row_stands_below_the_last_of_ours() -> None:
+    table = with_papers("other_classes", of("Lα", "Lα", "mine"), [made("Lα"), made("Lα", 1), made("mine")])
+    assert list(table.frame.recipe) == ["Lα", "Lα", "  paper", "mine"]
+    assert list(table.frame.iloc[2]) == ["", "  paper", "0.592 ± 0.009", "0.478 ± 0.008", "–"]
+    assert table.notes == ["so"]
+
+
+@pytest.mark.parametrize("columns", [{"α": "0.500"}, {"at c̃(x)": "0.500"}])
+def test_what_has_no_column_is_told_below(columns: dict[str, str]) -> None:
+    table = with_papers("other_classes", of("Lα", columns=columns), [made("Lα")])
+    assert list(table.frame.recipe) == ["Lα"]
+    assert table.notes[1] == "MNIST, Lα, paper: c̃(x) 0.592 ± 0.009, other classes 0.478 ± 0.008."
+
+
+def test_a_figure_of_no_paper_s_table_is_left_as_it_is() -> None:
+    table = of("Lα")
+    left = with_papers("linearity", table, [made("Lα")])
+    pd.testing.assert_frame_equal(left.frame, table.frame)
+    assert left.notes == table.notes
