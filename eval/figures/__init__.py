@@ -1,10 +1,13 @@
 """Figures of the papers that can be made of any classifier; one file each, with measurement and drawing."""
 
+from eval.figures.gradients import GRADIENTS
 from eval.figures.kind import FigureKind
+from eval.figures.linearity import LINEARITY
 from eval.figures.other_classes import OTHER_CLASSES
+from eval.figures.theorems import THEOREMS
 from eval.records import Record
 
-FIGURES: dict[str, FigureKind] = {figure.name: figure for figure in (OTHER_CLASSES,)}
+FIGURES: dict[str, FigureKind] = {figure.name: figure for figure in (GRADIENTS, LINEARITY, OTHER_CLASSES, THEOREMS)}
 """By name, in the order in which they stand on a page."""
 FIGURE_KINDS = tuple(kind for figure in FIGURES.values() for kind in figure.kinds)
 """Kinds of quantities that stand in a figure, and not in the tables of models."""

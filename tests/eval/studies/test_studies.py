@@ -16,7 +16,8 @@ import torch
 import yaml
 from scipy import stats
 
-from eval.records import Model, Results, Samples, Subject, standard_measurements
+from eval.figures.wanted import all_measurements
+from eval.records import Model, Results, Samples, Subject
 from eval.report import write_report
 from eval.studies import EstimatorCell, correlations, load_study, presets, run_study
 from eval.studies.logs import training_records
@@ -361,7 +362,7 @@ def test_every_preset_can_be_measured(name: str) -> None:
     for cell in load_study(name).cells:
         if not isinstance(cell, EstimatorCell):
             for settings in cell.measure:
-                wanted = standard_measurements(**{key: value for key, value in settings.items() if key != "limit"})
+                wanted = all_measurements(**{key: value for key, value in settings.items() if key != "limit"})
                 assert len(wanted) > 3
 
 
