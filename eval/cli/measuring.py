@@ -102,6 +102,8 @@ def measure(
             show(all_tables(results.load()) if out is None else write_report(out), out)
         return records
     _check_unused("a classifier", judge=judge, residual_options=residual_options)
+    if out is None and measurements.get("figures") is None:
+        measurements["figures"] = ()  # nobody sees what stands on no page
     wanted = all_measurements(seed=seed, **measurements)
     report = measure_models(
         checkpoint or None,

@@ -6,11 +6,14 @@ from eval.figures.conflict_growth import CONFLICT_GROWTH
 from eval.figures.descent import DESCENT
 from eval.figures.embedding import EMBEDDING
 from eval.figures.epoch_cost import EPOCH_COST
+from eval.figures.gradients import GRADIENTS
 from eval.figures.kind import FigureKind
 from eval.figures.landscape import LANDSCAPE
 from eval.figures.layer_conflict import LAYER_CONFLICT
+from eval.figures.linearity import LINEARITY
 from eval.figures.other_classes import OTHER_CLASSES
 from eval.figures.residual_grid import RESIDUAL_GRID_FIGURE
+from eval.figures.theorems import THEOREMS
 from eval.figures.training_curves import TRAINING_CURVES
 from eval.figures.variants import VARIANTS
 from eval.records import Record
@@ -18,9 +21,12 @@ from eval.records import Record
 FIGURES: dict[str, FigureKind] = {
     figure.name: figure
     for figure in (
+        GRADIENTS,
         RESIDUAL_GRID_FIGURE,
         OTHER_CLASSES,
         VARIANTS,
+        LINEARITY,
+        THEOREMS,
         BOUNDARY,
         LANDSCAPE,
         DESCENT,

@@ -1,24 +1,32 @@
-"""α_Δx at the closest class beside its mean over all other classes: paper 1, Table 7."""
+"""α_Δx at the closest class beside its mean over all other classes: paper 1, Table 7.
 
+`alphadx measure model.ckpt --data MNIST --figures other_classes --out FOLDER` measures and prints both.
+"""
+
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 import torch
 
-from alignment import alpha_dx_other_classes
+from alignment import Candidates, alpha_dx_other_classes
 from eval.figures.kind import FigureKind, no_pictures
 from eval.records import Quantity, Record, Records
 from eval.records.estimators import described_estimator, estimator_of
+from eval.records.identity import digest
 from eval.records.intervals import mean_interval
+from eval.records.measurements import Alignment
 from eval.records.outcome import Measurement, Outcome, outcomes_of
+from eval.tables.cells import cell
+from eval.tables.rows import Row, rows
 from eval.tables.table import Table
 from generators.store import for_samples
 from training.data import Batch, DataSet
 from training.passes import CountPasses
 
-KIND = "alpha_dx_other"
+KIND, CLOSEST = "alpha_dx_other", "alpha_dx"
 
 
 @dataclass(frozen=True)
@@ -45,23 +53,50 @@ class OtherClasses:
         return Outcome(float(values.mean()), outcomes_of(batches, cosine=found), mean_interval(values))
 
 
-def measurements(residual: str | Mapping[str, Any] = "auto") -> Sequence[Measurement]:
-    """The one measurement."""
-    return [OtherClasses(residual)]
+def measurements(residual: str | Mapping[str, Any] = "auto", candidates: Candidates = None) -> Sequence[Measurement]:
+    """α_Δx at the closest class, which is measured once whoever asks for it, and the mean over the other classes."""
+    return [Alignment(residual, candidates=candidates), OtherClasses(residual)]
 
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
-    """One row per model."""
-    lines = [
-        {
-            "data": record.model.data,
-            "recipe": record.model.recipe,
-            "seed": record.model.seed,
-            "α_Δx, mean over other classes": "{:.3f} [{:.3f}, {:.3f}]".format(record.value, *record.interval),
-        }
-        for record in chosen
-    ]
-    return Table(pd.DataFrame(lines))
+    """One row per recipe, over its seeds: α_Δx at the closest class, and its mean over the other classes."""
+    models = {record.subject.model_key for record in chosen}
+    beside = [r for r in records if r.quantity.kind == CLOSEST and r.subject.model_key in models]
+    beside = [r for r in beside if r.quantity.settings.get("of", Alignment().of) == Alignment().of]
+    lines = [_line(row, estimator) for row in rows([*beside, *chosen]) for estimator in _estimators(row)]
+    return Table(pd.DataFrame(lines), ["±: standard deviation over models of one recipe, trained with other seeds."])
+
+
+def _line(row: Row, estimator: str) -> dict[str, Any]:
+    found = [record for record in row.records if _estimator(record) == estimator]
+    closest, other = ([r for r in found if r.quantity.kind == kind] for kind in (CLOSEST, KIND))
+    share = _mean(other) / _mean(closest) if closest and _mean(closest) else math.nan
+    return {
+        "data": row.data,
+        "recipe": row.recipe,
+        "models": len(other),
+        "Δx by": other[0].quantity.settings["estimator"]["name"],
+        "α_Δx at c̃(x)": _cell(closest),
+        "mean over other classes": _cell(other),
+        "other / c̃(x)": "–" if math.isnan(share) else f"{share:.2f}",
+    }
+
+
+def _cell(records: Sequence[Record]) -> str:
+    return cell([replace(record, quantity=Quantity(CLOSEST)) for record in records]) if records else "–"
+
+
+def _mean(records: Sequence[Record]) -> float:
+    return sum(record.value for record in records) / len(records)
+
+
+def _estimators(row: Row) -> list[str]:
+    """Digests of the estimators by which the other classes of a row were measured."""
+    return [*dict.fromkeys(_estimator(record) for record in row.records if record.quantity.kind == KIND)]
+
+
+def _estimator(record: Record) -> str:
+    return digest(record.quantity.settings.get("estimator"))
 
 
 OTHER_CLASSES = FigureKind(

@@ -10,10 +10,12 @@ from eval.records import standard_measurements
 from eval.records.outcome import Measurement
 
 Only = Literal["all", "accuracy", "figures"]
+DEFAULT_FIGURES = ("gradients",)
+"""Drawn for every classifier whose page is written, where nobody names figures: they cost next to nothing."""
 
 
 def all_measurements(
-    figures: Sequence[str] = (),
+    figures: Sequence[str] | None = None,
     figure_options: Mapping[str, Mapping[str, Any]] | None = None,
     only: Only = "all",
     **standard: Any,
@@ -21,7 +23,7 @@ def all_measurements(
     """The measurements of `standard_measurements`, and those that figures are drawn from.
 
     Args:
-        figures: by name, see `eval.figures.FIGURES`.
+        figures: by name, see `eval.figures.FIGURES`; if not given `DEFAULT_FIGURES`, and with only="accuracy" none.
         figure_options: what they take, by name.
         only: "figures" for figures alone; else see `standard_measurements`.
         standard: what `standard_measurements` takes; figures that take `residual` have it from there.
@@ -31,6 +33,7 @@ def all_measurements(
             `standard_measurements`.
     """
     check_choice(only, get_args(Only), "only")
+    figures = figures if figures is not None else () if only == "accuracy" else DEFAULT_FIGURES
     if isinstance(figures, str) or not isinstance(figures, Sequence):
         raise ValueError(f"`figures` should be a list, such as [{figures}]. Found {figures!r}.")
     given = dict(figure_options or {})
@@ -40,7 +43,7 @@ def all_measurements(
         check_choice(name, tuple(figures), "figure_options")
     found = [] if only == "figures" else standard_measurements(only=only, **standard)
     for name in figures:
-        found += _of_figure(name, given.get(name, {}), standard)
+        found += [m for m in _of_figure(name, given.get(name, {}), standard) if m not in found]
     return found
 
 

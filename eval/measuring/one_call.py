@@ -124,6 +124,8 @@ def measure(
         raise ValueError(
             f"`device` should be left out for a module, which is measured where it is. Found {device!r}."
         )
+    if out is None and wanted is None:
+        measurements = {"figures": (), **measurements}  # nobody sees what stands on no page
     session = Session(data, _wanted(wanted, seed, measurements), seed, place, say)
     session.chosen = {"split": split, "limit": limit, "limit_order": limit_order, "limit_seed": limit_seed}
     if keep_adversarial is not None:

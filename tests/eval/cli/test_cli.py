@@ -53,9 +53,9 @@ def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.Capture
     main(["measure", str(best), "--data=Digits", "--steps=2", "--limit", "20", "--out", str(tmp_path / "out")])
     records = [*Results(tmp_path / "out").load()]
     assert {r.quantity.name for r in records} == {
-        "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2", "masking",
+        "accuracy", "alpha_dx", "alpha_x", "epsilon50_pgd_linf", "epsilon50_pgd_l2", "gradients", "masking",
     }  # fmt: skip
-    assert {r.samples for r in records} == {20}
+    assert {r.samples for r in records} == {20, 10}  # gradients are drawn for one sample of each class
     assert {r.model.checkpoint for r in records} == {str(best)}
     printed = capsys.readouterr().out
     assert "ε50% PGD L∞" in printed

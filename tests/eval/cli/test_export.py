@@ -72,6 +72,8 @@ def test_what_measure_records_leaves_in_every_table(tmp_path: Path) -> None:
     main(["export", str(out)])
     models = pd.read_csv(out / "exports" / "csv" / "models.csv").set_index("measurement")
     samples = pd.read_csv(out / "exports" / "csv" / "samples.csv")
-    assert {"accuracy", "epsilon50_pgd_linf", "accuracy_pgd_linf_8/255", "alpha_dx", "alpha_x"} == {*models.index}
+    assert {"accuracy", "epsilon50_pgd_linf", "accuracy_pgd_linf_8/255", "alpha_dx", "alpha_x", "gradients"} == {
+        *models.index
+    }
     clean = samples[samples.measurement == "accuracy"]
     assert (clean.predicted == clean.label).mean() == pytest.approx(models.value["accuracy"])

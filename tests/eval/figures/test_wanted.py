@@ -9,6 +9,7 @@ from eval import measure
 from eval.figures import FIGURES
 from eval.figures.other_classes import OtherClasses
 from eval.figures.wanted import all_measurements
+from eval.records.measurements import Alignment
 from eval.report import write_report
 from training import build_network
 from training.data import Digits
@@ -33,8 +34,9 @@ def test_what_cannot_be_measured_is_refused(asked: dict, message: str) -> None:
 
 def test_figures_alone_take_the_estimator_that_is_named() -> None:
     found = all_measurements(figures=["other_classes"], only="figures", residual="nearest-odd")
-    assert found == [OtherClasses("nearest-odd")]
-    assert len(all_measurements(figures=["other_classes"])) == len(all_measurements()) + 1
+    assert found == [Alignment("nearest-odd"), OtherClasses("nearest-odd")]
+    both = all_measurements(figures=["other_classes"])  # with α_Δx, which it needs too, once
+    assert len(both) == len(all_measurements(figures=[])) + 1
 
 
 def test_a_figure_stands_on_the_page_and_not_among_the_models(tmp_path: Path) -> None:
