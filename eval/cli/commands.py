@@ -21,7 +21,7 @@ from eval.fit import fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO
 from eval.report import write_report
-from eval.studies import catalogue, load_study, run_study
+from eval.studies import Study, catalogue, load_study, run_study
 from eval.studies.catalogue import expected
 from eval.studies.parsing import one_sentence
 from eval.studies.plan import FAST
@@ -83,11 +83,7 @@ def study(
     if data_root is not None:
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(name, fast=fast)
-    for part in plan.parts or (plan,):
-        if "minutes" in part.source:
-            print(
-                f"note: {part.name} takes about {expected(part.source, part.name.endswith(FAST))}.", file=sys.stderr
-            )
+    _tell_times(plan)
     folder = out or Path("runs") / plan.name
     check_folder(folder)
     done = run_study(plan, folder, jobs=jobs, device=device, side_by_side=side_by_side)
@@ -96,6 +92,14 @@ def study(
     if len(done.results.load()):
         show(write_report(folder), folder)
     fail(done.failures)
+
+
+def _tell_times(plan: Study) -> None:
+    """Say how long studies take that know it."""
+    for part in plan.parts or (plan,):
+        if "minutes" in part.source:
+            takes = expected(part.source, part.name.endswith(FAST))
+            print(f"note: {part.name} takes about {takes}.", file=sys.stderr)
 
 
 def report(folder: Path) -> None:

@@ -142,7 +142,7 @@ def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(
     assert {path.parent for path in changed} <= {lost.parent, half, half / "training"}
     assert {path.name for path in changed if path.parent == lost.parent} == {lost.name, f"{lost.stem}.csv"}
 
-    with pytest.raises(ValueError, match="holds results of another study"):
+    with pytest.raises(ValueError, match="holds results of another version of 'tiny'"):
         run_study(load_study(written(tmp_path, measure={"steps": 7})), folder, jobs=1)
 
     tables = write_report(folder)
