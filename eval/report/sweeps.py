@@ -120,7 +120,10 @@ def sweep_table(records: Records) -> Table:
         for row in group.rows
     ]
     told = ["±: standard deviation over models of one setting, trained with other seeds."] if found else []
-    return Table(pd.DataFrame(found), [*notes.settings(chosen), *told])
+    all_rows = [row for group in groups for row in group.rows]
+    return Table(
+        pd.DataFrame(found), [*notes.facts(all_rows), *notes.settings(chosen), *told, *notes.doubts(all_rows)]
+    )
 
 
 def in_order(found: Iterable[Row], names: Sequence[str]) -> list[Row]:

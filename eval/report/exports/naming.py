@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from eval.records import Record
 from eval.records.identity import slug
+from eval.records.subject import CHOSEN_BY
 from eval.report.tables import ESTIMATORS
 from eval.tables.rows import rows
 
@@ -13,8 +14,8 @@ SHOWN = 8
 
 
 def classifiers(records: Iterable[Record]) -> list[Record]:
-    """The records that are not about a residual estimator."""
-    return [record for record in records if ESTIMATORS not in record.model.groups]
+    """The records that are neither about a residual estimator nor what a setting was chosen by on validation."""
+    return [record for record in records if not {ESTIMATORS, CHOSEN_BY} & {*record.model.groups}]
 
 
 def by_model(records: Iterable[Record]) -> dict[str, list[Record]]:
