@@ -132,6 +132,7 @@ class Session:
             seed=self.seed if candidate.seed is None else candidate.seed,
             checkpoint=str(candidate.checkpoint or ""),
             named=bool(candidate.recipe),
+            setting=candidate.setting,
         )
         notes = [*getattr(self.data, "notes", ()), *found.told.get("notes", ())]
         told = {**found.told, "notes": notes} if notes else found.told

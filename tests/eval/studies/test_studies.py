@@ -294,6 +294,12 @@ def test_correlations_are_those_of_scipy() -> None:
     assert (found.value <= found.high).all()
 
 
+def test_resamples_of_one_setting_alone_are_left_out_of_the_interval() -> None:
+    """Three models of which one, drawn three times, has a rounded mean that is not itself."""
+    found = correlations(sweep([(0.1, 0.3), (0.7, 0.9), (1.3, 1.5)]), METRICS, RADII)
+    assert found[["value", "low", "high"]].to_numpy() == pytest.approx(1)
+
+
 def test_perfect_correlation_has_no_width() -> None:
     found = correlations(sweep([(a, 2 * a) for a in (0.1, 0.2, 0.3, 0.7)]), METRICS, RADII)
     assert found[["value", "low", "high"]].to_numpy() == pytest.approx(1)
