@@ -18,6 +18,7 @@ WHOLE = ("config.json", "*.index.json")
 """What lies in a folder that is one model, and not a folder of several."""
 ENTRY = (
     "checkpoint", "network", "network_options", "key", "normalize", "trust", "recipe", "seed", "epsilon",
+    "setting",
 )  # fmt: skip
 """What an entry of a list may hold."""
 
@@ -39,6 +40,7 @@ class Candidate:
         name: that stands in for the recipe where none is given.
         seed: of its training.
         epsilon: ε of its adversarial training, as written.
+        setting: what else models of its recipe differ in, such as `{gamma: 0.8}`.
     """
 
     module: nn.Module | None = None
@@ -52,6 +54,7 @@ class Candidate:
     name: str = ""
     seed: int | None = None
     epsilon: str = ""
+    setting: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -156,6 +159,9 @@ def _entry(entry: Any, where: str, folder: Path, usual: Candidate) -> Candidate:
         raise ValueError(f"{where}: should hold some of the keys {', '.join(ENTRY)}. Found {found}.")
     given = {key: value for key, value in entry.items() if value is not None}
     given |= {key: str(given[key]) for key in ("recipe", "epsilon") if key in given}
+    if not isinstance(setting := given.get("setting", {}), Mapping):
+        raise ValueError(f"{where}: `setting` should hold names with values. Found {setting!r}.")
+    given["setting"] = {str(key): str(value) for key, value in setting.items()}
     if "checkpoint" in given:
         given["checkpoint"] = folder / str(given["checkpoint"])
     one = replace(usual, **given)
@@ -171,10 +177,11 @@ def _named(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def _numbered(candidates: Sequence[Candidate]) -> list[Candidate]:
     """With a seed for each, by which repetitions of one recipe are told apart."""
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[str, ...]] = Counter()
     found = []
     for one in candidates:
-        place = seen[one.title, one.epsilon]
-        seen[one.title, one.epsilon] += 1
+        named = (one.title, one.epsilon, *map(str, one.setting.items()))
+        place = seen[named]
+        seen[named] += 1
         found.append(replace(one, seed=place) if one.seed is None else one)
     return found

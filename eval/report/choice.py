@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from eval.records import Record, Records
+from eval.records.quantity import SHARES
 from eval.records.subject import CHOSEN_BY
 from eval.report.fronts import LOWER, is_called
 from eval.report.sweeps import Sweep, in_order, with_derived
@@ -116,7 +117,8 @@ def _rule(experiment: str, rule: Mapping[str, Any], against: Sequence[Record]) -
     of, within = against[0].quantity, float(rule["within"])
     return (
         f"{experiment}: on the validation split, the setting is chosen that has the most of {rule['most']} among "
-        f"those that lose at most {number(of, within)} of {of.title} against {rule['against']}, which has "
+        f"those that lose at most {number(of, within)}{' points' * (of.kind in SHARES)} of {of.title} against "
+        f"{rule['against']}, which has "
         f"{cell(against)} (paper 1, section A.1)."
     )
 
@@ -131,9 +133,16 @@ def _why(group: Sweep, candidates: Sequence[Candidate], best: Candidate | None) 
     left = [one for one in candidates if one is not best]
     if (second := chosen(left)) is None:
         return [f"{said}; no other setting is allowed."]
+    return [f"{said}; next is {second.setting} with {_value(second)}{_closeness(best, second)}."]
+
+
+def _closeness(best: Candidate, second: Candidate) -> str:
+    """Whether the second might be the best: within the spread over seeds, or of one model over its samples."""
     spread = max(map(_deviation, (best, second)))
-    close = "" if math.isnan(spread) or best.value - second.value > spread else ", which is within one deviation"
-    return [f"{said}; next is {second.setting} with {_value(second)}{close}."]
+    low, high = best.most[0].interval
+    if not math.isnan(spread):
+        return ", which is within one deviation over seeds" if best.value - second.value <= spread else ""
+    return ", which is within the first one's interval" if low <= second.most[0].value <= high else ""
 
 
 def _value(one: Candidate) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import combinations
 
 import pandas as pd
 
@@ -120,7 +121,22 @@ def sweep_table(records: Records) -> Table:
         for row in group.rows
     ]
     told = ["±: standard deviation over models of one setting, trained with other seeds."] if found else []
-    return Table(pd.DataFrame(found), [*notes.settings(chosen), *told])
+    told += [sentence for group in groups for sentence in _equal(group)]
+    all_rows = [row for group in groups for row in group.rows]
+    return Table(
+        pd.DataFrame(found), [*notes.facts(all_rows), *notes.settings(chosen), *told, *notes.doubts(all_rows)]
+    )
+
+
+def _equal(group: Sweep) -> list[str]:
+    """A sentence for each two settings that trained the very same weights: they are no independent evidence."""
+    weights = [{record.subject.weights for record in row.records} for row in group.rows]
+    told = [row.records[0].model.told(group.names) for row in group.rows]
+    return [
+        f"{group.data}, {group.recipe}: {told[one]} and {told[other]} trained the very same weights."
+        for one, other in combinations(range(len(told)), 2)
+        if weights[one] & weights[other]
+    ]
 
 
 def in_order(found: Iterable[Row], names: Sequence[str]) -> list[Row]:

@@ -16,7 +16,7 @@ from eval.fit import FitCLI, fit_from
 from eval.records.device import AUTO, chosen_device, placed
 from eval.records.measurements import check_wanted
 from eval.records.quality import EstimatorQuality, load_judge
-from eval.records.store import ModelFolder, Results
+from eval.records.store import SHOWN, ModelFolder, Results
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
 from eval.studies.configuring import configured, kept_under, resolved
@@ -64,8 +64,10 @@ def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO
 
 
 def home_of(cell: Cell, folder: Path) -> ModelFolder:
-    """Where everything of a model lies."""
-    return Results(folder).home(cell.model, cell.identity)
+    """Where everything of a model lies: where another study that trains the same left it, if one did."""
+    home = Results(folder).home(cell.model, cell.identity)
+    there = sorted(home.path.parent.glob(f"*-{cell.identity[:SHOWN]}"))
+    return ModelFolder(there[0]) if there and not home.path.exists() else home
 
 
 def run_cells(

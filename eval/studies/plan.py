@@ -1,6 +1,6 @@
 """From a study's YAML to the list of models it trains and measures."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -10,10 +10,13 @@ import yaml
 
 from eval.studies.checks import check_fronts, check_keys, check_mapping
 from eval.studies.grid import Cell, ModelCell, cells_of
+from eval.studies.joining import joined_first, joined_sources, names
 from eval.studies.overlay import replaced_by
 
 TOLD = ("paper", "minutes", "differs", "claims", "fronts")
 """Keys of a study that say something to its reader."""
+FAST = "_fast"
+"""How the name of a study's fast form ends."""
 PRESETS = resources.files("eval.studies") / "presets"
 
 
@@ -26,7 +29,8 @@ class Study:
         title: a sentence for the page.
         cells: the models, in the order in which they stand in tables.
         first: configurations, by name, of what is trained before all models because they refer to it.
-        source: the YAML as read, for the record.
+        source: the YAML as read, for the record; of several studies, what they tell their reader.
+        parts: the studies that are joined in it; none for one alone.
     """
 
     name: str
@@ -34,6 +38,12 @@ class Study:
     cells: list[Cell]
     first: dict[str, dict[str, Any]]
     source: dict[str, Any] = field(repr=False)
+    parts: tuple["Study", ...] = field(default=(), repr=False)
+
+    @property
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """The YAML of each study, by name."""
+        return {part.name: part.source for part in self.parts or (self,)}
 
 
 def presets() -> list[str]:
@@ -42,7 +52,7 @@ def presets() -> list[str]:
 
 
 def load_study(name: str, fast: bool = False) -> Study:
-    """A study by the name of a preset or the path of a YAML file.
+    """A study by the name of a preset or the path of a YAML file, or several by their names with commas.
 
     The YAML holds `title`; optionally `paper`, which tables and figures of a paper it repeats, `minutes`, about how
     long it takes and where, `differs`, a list of sentences on what is not as in the paper, and `claims`, what the
@@ -70,25 +80,18 @@ def load_study(name: str, fast: bool = False) -> Study:
     a value is left out there.
 
     Args:
-        name: of the preset or file.
-        fast: take the fast form, which is called `NAME_fast`.
+        name: of the preset or file, or of several, such as "mnist35,choice"; `NAME_fast` is a preset's fast form.
+        fast: take the fast form.
 
     Raises:
         ValueError: if there is no such preset or file, it has no fast form, or a key is missing or unknown.
     """
-    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        text, short = _text(Path(name)), Path(name).stem
-    elif name in presets():
-        text, short = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8"), name
-    else:
-        raise ValueError(
-            f"`study` should be one of {', '.join(presets())}, or an existing YAML file. Found {name!r}."
-        )
-    try:
-        source = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    short, source = _form(short, source, fast)
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) > 1 and not Path(name).is_file():
+        return _joined([load_study(part, fast) for part in parts])
+    fast = fast or (name.endswith(FAST) and name not in presets() and name.removesuffix(FAST) in presets())
+    stem = name.removesuffix(FAST) if fast else name
+    short, source = _form(Path(stem).stem, content_of(stem), fast)
     check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first", *TOLD})
     if not isinstance(source["title"], str):
         raise ValueError(f"{short}: `title` should be text. Found {source['title']!r}.")
@@ -112,6 +115,36 @@ def load_study(name: str, fast: bool = False) -> Study:
     return Study(short, source["title"], _once_each(cells), first, source)
 
 
+def content_of(name: str) -> Any:
+    """What the YAML of a preset or a file holds.
+
+    Raises:
+        ValueError: if there is no such preset or file, or it cannot be read.
+    """
+    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        text = _text(Path(name))
+    elif name in presets():
+        text = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise ValueError(
+            f"`study` should be one of {', '.join(presets())}, or an existing YAML file; `alphadx study --list` says "
+            f"what each is. Found {name!r}."
+        )
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
+
+
+def _joined(studies: Sequence[Study]) -> Study:
+    """Several studies as one, which trains what they share once."""
+    parts = tuple({study.name: study for study in studies}.values())
+    source = joined_sources({part.name: part.source for part in parts})
+    first = joined_first({part.name: part.first for part in parts})
+    cells = _once_each(cell for part in parts for cell in part.cells)
+    return Study(names([part.name for part in parts]), source["title"], cells, first, source, parts)
+
+
 def _form(short: str, source: Any, fast: bool) -> tuple[str, Any]:
     """Name and content of one of the two forms of a study."""
     if not isinstance(source, Mapping):
@@ -120,8 +153,12 @@ def _form(short: str, source: Any, fast: bool) -> tuple[str, Any]:
     if not fast:
         return short, usual
     if not isinstance(source.get("fast"), Mapping):
-        raise ValueError(f"`--fast` should be left out for {short!r}, which has no fast form.")
-    return f"{short}_fast", replaced_by(usual, source["fast"])
+        able = [name for name in presets() if isinstance(content_of(name).get("fast"), Mapping)]
+        raise ValueError(
+            f"`--fast` should be left out for {short!r}, which has no fast form. Those that have one are "
+            f"{', '.join(able)}."
+        )
+    return f"{short}{FAST}", replaced_by(usual, source["fast"])
 
 
 def _text(file: Path) -> str:

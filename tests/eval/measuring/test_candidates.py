@@ -48,6 +48,20 @@ def test_a_list_says_what_is_particular_of_each(tmp_path: Path) -> None:
     assert (found[1].key, found[2].network_options, found[0].epsilon) == ("ema", {"hidden": [3]}, "8/255")
 
 
+def test_models_of_one_recipe_may_differ_in_a_setting(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text(
+        "- {checkpoint: a.pt, recipe: CA-AT, setting: {gamma: 0.8}}\n"
+        "- {checkpoint: b.pt, recipe: CA-AT, setting: {gamma: 0.9}}\n"
+        "- {checkpoint: c.pt, recipe: CA-AT, setting: {gamma: 0.9}}\n"
+    )
+    found = candidates_of(tmp_path / "models.yaml", Candidate())
+    assert [(one.setting, one.seed) for one in found] == [
+        ({"gamma": "0.8"}, 0),
+        ({"gamma": "0.9"}, 0),
+        ({"gamma": "0.9"}, 1),
+    ]
+
+
 def test_modules_by_name_and_paths_in_a_list(tmp_path: Path) -> None:
     made(tmp_path, "a/x.pt", "b/x.pt")
     named = candidates_of({"one": nn.Identity(), "two": tmp_path / "a/x.pt"}, Candidate(recipe="R"))
@@ -65,6 +79,7 @@ def test_modules_by_name_and_paths_in_a_list(tmp_path: Path) -> None:
         ("- a.pt", "model 1: should hold some of the keys checkpoint, .*Found 'a.pt'"),
         ("- {checkpoint: a.pt, recepi: AT}", r"model 1: .*Found \['recepi'\]"),
         ("- {recipe: AT}", "`checkpoint` should name a file"),
+        ("- {checkpoint: a.pt, setting: 3}", "model 1: `setting` should hold names with values. Found 3"),
         ("- {a: [", "should be YAML"),
     ],
 )

@@ -1,6 +1,7 @@
 """Fronts and choices are drawn from records, and from what the study's YAML asks for."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,14 @@ def test_the_rule_chooses_the_most_robust_of_those_that_lose_little(tmp_path: Pa
     assert list(table.frame.allowed) == ["yes", "yes", "no", "yes"]
     assert list(table.frame["loss against B"]) == ["0.0", "4.0", "5.0", "1.0"]
     assert "γ = 2 is chosen, with ε50% PGD L∞ 0.400; next is γ = 4 with ε50% PGD L∞ 0.300." in table.notes[1]
+
+
+@pytest.mark.parametrize(("second", "close"), [(0.39, True), (0.3, False)])
+def test_a_choice_between_settings_that_are_alike_says_so(tmp_path: Path, second: float, close: bool) -> None:
+    made = judged({"1": (0.9, 0.4), "2": (0.9, second)})
+    made = [replace(r, interval=(0.35, 0.45)) if r.quantity.kind == "epsilon50" else r for r in made]
+    told = choice_table(asking(tmp_path, made, choose=RULE)).notes[1]
+    assert ("which is within the first one's interval" in told) == close
 
 
 def test_none_is_chosen_where_all_lose_too_much(tmp_path: Path) -> None:

@@ -189,3 +189,14 @@ def test_a_setting_that_is_never_reached_is_left_out_of_the_picture(tmp_path: Pa
     made = [trained(PGD, value, of({"gamma": gamma})) for gamma, value in (("0.1", 0.2), ("0.2", math.inf))]
     (axis,) = all_figures(written(tmp_path, made))["sweep-d-gamma"].axes
     np.testing.assert_allclose(bars(axis)["C"].lines[0].get_xydata(), [(0.1, 0.2)])
+
+
+def test_settings_that_change_nothing_are_said(tmp_path: Path) -> None:
+    """CA-AT keeps the clean gradient for every γ below the cosine, and for γ = 1."""
+    made = [trained(ACCURACY, 0.5, of({"gamma": gamma})) for gamma in ("0.5", "0.8", "1")]
+    first, _, last = [replace(r, subject=replace(r.subject, weights="w")) for r in made]
+    same = [first, made[1], last]
+    notes = sweep_table(written(tmp_path, same)).notes
+    assert [note for note in notes if "same weights" in note] == [
+        "d, C: γ = 0.5 and γ = 1 trained the very same weights."
+    ]

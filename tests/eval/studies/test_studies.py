@@ -144,7 +144,7 @@ def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(
     assert {path.parent for path in changed} <= {lost.parent, half, half / "training"}
     assert {path.name for path in changed if path.parent == lost.parent} == {lost.name, f"{lost.stem}.csv"}
 
-    with pytest.raises(ValueError, match="holds results of another study"):
+    with pytest.raises(ValueError, match="holds results of another version of 'tiny'"):
         run_study(load_study(written(tmp_path, measure={"steps": 7})), folder, jobs=1)
 
     tables = write_report(folder)
@@ -294,6 +294,12 @@ def test_correlations_are_those_of_scipy() -> None:
     assert found.value["Spearman"] == pytest.approx(stats.spearmanr(a, b).statistic)
     assert (found.low <= found.value).all()
     assert (found.value <= found.high).all()
+
+
+def test_resamples_of_one_setting_alone_are_left_out_of_the_interval() -> None:
+    """Three models of which one, drawn three times, has a rounded mean that is not itself."""
+    found = correlations(sweep([(0.1, 0.3), (0.7, 0.9), (1.3, 1.5)]), METRICS, RADII)
+    assert found[["value", "low", "high"]].to_numpy() == pytest.approx(1)
 
 
 def test_perfect_correlation_has_no_width() -> None:
