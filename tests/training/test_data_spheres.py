@@ -87,3 +87,10 @@ def test_exact_residual_leads_onto_the_other_sphere():
 def test_one_dimension_is_refused():
     with pytest.raises(ValueError, match=r"`dimensions` should be at least 2. Found 1"):
         Spheres(dimensions=1)
+
+
+def test_an_epoch_as_long_as_the_paper_s_is_drawn_as_it_is_needed():
+    split = Spheres(train_size=500_000).split("train")
+    x, y, _ = split.__getitems__([0, 499_999])
+    assert len(split) == 500_000
+    torch.testing.assert_close(x.norm(dim=1), torch.tensor([1.0, 1.3])[y])

@@ -151,6 +151,15 @@ def test_one_sample_is_a_batch_of_one():
     assert (x.shape, y.shape, index.tolist()) == ((1, 1, 8, 8), (1,), [7])
 
 
+@pytest.mark.parametrize(("resizing", "mean"), [("pad", 0.25), ("bilinear", 1.0)])
+def test_digits_of_another_size_lie_within_their_bounds(resizing, mean):
+    data = Digits(bounds=(0.0, 1.0), size=16, resizing=resizing)
+    x, small = (everything(d, "test")[0] for d in (data, Digits(bounds=(0.0, 1.0))))
+    assert data.shape == tuple(x.shape[1:]) == (1, 16, 16)
+    assert 0 <= float(x.min()) <= float(x.max()) <= 1
+    assert float(x.mean()) == pytest.approx(mean * float(small.mean()), rel=0.03)
+
+
 def test_digits_are_those_of_the_file():
     from sklearn.datasets import load_digits
 
