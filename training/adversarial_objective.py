@@ -3,7 +3,6 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
 from typing import ClassVar, NamedTuple, get_args
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import logits_of
-from training.apgd import Solver, apgd
 from training.attacks import Loss, Norm, pgd
 from training.objective import Losses
 from training.strength import Strength
@@ -55,11 +53,9 @@ class AdversarialObjective(ABC):
         step_size: η; None for the default of `training.attacks.pgd`.
         loss: what the inner maximisation raises, see `training.attacks.pgd`.
         random_start: start the inner maximisation uniformly in the ball rather than at x.
-        solver: of the inner maximisation: "pgd", or "apgd" with steps that halve, see `training.apgd.apgd`.
-        targeted: raise the loss towards a wrong class that is drawn for each sample, see there.
 
     Raises:
-        ValueError: if there is no step, η is 0, norm, loss or solver are unknown, or the solver does not know the norm.
+        ValueError: if there is no step, η is 0, or norm or loss are unknown.
     """
 
     names: ClassVar[tuple[str, ...]] = ("adversarial",)
@@ -74,13 +70,8 @@ class AdversarialObjective(ABC):
         step_size: Strength | None = None,
         loss: Loss = "cross_entropy",
         random_start: bool = True,
-        solver: Solver = "pgd",
-        targeted: bool = False,
     ) -> None:
         check_counts(1, steps=steps)
-        check_choice(solver, get_args(Solver), "solver")
-        if (solver == "apgd" or targeted) and norm == "L1":
-            raise ValueError("`norm` should be Linf or L2 with the solver apgd or a target. Found 'L1'.")
         check_choice(norm, get_args(Norm), "norm")
         check_choice(loss, get_args(Loss), "loss")
         self.epsilon, self.norm, self.steps = Strength(epsilon), norm, steps
@@ -88,7 +79,6 @@ class AdversarialObjective(ABC):
         if self.step_size == 0:
             raise ValueError(f"`step_size` should be above 0, or None for the default. Found {step_size}.")
         self.loss, self.random_start = loss, random_start
-        self.solver, self.targeted = solver, targeted
 
     def perturbed(
         self,
@@ -100,9 +90,7 @@ class AdversarialObjective(ABC):
         generator: torch.Generator,
     ) -> Float[Tensor, "B *shape"]:
         """Inputs x' = PGD(x, y), `(B, *shape)`, without a graph; the classifier is left as found."""
-        usual = self.solver == "pgd" and not self.targeted
-        maximise = pgd if usual else partial(apgd, targeted=self.targeted, adaptive=self.solver == "apgd")
-        return maximise(
+        return pgd(
             classifier,
             x.detach(),
             y,
