@@ -54,8 +54,7 @@ def alignment_penalty(
     _check_batch(classifier, x, y)
     if not len(x):
         return _nothing(x, logits)
-    closest = {"candidates": candidates, "signed": signed, "target": target}
-    slope, target = _slope(classifier, x, y, logits, **closest)
+    slope, target = _slope(classifier, x, y, logits, candidates=candidates, signed=signed, target=target)
     value, valid = cosine_similarity(residuals_of(residual, x, y, target), slope)
     return -value.sum() / valid.sum().clamp(min=1)
 

@@ -58,7 +58,7 @@ class AdversarialObjective(ABC):
         ValueError: if there is no step, η is 0, or norm or loss are unknown.
     """
 
-    names: ClassVar[tuple[str, ...]] = ("adversarial",)
+    names: tuple[str, ...] = ("adversarial",)
     draws: ClassVar[bool] = False
     """Whether its loss draws random numbers, beside those of the inner maximisation."""
 

@@ -1,14 +1,14 @@
 """Training objectives: each returns named losses for a batch."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_number
+from alignment.contracts import check_choice, check_number
 from alignment.gradients import logits_of, pick
 from training.adversarial_objective import AdversarialObjective, Step, not_negative
 from training.attacks import Loss, column
@@ -28,6 +28,12 @@ __all__ = [
     "Step",
     "not_negative",
 ]
+
+Clean = Literal["within", "apart"]
+"""Where CE(x, y) is: a part of the adversarial loss, as published, or a loss of its own, as in paper 3's program."""
+
+Paired = Literal["logits", "probabilities"]
+Labels = Literal["soft", "hard"]
 
 
 class Plain:
@@ -56,7 +62,7 @@ class AT(AdversarialObjective):
         epsilon: radius of the ball in the data's own units; `8/255` may be written.
         steps: gradient steps of the inner maximisation, κ; paper 1 takes 40.
         loss: what the inner maximisation raises, see `training.attacks.pgd`.
-        inner: norm, step_size and random_start of `AdversarialObjective`.
+        inner: norm, step_size, random_start, solver and target of `AdversarialObjective`.
     """
 
     def __init__(self, epsilon: Strength, steps: int = 40, loss: Loss = "auto", **inner: Any) -> None:
@@ -71,24 +77,29 @@ class TRADES(AdversarialObjective):
     """CE(x, y) + β · KL( p(x) ‖ p(x') ), batch mean (Zhang et al. 2019, https://arxiv.org/abs/1901.08573).
 
     The gradient flows through both p(x) and p(x'). The inner maximisation raises the KL divergence; paper 2's
-    program raises cross-entropy instead.
+    program raises cross-entropy instead. Paper 3's program is `TRADES(clean="apart", beta=1)`.
 
     Args:
         epsilon: radius of the ball in the data's own units; `8/255` may be written.
         beta: β ≥ 0, the paper's 1/λ.
         loss: what the inner maximisation raises, see `training.attacks.pgd`.
-        inner: norm, steps, step_size and random_start of `AdversarialObjective`.
+        clean: "apart" for two losses, so that a combiner weighs CE(x, y) against the divergence alone; their sum is
+            the published one.
+        inner: norm, steps, step_size, random_start, solver and target of `AdversarialObjective`.
     """
 
-    def __init__(self, epsilon: Strength, beta: float = 6.0, loss: Loss = "kl", **inner: Any) -> None:
+    def __init__(
+        self, epsilon: Strength, beta: float = 6.0, loss: Loss = "kl", clean: Clean = "within", **inner: Any
+    ) -> None:
         super().__init__(epsilon, loss=loss, **inner)
         self.beta = not_negative(beta, "beta")
+        self.clean, self.names = clean, _names(clean)
 
     def losses(self, step: Step) -> Losses:
-        """`{"adversarial": CE(x, y) + β · mean KL( p(x) ‖ p(x') )}`."""
+        """`{"adversarial": CE(x, y) + β · mean KL( p(x) ‖ p(x') )}`, or CE(x, y) as "clean" beside it."""
         clean = _log_probabilities(step.clean_logits())
         drift = _divergence(clean, _log_probabilities(step.perturbed_logits()))
-        return {"adversarial": F.nll_loss(clean, step.y) + self.beta * drift.mean()}
+        return _beside(self.clean, F.nll_loss(clean, step.y), self.beta * drift.mean())
 
 
 class MART(AdversarialObjective):
@@ -99,8 +110,8 @@ class MART(AdversarialObjective):
 
     Args:
         epsilon: radius of the ball in the data's own units; `8/255` may be written.
-        beta: β ≥ 0.
-        inner: norm, steps, step_size, loss and random_start of `AdversarialObjective`.
+        beta: β ≥ 0; paper 3's program has 1.
+        inner: norm, steps, step_size, loss, random_start, solver and target of `AdversarialObjective`.
     """
 
     def __init__(self, epsilon: Strength, beta: float = 6.0, **inner: Any) -> None:
@@ -121,21 +132,42 @@ class MART(AdversarialObjective):
 class CLP(AdversarialObjective):
     """CE(x, y) + λ · mean ‖logit(x) − logit(x')‖² (logit pairing, Kannan et al. 2018, arXiv 1803.06373).
 
+    Paper 3's program is `CLP(clean="apart", of="probabilities", squared=False, weight=1)`.
+
     Args:
         epsilon: radius of the ball in the data's own units; `8/255` may be written.
-        weight: λ ≥ 0 of the squared Euclidean distance between the two logit vectors of a sample.
-        inner: norm, steps, step_size, loss and random_start of `AdversarialObjective`.
+        weight: λ ≥ 0 of the distance between the two vectors of a sample.
+        clean: "apart" for two losses, see `TRADES`.
+        of: what is paired: "logits", or "probabilities", the softmax of both.
+        squared: take the square of the Euclidean distance, as published, or the distance itself.
+        inner: norm, steps, step_size, loss, random_start, solver and target of `AdversarialObjective`.
     """
 
-    def __init__(self, epsilon: Strength, weight: float = 0.5, **inner: Any) -> None:
+    def __init__(
+        self,
+        epsilon: Strength,
+        weight: float = 0.5,
+        clean: Clean = "within",
+        of: Paired = "logits",
+        squared: bool = True,
+        **inner: Any,
+    ) -> None:
         super().__init__(epsilon, **inner)
         self.weight = not_negative(weight, "weight")
+        self.clean, self.names = clean, _names(clean)
+        check_choice(of, get_args(Paired), "of")
+        self.of, self.squared = of, squared
 
     def losses(self, step: Step) -> Losses:
-        """`{"adversarial": CE(x, y) + λ · mean ‖logit(x) − logit(x')‖²}`."""
-        clean = _at_least_float32(step.clean_logits())
-        distance = (clean - step.perturbed_logits()).square().sum(dim=1)
-        return {"adversarial": F.cross_entropy(clean, step.y) + self.weight * distance.mean()}
+        """`{"adversarial": CE(x, y) + λ · mean distance}`, or CE(x, y) as "clean" beside it."""
+        clean, adversarial = (_at_least_float32(logits()) for logits in (step.clean_logits, step.perturbed_logits))
+        entropy = F.cross_entropy(clean, step.y)
+        if self.of == "probabilities":
+            clean, adversarial = clean.softmax(dim=1), adversarial.softmax(dim=1)
+        apart = clean - adversarial
+        # Of equal vectors the norm has the gradient 0, which the square root of a sum has not.
+        distance = apart.square().sum(dim=1) if self.squared else torch.linalg.vector_norm(apart, dim=1)
+        return _beside(self.clean, entropy, self.weight * distance.mean())
 
 
 class AvMixup(AdversarialObjective):
@@ -150,7 +182,9 @@ class AvMixup(AdversarialObjective):
         lambda1: λ1 in [0, 1], probability of the true class at x.
         lambda2: λ2 in [0, 1], the same at the vertex; 0.1 says "any class" of ten. Paper 2's program has λ1 = 0.5
             and λ2 = 0.7, but trains on the hard labels.
-        inner: norm, steps, step_size, loss and random_start of `AdversarialObjective`.
+        labels: "hard" for the true class with certainty at every mixture, as paper 2's program has it; λ1 and λ2 then
+            mean nothing.
+        inner: norm, steps, step_size, loss, random_start, solver and target of `AdversarialObjective`.
     """
 
     draws = True
@@ -161,13 +195,15 @@ class AvMixup(AdversarialObjective):
         gamma: float = 2.0,
         lambda1: float = 1.0,
         lambda2: float = 0.1,
+        labels: Labels = "soft",
         **inner: Any,
     ) -> None:
         super().__init__(epsilon, **inner)
+        check_choice(labels, get_args(Labels), "labels")
         self.gamma = not_negative(gamma, "gamma")
         for name, value in (("lambda1", lambda1), ("lambda2", lambda2)):
             check_number(value, name, "lie in [0, 1]", lambda share: 0 <= share <= 1)
-        self.lambda1, self.lambda2 = lambda1, lambda2
+        self.lambda1, self.lambda2, self.labels = lambda1, lambda2, labels
 
     def perturbed(
         self,
@@ -183,15 +219,33 @@ class AvMixup(AdversarialObjective):
         return torch.lerp(x.detach(), adversarial, self.gamma).clamp_(*bounds)
 
     def losses(self, step: Step) -> Losses:
-        """`{"adversarial": cross-entropy of the soft labels between x and the vertex}`."""
+        """`{"adversarial": cross-entropy of the labels between x and the vertex}`."""
         x = step.x.detach()
         on = step.generator.device
         share = torch.rand(len(x), generator=step.generator, device=on, dtype=x.dtype).to(x.device)
         mixed = torch.lerp(step.perturbed, x, column(share, x))
         log_p = _log_probabilities(logits_of(step.classifier, mixed))
-        true, truth = pick(log_p, step.y), self.lambda2 + (self.lambda1 - self.lambda2) * share
+        true = pick(log_p, step.y)
+        if self.labels == "hard":
+            return {"adversarial": -true.mean()}
+        truth = self.lambda2 + (self.lambda1 - self.lambda2) * share
         others = (log_p.sum(dim=1) - true) / (log_p.shape[1] - 1)
         return {"adversarial": -(truth * true + (1 - truth) * others).mean()}
+
+
+def _names(clean: Clean) -> tuple[str, ...]:
+    """Names of the losses of an objective with a divergence.
+
+    Raises:
+        ValueError: if `clean` is neither "within" nor "apart".
+    """
+    check_choice(clean, get_args(Clean), "clean")
+    return ("clean", "adversarial") if clean == "apart" else ("adversarial",)
+
+
+def _beside(clean: Clean, entropy: Tensor, drift: Tensor) -> Losses:
+    """CE(x, y) and what pairs x with x', as one loss or as two."""
+    return {"clean": entropy, "adversarial": drift} if clean == "apart" else {"adversarial": entropy + drift}
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:

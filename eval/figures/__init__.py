@@ -2,9 +2,10 @@
 
 from eval.figures.kind import FigureKind
 from eval.figures.other_classes import OTHER_CLASSES
+from eval.figures.variants import VARIANTS
 from eval.records import Record
 
-FIGURES: dict[str, FigureKind] = {figure.name: figure for figure in (OTHER_CLASSES,)}
+FIGURES: dict[str, FigureKind] = {figure.name: figure for figure in (OTHER_CLASSES, VARIANTS)}
 """By name, in the order in which they stand on a page."""
 FIGURE_KINDS = tuple(kind for figure in FIGURES.values() for kind in figure.kinds)
 """Kinds of quantities that stand in a figure, and not in the tables of models."""

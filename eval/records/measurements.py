@@ -65,11 +65,13 @@ class Alignment:
             `{residual: cgan.ckpt, options: {method: ours}}`.
         of: what is differentiated, see `alignment.alpha_dx`.
         candidates: see `alignment.closest_class`.
+        signed: see `alignment.closest_class`; said by a record only where it can change the number.
     """
 
     residual: str | Mapping[str, Any] = "auto"
     of: Differentiated = "closest_to_true"
     candidates: Candidates = None
+    signed: bool = False
 
     def estimator(self, data: DataSet) -> ResidualEstimator:
         """Of Δx; read or made once."""
@@ -79,14 +81,15 @@ class Alignment:
         """α_Δx by this very estimator."""
         estimator = described_estimator(self.estimator(data))
         settings = {"of": self.of, "candidates": recorded(self.candidates, data.num_classes), "estimator": estimator}
-        return Quantity("alpha_dx", settings=settings)
+        return Quantity("alpha_dx", settings=settings | _said(data, self.signed))
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean cosine over samples that have a direction; per sample the cosine."""
         estimator = self.estimator(data)
 
         def metric_for(batch: Batch) -> AlphaDx:
-            return AlphaDx(for_samples(estimator, batch.indices), of=self.of, candidates=self.candidates)
+            closest: Any = {"candidates": self.candidates, "signed": self.signed}
+            return AlphaDx(for_samples(estimator, batch.indices), of=self.of, **closest)
 
         return _mean_cosine(metric_for, classifier, batches)
 
@@ -97,17 +100,26 @@ class ImageAlignment:
 
     Args:
         of: what is differentiated, see `alignment.alpha_x`.
+        candidates: see `alignment.closest_class`; said by a record only where they are not the default.
+        signed: see `alignment.closest_class`; said by a record only where it can change the number.
     """
 
     of: Differentiated = "predicted"
+    candidates: Candidates = None
+    signed: bool = False
 
     def quantity(self, data: DataSet) -> Quantity:
         """α_x."""
-        return Quantity("alpha_x", settings={"of": self.of})
+        told = _said(data, self.signed and self.of == "closest_to_true")
+        searched, usual = (recorded(given, data.num_classes) for given in (self.candidates, None))
+        if self.of.startswith("closest") and searched != usual:
+            told["candidates"] = searched
+        return Quantity("alpha_x", settings={"of": self.of} | told)
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean absolute cosine over samples that have a direction; per sample that cosine."""
-        return _mean_cosine(lambda batch: AlphaX(of=self.of), classifier, batches)
+        closest: Any = {"candidates": self.candidates, "signed": self.signed}
+        return _mean_cosine(lambda batch: AlphaX(of=self.of, **closest), classifier, batches)
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,11 @@ class Masking:
         return Outcome(float(sum(sign.caught for sign in signs)), outcomes_of(few), details=told)
 
 
+def _said(data: DataSet, signed: bool) -> dict[str, Any]:
+    """What a record says of the signed form: nothing where it changes nothing, so that old ones keep their keys."""
+    return {"signed": True} if signed and data.num_classes > 2 else {}
+
+
 def standard_measurements(
     attacks: Sequence[str] = ("pgd",),
     norms: Sequence[Norm] | None = None,
@@ -152,6 +169,7 @@ def standard_measurements(
     masking: bool = True,
     residual: str | Mapping[str, Any] = "auto",
     candidates: Candidates = None,
+    signed: bool = False,
     only: Literal["all", "accuracy"] = "all",
     seed: int = 0,
 ) -> list[Measurement]:
@@ -175,6 +193,8 @@ def standard_measurements(
         masking: look for signs of gradient masking.
         residual: estimator for α_Δx, see `Alignment`.
         candidates: see `alignment.closest_class`.
+        signed: take the closest class as the authors' program does, in which one that wins comes first, see
+            `alignment.closest_class`.
         only: "accuracy" for the accuracy without attack and under each attack at each of `epsilons`, without a search
             and at the cost of the attack alone; "all" for all else.
         seed: of all randomness.
@@ -213,7 +233,13 @@ def standard_measurements(
     if only == "accuracy":
         return [Accuracy(), *attacked]
     judged = [Masking(steps, seed=seed)] if masking else []
-    return [Accuracy(), *attacked, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]
+    return [
+        Accuracy(),
+        *attacked,
+        Alignment(residual, candidates=candidates, signed=signed),
+        ImageAlignment(),
+        *judged,
+    ]
 
 
 def _usual_norms(epsilons: Epsilons, only: str) -> Sequence[Norm]:

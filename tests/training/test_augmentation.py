@@ -10,8 +10,8 @@ from training import Classifier
 from training.data import Augmentation, Batch, DataSet, Split
 
 BOUNDS = (0.0, 1.0)
-OFF = {"crop": 0, "flip": False, "rotation": 0.0, "cutout": 0}
-EVERYTHING = {"crop": 3, "flip": True, "rotation": 30.0, "cutout": 4}
+OFF = {"crop": 0, "flip": False, "rotation": 0.0, "cutout": 0, "erasing": 0.0}
+EVERYTHING = {"crop": 3, "flip": True, "rotation": 30.0, "cutout": 4, "erasing": 0.5}
 
 
 def images(count: int = 64, size: tuple[int, int] = (8, 6), bounds: tuple[float, float] = BOUNDS) -> Tensor:
@@ -73,6 +73,37 @@ def test_cutout_removes_a_square_around_a_pixel(side):
     assert found.any(dim=0).all()  # every middle occurs: 1/48 of 400 images each
 
 
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0)])
+def test_erasing_greys_a_rectangle_of_half_of_the_images(bounds):
+    x = images(1000, (32, 32), bounds)
+    result = Augmentation(**(OFF | {"erasing": 0.5}))(x, bounds=bounds, seed=0)
+    erased = (result != x).any(dim=1)
+    touched = erased.flatten(1).any(dim=1)
+    assert 440 < int(touched.sum()) < 560
+    rows, columns = (erased[touched].any(dim=dim) for dim in (2, 1))
+    assert torch.equal(erased[touched], rows.unsqueeze(2) & columns.unsqueeze(1))  # a product of two ranges
+    for side in (rows, columns):
+        ends = side.long().diff(dim=1).abs().sum(dim=1) + side[:, 0].long() + side[:, -1].long()
+        assert (ends == 2).all()
+    share = erased[touched].float().mean(dim=(1, 2))
+    assert 0.01 < share.min() < 0.03
+    assert 0.35 < share.max() < 0.42  # sides are rounded to pixels
+    greys = torch.stack(
+        [image[:, mask].unique() for image, mask in zip(result[touched], erased[touched], strict=True)]
+    )
+    assert greys.shape[1] == 1  # one value in all channels
+    assert torch.quantile(greys, 0.02) < bounds[0] + 0.05 * (bounds[1] - bounds[0])
+    assert torch.quantile(greys, 0.98) > bounds[1] - 0.05 * (bounds[1] - bounds[0])
+    assert len(greys.unique()) > 400
+
+
+@pytest.mark.parametrize("erasing", [0.0, 1.0])
+def test_erasing_none_and_all_are_certain(erasing):
+    x = images(50, (32, 32))
+    result = Augmentation(**(OFF | {"erasing": erasing}))(x, bounds=BOUNDS, seed=0)
+    assert (result != x).flatten(1).any(dim=1).float().mean() == erasing
+
+
 def test_rotation_turns_about_the_middle_by_up_to_the_angle():
     x = torch.zeros(200, 1, 33, 33)
     x[:, :, 14:19, 26:31] = 1.0  # right of the middle, 12 pixels away
@@ -96,7 +127,7 @@ def test_rotation_rounds_to_within_the_bounds(bounds):
 
 def test_every_image_moves_on_its_own():
     x = images(1).expand(32, -1, -1, -1)
-    for part in ({"crop": 3}, {"flip": True}, {"rotation": 30.0}, {"cutout": 4}):
+    for part in ({"crop": 3}, {"flip": True}, {"rotation": 30.0}, {"cutout": 4}, {"erasing": 0.7}):
         result = Augmentation(**(OFF | part))(x, bounds=BOUNDS, seed=0)
         assert len(result.unique(dim=0)) > 1
 
@@ -121,6 +152,7 @@ def test_global_random_state_is_left_alone():
     [
         ({"crop": -1}, "`crop` should be at least 0. Found -1"),
         ({"cutout": -2}, "`cutout` should be at least 0. Found -2"),
+        ({"erasing": 1.5}, r"`erasing` should lie in \[0, 1\]. Found 1.5"),
         ({"rotation": -1.0}, r"`rotation` should lie in \[0, 180\]. Found -1.0"),
         ({"rotation": 181.0}, r"`rotation` should lie in \[0, 180\]. Found 181.0"),
     ],

@@ -185,7 +185,22 @@ def naive_clp(clean: Tensor, adversarial: Tensor, y: int) -> Tensor:
     return naive_cross_entropy(clean, y) + 0.7 * sum((a - b) ** 2 for a, b in pairs)
 
 
+def naive_drift(clean: Tensor, adversarial: Tensor, y: int) -> Tensor:
+    """Of TRADES in paper 3's program."""
+    return naive_divergence(clean, adversarial)
+
+
+def naive_distance(clean: Tensor, adversarial: Tensor, y: int) -> Tensor:
+    """Of CLP in paper 3's program."""
+    pairs = zip(probabilities(clean), probabilities(adversarial), strict=True)
+    return sum((p - q) ** 2 for p, q in pairs).sqrt()
+
+
 EPSILON = Strength(0.1)
+THEIRS_OF_PAPER_3 = {
+    "TRADES": (TRADES(EPSILON, beta=1.0, clean="apart"), naive_drift),
+    "CLP": (CLP(EPSILON, weight=1.0, clean="apart", of="probabilities", squared=False), naive_distance),
+}
 AGAINST_NAIVE = {
     "AT": (AT(EPSILON), naive_at),
     "TRADES": (TRADES(EPSILON, beta=3.5), naive_trades),
@@ -212,6 +227,64 @@ def test_loss_and_gradient_agree_with_a_naive_implementation(objective, naive, s
     loss = loss_at(objective, classifier, x, y, perturbed)
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=0)
     torch.testing.assert_close(gradients(loss, classifier), gradients(expected, classifier), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize(("objective", "naive"), THEIRS_OF_PAPER_3.values(), ids=THEIRS_OF_PAPER_3)
+def test_losses_of_paper_3_are_the_clean_one_and_the_drift_alone(objective, naive, classes):
+    classifier = curved(classes)
+    x, y = torch.randn(7, 6, dtype=torch.float64), torch.randint(classes, (7,))
+    perturbed = x + torch.randn_like(x)
+    losses = objective.losses(Step(classifier, x, y, perturbed, lambda: classifier(x), seeded()))
+    assert list(losses) == list(objective.names) == ["clean", "adversarial"]
+    torch.testing.assert_close(losses["clean"], F.cross_entropy(classifier(x), y))
+    samples = zip(x, perturbed, y.tolist(), strict=True)
+    expected = sum(naive(classifier(a[None])[0], classifier(b[None])[0], c) for a, b, c in samples) / 7
+    torch.testing.assert_close(losses["adversarial"], expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(
+        gradients(losses["adversarial"], classifier), gradients(expected, classifier), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_losses_apart_sum_to_the_published_one():
+    classifier, x, y = curved(), torch.randn(5, 6, dtype=torch.float64), torch.randint(4, (5,))
+    for kind in (TRADES, CLP):
+        whole, apart = (losses_of(kind(EPSILON, clean=clean), classifier, x, y) for clean in ("within", "apart"))
+        torch.testing.assert_close(whole["adversarial"], apart["clean"] + apart["adversarial"])
+        assert kind(EPSILON).names == ("adversarial",)
+
+
+def test_known_distances_of_pairs():
+    """Softmax (¾, ¼) at x and (¼, ¾) at x': a distance of ½√2, ½ squared; of the logits (ln 3, 0) and (0, ln 3)."""
+    logits, x = torch.tensor([[math.log(3), 0.0]]), torch.zeros(1, 6)
+    classifier = Fixed([[0.0, math.log(3)]])
+    known = {
+        ("probabilities", False): math.sqrt(0.5),
+        ("probabilities", True): 0.5,
+        ("logits", False): math.sqrt(2) * math.log(3),
+        ("logits", True): 2 * math.log(3) ** 2,
+    }
+    for (of, squared), expected in known.items():
+        objective = CLP(EPSILON, 1.0, "apart", of, squared)
+        losses = objective.losses(Step(classifier, x, torch.tensor([0]), x, lambda: logits, seeded()))
+        assert losses["adversarial"].item() == pytest.approx(expected, rel=1e-6)
+        assert losses["clean"].item() == pytest.approx(math.log(4 / 3), rel=1e-6)
+
+
+def test_equal_pairs_have_a_finite_gradient():
+    classifier, x, y = curved(), torch.randn(3, 6, dtype=torch.float64), torch.tensor([0, 1, 2])
+    objective = CLP(EPSILON, clean="apart", squared=False)
+    losses = objective.losses(Step(classifier, x, y, x, lambda: classifier(x), seeded()))
+    assert all((gradient == 0).all() for gradient in gradients(losses["adversarial"], classifier))
+
+
+def test_mixup_with_hard_labels_is_the_cross_entropy_of_the_mixture():
+    classifier, objective = curved(), AvMixup(EPSILON, labels="hard", lambda1=0.5, lambda2=0.7)
+    x, y = torch.randn(7, 6, dtype=torch.float64), torch.randint(4, (7,))
+    vertex = x + torch.randn_like(x)
+    share = torch.rand(7, generator=seeded(), dtype=torch.float64).unsqueeze(1)
+    expected = F.cross_entropy(classifier(share * x + (1 - share) * vertex), y)
+    torch.testing.assert_close(loss_at(objective, classifier, x, y, vertex), expected, rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -407,6 +480,9 @@ def test_configuration_names_every_option(kind):
         (MART, {"step_size": 0.0}, "`step_size` should be above 0"),
         (CLP, {"norm": "L7"}, "`norm` should be one of Linf, L2, L1. Found 'L7'"),
         (AT, {"loss": "hinge"}, "`loss` should be one of .* Found 'hinge'"),
+        (TRADES, {"clean": "beside"}, "`clean` should be one of within, apart. Found 'beside'"),
+        (CLP, {"of": "features"}, "`of` should be one of logits, probabilities. Found 'features'"),
+        (AvMixup, {"labels": "smooth"}, "`labels` should be one of soft, hard. Found 'smooth'"),
         (AvMixup, {"lambda1": 1.1}, r"`lambda1` should lie in \[0, 1\]. Found 1.1"),
         (AvMixup, {"lambda2": -0.1}, r"`lambda2` should lie in \[0, 1\]. Found -0.1"),
     ],

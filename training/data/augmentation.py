@@ -1,35 +1,48 @@
-"""Random crops, flips, rotations and cutout of training images, on the device where they are used."""
+"""Random crops, flips, rotations, cutout and erasing of training images, on the device where they are used."""
 
 import torch
 from jaxtyping import Float
-from kornia.augmentation import RandomCrop, RandomHorizontalFlip, RandomRotation
+from kornia.augmentation import RandomCrop, RandomErasing, RandomHorizontalFlip, RandomRotation
 from torch import Tensor
+
+from alignment.contracts import check_number
+
+ERASED = (0.02, 0.4)
+"""Smallest and largest part of an image that is erased, in paper 2's program."""
+ASPECT = (0.3, 1 / 0.3)
+"""Smallest and largest ratio of the sides of what is erased, as Zhong et al. 2020 have it."""
 
 
 class Augmentation:
     """Moves every image of a batch by random parameters of its own; what is uncovered gets the lowest legal value.
 
-    Papers 2 and 3 train with crop, flip and cutout, and with crop, flip and rotation. In YAML:
-    `augmentation: {class_path: training.data.Augmentation, init_args: {crop: 4, flip: true, cutout: 16}}`.
+    Papers 2 and 3 train with crop, flip and cutout, and with crop, flip and rotation. What paper 2's program does as
+    cutout is `erasing`: `augmentation: {class_path: training.data.Augmentation, init_args: {crop: 4, erasing: 0.5}}`
+    in YAML.
 
     Args:
         crop: pixels of padding on each side before a crop of the image's own size; 0 for none.
         flip: mirror left and right, with probability ½.
         rotation: largest angle in degrees, to either side; 0 for none.
         cutout: side in pixels of a square around a random pixel, cut off at the border (DeVries and Taylor 2017,
-            arXiv:1708.04552); 0 for none.
+            arXiv:1708.04552), which gets the lowest legal value; 0 for none.
+        erasing: probability with which a rectangle of 2 to 40 % of an image gets one random legal value, the same in
+            all channels (random erasing, Zhong et al. 2020, arXiv:1708.04896, in grey); 0 for none.
 
     Raises:
-        ValueError: for a negative value, or a rotation above 180 degrees.
+        ValueError: for a negative value, a rotation above 180 degrees, or a probability above 1.
     """
 
-    def __init__(self, crop: int = 4, flip: bool = True, rotation: float = 0.0, cutout: int = 0) -> None:
+    def __init__(
+        self, crop: int = 4, flip: bool = True, rotation: float = 0.0, cutout: int = 0, erasing: float = 0.0
+    ) -> None:
         for argument, value in (("crop", crop), ("cutout", cutout)):
             if value < 0:
                 raise ValueError(f"`{argument}` should be at least 0. Found {value}.")
         if not 0 <= rotation <= 180:
             raise ValueError(f"`rotation` should lie in [0, 180]. Found {rotation}.")
-        self.crop, self.flip, self.rotation, self.cutout = crop, flip, rotation, cutout
+        check_number(erasing, "erasing", "lie in [0, 1]", lambda value: 0 <= value <= 1)
+        self.crop, self.flip, self.rotation, self.cutout, self.erasing = crop, flip, rotation, cutout, erasing
 
     def __call__(
         self, x: Float[Tensor, "B channels height width"], *, bounds: tuple[float, float], seed: int
@@ -54,6 +67,9 @@ class Augmentation:
                 x = RandomRotation(self.rotation, p=1.0)(x - low) + low  # it fills with zeros
             if self.cutout:
                 x = x.masked_fill(_squares(x, self.cutout), low)
+            if self.erasing:
+                grey = low + (high - low) * torch.rand(len(x), 1, 1, 1, dtype=x.dtype).to(x.device)
+                x = torch.where(_rectangles(x, self.erasing), grey, x)
         return x.clamp(low, high)
 
 
@@ -65,3 +81,10 @@ def _squares(x: Tensor, side: int) -> Tensor:
         place = torch.arange(size, device=x.device).reshape(layout)
         within.append((start <= place) & (place < start + side))
     return within[0] & within[1]
+
+
+def _rectangles(x: Tensor, probability: float) -> Tensor:
+    """Which pixels lie in a random rectangle, of those images that have one, `(B, 1, height, width)`."""
+    # kornia erases to one value for all images, so a mask is erased.
+    erase = RandomErasing(scale=ERASED, ratio=ASPECT, value=1.0, p=probability)
+    return erase(torch.zeros_like(x[:, :1])) > 0

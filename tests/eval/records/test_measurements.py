@@ -21,6 +21,7 @@ from eval.records.measurements import (
     standard_measurements,
 )
 from eval.records.subject import chosen_samples
+from tests.alignment.classifiers import hand_made
 from tests.eval.classifiers import InMemory, Radial, half_problem, known_radii
 from training.attacks import pgd
 from training.data import DataSet, Digits, HDF5Images, Spheres
@@ -238,6 +239,38 @@ def test_a_quantity_knows_options_that_nobody_named_and_the_very_estimator() -> 
     halves = [Alignment(name).quantity(data) for name in ("nearest-even", "nearest-odd")]
     assert halves[0] != halves[1]
     assert halves[0].settings["estimator"]["digest"] == data.residual("nearest-even").digest
+
+
+def test_the_signed_closest_class_is_another_quantity_where_it_can_be_another_class() -> None:
+    data = Digits()
+    usual, signed = (Alignment("nearest", signed=signed).quantity(data).settings for signed in (False, True))
+    assert signed == usual | {"signed": True}
+    assert "signed" not in usual
+    assert ImageAlignment("closest_to_true", signed=True).quantity(data).settings == {
+        "of": "closest_to_true",
+        "signed": True,
+    }
+    for same in (ImageAlignment("closest_to_predicted", signed=True), ImageAlignment("predicted", 3, True)):
+        assert same.quantity(data) == ImageAlignment(same.of).quantity(data)
+    assert ImageAlignment("closest_to_true", 3).quantity(data).settings["candidates"] == 3
+    x, y = half_problem(4)[1:]
+    of_two = (Alignment("nearest", signed=signed).quantity(InMemory(x, y)) for signed in (False, True))
+    assert len({*of_two}) == 1
+
+
+def test_the_signed_closest_class_is_measured() -> None:
+    """The hand-made point of four classes has the α_x of ∇ℓ 8/17 by the absolute radius, 1/√2 by the signed one."""
+    classifier, x = hand_made()
+    data = InMemory(x, torch.tensor([0]))
+    data.classes = ("a", "b", "c", "d")
+    for signed, expected in ((False, 8 / 17), (True, 0.5**0.5)):
+        record, _ = take(ImageAlignment("closest_to_true", signed=signed), classifier, data)
+        assert record.value == pytest.approx(expected, abs=1e-12)
+
+
+def test_every_measurement_takes_the_signed_form() -> None:
+    *_, alignment, _ = standard_measurements(signed=True, masking=False)
+    assert alignment == Alignment(signed=True)
 
 
 def test_an_estimator_takes_its_options_where_it_is_named() -> None:
