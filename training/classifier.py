@@ -65,8 +65,8 @@ class Classifier(LightningModule):
         combiner_start: first epoch, from 0, in which gradients are combined; before it the objective's losses are
             summed. Paper 2 takes 155 of 200.
         alignment_weight: λ_α ≥ 0 of paper 1, Eq. 9; 0 for none.
-        gradient_weight: of the mean ‖∇ℓ‖₂, at least 0; 0 for none. The control for the alignment penalty: that one is of
-            the direction of ∇ℓ alone, this one of its length alone, see `alignment.gradient_norm_penalty`.
+        gradient_weight: of the mean ‖∇ℓ‖₂, at least 0; 0 for none. The control for the alignment penalty: that one is
+            of the direction of ∇ℓ alone, this one of its length alone, see `alignment.gradient_norm_penalty`.
         alignment_with: which loss the penalty is added to where gradients are combined, or "own" for a gradient of
             its own, named "alignment".
         residual: estimator for the penalty, by a name or path that `DataSet.residual` knows, or with the options of a
