@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from alignment import Candidates, alignment_penalty
+from alignment import Candidates, alignment_penalty, gradient_norm_penalty
 from alignment.contracts import check_choice
 from alignment.gradients import as_variable
 from alignment.residuals import Residual
@@ -37,6 +37,8 @@ from training.seeds import derived_seed, generator_for
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
 SchedulerCallable = Callable[[Optimizer], LRScheduler]
+PENALTIES = ("alignment", "gradient_norm")
+"""Losses that an objective does not make."""
 PenaltyTarget = Literal["clean", "adversarial", "own"]
 
 
@@ -63,6 +65,8 @@ class Classifier(LightningModule):
         combiner_start: first epoch, from 0, in which gradients are combined; before it the objective's losses are
             summed. Paper 2 takes 155 of 200.
         alignment_weight: λ_α ≥ 0 of paper 1, Eq. 9; 0 for none.
+        gradient_weight: of the mean ‖∇ℓ‖₂, at least 0; 0 for none. The control for the alignment penalty: that one is
+            of the direction of ∇ℓ alone, this one of its length alone, see `alignment.gradient_norm_penalty`.
         alignment_with: which loss the penalty is added to where gradients are combined, or "own" for a gradient of
             its own, named "alignment".
         residual: estimator for the penalty, by a name or path that `DataSet.residual` knows, or with the options of a
@@ -98,6 +102,7 @@ class Classifier(LightningModule):
         combiner: Combiner | None = None,
         combiner_start: int = 0,
         alignment_weight: float = 0.0,
+        gradient_weight: float = 0.0,
         alignment_with: PenaltyTarget = "clean",
         residual: dict[str, Any] | str = "auto",
         candidates: Candidates = None,
@@ -135,6 +140,7 @@ class Classifier(LightningModule):
         self.objective = objective or Plain()
         self.combiner, self.combiner_start = combiner, combiner_start
         self.alignment_weight = not_negative(alignment_weight, "alignment_weight")
+        self.gradient_weight = not_negative(gradient_weight, "gradient_weight")
         self.alignment_with = alignment_with
         self.residual, self.candidates, self.signed = residual, candidates, signed
         self.optimizer, self.scheduler = optimizer or partial(Adam, lr=1e-4), scheduler
@@ -179,7 +185,7 @@ class Classifier(LightningModule):
 
     def _check_combination(self, losses: Collection[str]) -> None:
         """Refuse a combiner that cannot work with losses of these names."""
-        penalty = self.alignment_with if self.alignment_weight > 0 else None
+        penalty = self.alignment_with if self.alignment_weight > 0 or self.gradient_weight > 0 else None
         check_combination(self.combiner, losses, penalty, type(self.objective).__name__)  # type: ignore[arg-type]
 
     @property
@@ -228,16 +234,18 @@ class Classifier(LightningModule):
             residual: for the penalty, see `alignment.alignment_penalty`; None for no penalty.
             target: the closest classes, where they are known.
         """
-        x = x if residual is None else as_variable(x)
+        x = x if residual is None and not self.gradient_weight else as_variable(x)
         clean_logits = cache(lambda: self.network(x))
         losses = self.objective(self.network, x, y, clean_logits, bounds=self.bounds, generator=generator)
         if self.combining and "clean" not in losses:
             losses = {"clean": F.cross_entropy(clean_logits(), y)} | losses
+        closest: Any = {"candidates": self.candidates, "signed": self.signed, "target": target}
         if residual is not None:
-            options: Any = {"candidates": self.candidates, "signed": self.signed}
-            options |= {"logits": clean_logits(), "target": target}
-            penalty = alignment_penalty(self.network, x, y, residual, **options)
+            penalty = alignment_penalty(self.network, x, y, residual, logits=clean_logits(), **closest)
             losses = losses | {"alignment": self.alignment_weight * penalty}
+        if self.gradient_weight:
+            length = gradient_norm_penalty(self.network, x, y, logits=clean_logits(), **closest)
+            losses = losses | {"gradient_norm": self.gradient_weight * length}
         if self.watching:
             losses = {"clean": watched_clean_loss(self.network, x, y, clean_logits)} | losses
         return losses
@@ -247,13 +255,14 @@ class Classifier(LightningModule):
         return torch.stack([loss for name, loss in losses.items() if name != "clean" or not self.watching]).sum()
 
     def _joined(self, losses: Losses) -> Losses:
-        """The losses that have a gradient of their own: the penalty is added to the one that is named."""
-        joined = {name: loss for name, loss in losses.items() if name != "alignment"}
+        """The losses that have a gradient of their own: penalties are added to the one that is named."""
+        joined = {name: loss for name, loss in losses.items() if name not in PENALTIES}
         if self.combiner is not None:
             self._check_combination(joined)
-        if self.alignment_with == "own" or "alignment" not in losses:
+        penalties = [losses[name] for name in PENALTIES if name in losses]
+        if self.alignment_with == "own" or not penalties:
             return losses
-        return joined | {self.alignment_with: joined[self.alignment_with] + losses["alignment"]}
+        return joined | {self.alignment_with: torch.stack([joined[self.alignment_with], *penalties]).sum()}
 
     def _combined(self, total: Tensor, losses: Losses, batch: Batch) -> Tensor:
         """The sum of the losses with the gradient that the combiner makes of theirs."""

@@ -130,8 +130,9 @@ class RecordedTraining:
         self.generator.manual_seed(derived_seed(*parts))
         buffers = self._loaded(batch)
         kind = (batch.x.shape, self.module.combining, constants(self.optimizer))
-        if self.module.estimator is not None:
+        if self.module.estimator is not None or self.module.gradient_weight:
             self._find_target(kind, buffers)
+        if self.module.estimator is not None:
             buffers.residual.copy_(self._residual(buffers, batch.indices))
         self.run(("step", *kind), partial(self._step, kind, buffers), self.generator)
         self.taken += 1
