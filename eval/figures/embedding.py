@@ -146,14 +146,12 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
 
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
-    """One row of panels per model, one panel per budget; models that were trained at a budget have that alone."""
+    """One panel per model and budget; only those at their own budgets where several models were trained at one."""
     return {slug(data): _drawn(records, data, rows) for data, rows in rows_by_data(chosen).items()}
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
-    shown = [
-        (row, record, number) for row in rows for record in row.records[:1] for number in _shown(records, record)
-    ]
+    shown = _shown(records, rows)
     across = min(len(shown), max(3, len(records.arrays(shown[0][1])["budget"])))
     figure, axes = panels(across, math.ceil(len(shown) / across), width=2.6, height=2.6)
     for axis, (row, record, number) in zip(axes, shown, strict=False):
@@ -172,11 +170,17 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _shown(records: Records, record: Record) -> list[int]:
-    """Numbers of the budgets that are drawn: the model's own where it was trained at one of them, else all."""
-    budgets = records.arrays(record)["budget"]
-    own = np.isclose(budgets, float(Strength(record.model.epsilon)) if record.model.epsilon else -1)
-    return np.flatnonzero(own).tolist() or list(range(len(budgets)))
+def _shown(records: Records, rows: Sequence[Row]) -> list[tuple[Row, Record, int]]:
+    """Models and numbers of their budgets that are drawn; of a recipe's repetitions the first."""
+    every = [(row, row.records[0], n) for row in rows for n in range(len(records.arrays(row.records[0])["budget"]))]
+    own = [(row, record, number) for row, record, number in every if _is_own(records, record, number)]
+    return own if len(own) > 1 else every
+
+
+def _is_own(records: Records, record: Record, number: int) -> bool:
+    """Whether a budget is the one that a model was trained with."""
+    budget = float(records.arrays(record)["budget"][number])
+    return bool(record.model.epsilon) and math.isclose(budget, float(Strength(record.model.epsilon)))
 
 
 EMBEDDING = FigureKind(

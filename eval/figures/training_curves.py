@@ -62,7 +62,10 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         axis.set_title(literal(row.recipe), fontsize=9)
     for axis in axes[len(rows) :]:
         axis.axis("off")
-    axes[0].legend(frameon=False, fontsize=7)
+    named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False, fontsize=7
+    )
     figure.suptitle(f"{literal(data)}: loss over the epochs of training", fontsize=10)
     return figure
 

@@ -143,6 +143,7 @@ def test_table_and_pictures_are_of_the_saved_numbers(tmp_path: Path) -> None:
     chosen = [*records]
     found = table(records, chosen)
     assert found.notes[1] == "μ lies above the theorem's bound at 2 of 4 budgets."
+    assert "the slope is 2.32" in found.notes[2]
     assert [*found.frame["μ"]] == ["1 … 5"] * 2
     drawn = draw(records, chosen)
     assert [*drawn] == ["d", "trained-d"]
@@ -154,10 +155,14 @@ def test_table_and_pictures_are_of_the_saved_numbers(tmp_path: Path) -> None:
 
 
 def test_a_model_alone_has_no_picture_of_several_trainings(tmp_path: Path) -> None:
-    one = replace(record(Quantity("conflict_growth"), of=model(epsilon="0.1")), details={"explained": 1.0})
+    one = replace(
+        record(Quantity("conflict_growth"), of=model(epsilon="0.1")),
+        details={"explained": 1.0, "inner_maximum": "PGD"},
+    )
     frame = pd.DataFrame({key: [0.1, 0.2] for key in ("budget", "mu", "exact", "theorem")})
     results = Results(tmp_path)
     results.home(one.model, "k").write(one, frame, {name: frame[name].to_numpy() for name in frame})
     records = results.load()
     assert [*draw(records, [*records])] == ["d"]
+    assert len(table(records, [*records]).notes) == 2
     assert ConflictGrowth() == measurements()[0]

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from eval import measure
 from eval.figures.embedding import Embedding, apart, draw, measurements, table
-from eval.records import Results
+from eval.records import Quantity, Results
 from eval.records.subject import chosen_samples
 from tests.eval.classifiers import Half, InMemory
+from tests.eval.made import model, record
 from training.passes import CountPasses
 
 
@@ -41,6 +43,18 @@ def test_table_and_picture_are_of_the_saved_places(tmp_path: Path, method: str) 
     drawn = figure.axes[1].collections[1].get_offsets()
     np.testing.assert_allclose(np.asarray(drawn), arrays["places"][1, 1])
     assert figure.axes[1].get_title().endswith("δ = 0.9")
+
+
+def test_models_trained_at_several_budgets_are_drawn_at_their_own(tmp_path: Path) -> None:
+    results, quantity = Results(tmp_path), Quantity("embedding", settings={"method": "PCA"})
+    arrays = {"budget": np.array([0.1, 0.2]), "places": np.zeros((2, 2, 5, 2)), "label": np.zeros(5)}
+    for epsilon in ("0.1", "1/5"):
+        one = record(quantity, 0.5, model("d", "AT", epsilon=epsilon))
+        results.home(one.model, one.subject.model_key).write(one, pd.DataFrame({"budget": [0.1, 0.2]}), arrays)
+    records = results.load()
+    (figure,) = draw(records, [*records]).values()
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert [title.rpartition(", ")[2] for title in titles] == ["δ = 0.1", "δ = 0.2"]
 
 
 def test_gradients_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
