@@ -59,7 +59,8 @@ def all_shown(records: Records) -> list[Shown]:
 
 def named(shown: Iterable[Shown], measurement: str, recipe: str = "") -> list[Shown]:
     """Numbers by the name of their quantity; an accuracy under attack is one however it was measured."""
-    names = (measurement, f"robust_{measurement}")
+    plain = measurement.removeprefix("robust_")
+    names = (plain, f"robust_{plain}")
     return [s for s in shown if s.record.quantity.name in names and recipe in ("", s.record.model.recipe)]
 
 
@@ -69,8 +70,13 @@ def by_data(shown: Iterable[Shown]) -> dict[str, list[Shown]]:
     for one in shown:
         samples = digest(samples_key(one.record.subject.samples))
         found.setdefault(one.record.model.data, {}).setdefault(samples, []).append(one)
-    # Where a study measures a part of the samples more closely, the larger part is meant.
-    return {data: max(parts.values(), key=lambda part: part[0].record.samples) for data, parts in found.items()}
+    return {data: max(parts.values(), key=_meant) for data, parts in found.items()}
+
+
+def _meant(part: Sequence[Shown]) -> tuple[bool, int]:
+    """Test samples before those that something was chosen by, and the larger part where one is looked at closely."""
+    record = part[0].record
+    return record.subject.samples.split == "test", record.samples
 
 
 def side_by_side(shown: Sequence[Shown]) -> list[Shown]:

@@ -68,16 +68,18 @@ def claims_of(source: Mapping[str, Any], where: str = "claims") -> list[Claim]:
     return [_claim(claim, f"{where}, claim {number}") for number, claim in enumerate(found, 1)]
 
 
-def check_claims(source: Mapping[str, Any], where: str) -> None:
+def check_claims(source: Any, where: str) -> None:
     """Refuse claims that could never be judged, of both forms of a study, before anything is trained.
 
     Args:
-        source: the whole YAML, with the fast form.
+        source: the whole YAML, with the fast form; what is no mapping has none.
         where: name of the study, for messages.
 
     Raises:
         ValueError: if a claim is not of its form, or names a measurement, recipe or experiment that does not exist.
     """
+    if not isinstance(source, Mapping):
+        return
     fast = source.get("fast")
     forms = [source, *([fast] if isinstance(fast, Mapping) else [])]
     experiments = [pair for form in forms for pair in _experiments(form)]

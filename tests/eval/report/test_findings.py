@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.records import Model, Quantity, Record, Records, Results
+from eval.records import Model, Quantity, Record, Records, Results, Samples
 from eval.report.differences import between_shares, between_trainings, mean_over_trainings, over_samples
 from eval.report.findings import CONFIRMED, REFUTED, UNDECIDED, findings, findings_table
 from eval.report.front_area import area
@@ -191,6 +191,28 @@ def test_area_is_that_of_the_union_above_the_reference() -> None:
     points = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [1.5, 1.5]])
     assert area(points, np.zeros(2)) == pytest.approx(6.0)
     assert area(points, np.ones(2)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("asked", ["accuracy_pgd_linf_0.1", "robust_accuracy_pgd_linf_0.1"])
+@pytest.mark.parametrize("kind", ["accuracy", "robust_accuracy"])
+def test_an_accuracy_under_attack_is_one_however_it_was_measured(tmp_path: Path, asked: str, kind: str) -> None:
+    robust = Quantity(kind, "pgd", "Linf", {}, "0.1")
+    made = [record(robust, v + s / 100, Model("d", n, seed=s)) for n, v in (("P", 0.5), ("B", 0.1)) for s in (0, 1)]
+    claim = MORE | {"more": {"measurement": asked, "of": "P", "than": "B"}}
+    assert judged(written(tmp_path, made), claim)[0] == CONFIRMED
+
+
+def test_test_samples_are_meant_and_not_those_that_something_was_chosen_by(tmp_path: Path) -> None:
+    """On validation, with more samples, B is ahead."""
+    made = []
+    for split, count, ahead in (("validation", 9, "B"), ("test", 4, "P")):
+        samples = Samples("d", {}, (-1.0, 1.0), split, count, split)
+        for name in ("B", "P"):
+            for seed in (0, 1):
+                value = 0.1 + 0.1 * (name == ahead) + seed / 1000
+                of = Model("d", name, seed=seed)
+                made.append(record(PGD, value, of, samples_of=samples, samples=count))
+    assert judged(written(tmp_path, made), RADII)[0] == CONFIRMED
 
 
 def test_what_was_not_measured_is_undecided(tmp_path: Path) -> None:
