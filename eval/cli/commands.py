@@ -21,14 +21,16 @@ from eval.fit import fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO
 from eval.report import write_report
-from eval.studies import load_study, run_study
+from eval.studies import Study, catalogue, load_study, run_study
+from eval.studies.catalogue import expected
 from eval.studies.parsing import one_sentence
+from eval.studies.plan import FAST
 from training import data as data_sets
 
 LISTS = ("--attacks", "--norms", "--epsilons", "--figures")
 """Options of `measure` that take a list, in which one thing needs no brackets."""
-NO_CHECKPOINT = "required: measure.checkpoint"
-"""What the parser says where `measure` is given no checkpoint."""
+NOTHING_NAMED = ("required: measure.checkpoint", "required: study.name")
+"""What the parser says where `measure` is given no checkpoint, or `study` no name."""
 
 
 def fit(config: str, *overrides: str) -> None:
@@ -50,6 +52,7 @@ def study(
     name: str,
     out: Path | None = None,
     fast: bool = False,
+    list: bool = False,
     data_root: Path | None = None,
     jobs: int | None = None,
     device: str = AUTO,
@@ -60,9 +63,11 @@ def study(
     A YAML file of your own is code: it names classes, which are imported and called.
 
     Args:
-        name: a preset (quick, mnist35) or the path of a YAML file.
+        name: a preset (quick, mnist35) or the path of a YAML file; or several with commas (mnist35,choice), which
+            train what they share once, as do studies that are run one after the other into one folder.
         out: folder for everything; `runs/NAME` if not given.
         fast: the form of a preset that a CPU can finish.
+        list: print the presets with what they repeat and how long they take, and do nothing else.
         data_root: folder of data files such as MNIST's.
         jobs: processes; as many as there are cores if not given, one with a GPU.
         device: to train and measure on: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one, and leaves
@@ -70,9 +75,15 @@ def study(
         side_by_side: models of equal shapes that a process trains at a time; if not given one on a CPU, and on a GPU
             as many as fit into its memory, at most 16.
     """
+    if list:
+        print(catalogue())
+        return
+    if not name:
+        raise ValueError("`study` should be told a preset or a YAML file; `alphadx study --list` prints the presets.")
     if data_root is not None:
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(name, fast=fast)
+    _tell_times(plan)
     folder = out or Path("runs") / plan.name
     check_folder(folder)
     done = run_study(plan, folder, jobs=jobs, device=device, side_by_side=side_by_side)
@@ -81,6 +92,14 @@ def study(
     if len(done.results.load()):
         show(write_report(folder), folder)
     fail(done.failures)
+
+
+def _tell_times(plan: Study) -> None:
+    """Say how long studies take that know it."""
+    for part in plan.parts or (plan,):
+        if "minutes" in part.source:
+            takes = expected(part.source, part.name.endswith(FAST))
+            print(f"note: {part.name} takes about {takes}.", file=sys.stderr)
 
 
 def report(folder: Path) -> None:
@@ -114,16 +133,16 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _run(args: list[str]) -> None:
-    """Do the job that is named; `measure` may name no checkpoint, but a network with weights of its own."""
+    """Do the job that is named; `measure` may name no checkpoint, and `study` no study but --list."""
     jobs: Any = {job.__name__: job for job in (fit, residuals, measure, study, report, export)}
     run = partial(auto_cli, jobs, prog="alphadx", as_positional=True, parser_class=OneSentence)
     try:
         run(args=args)
         return
     except ValueError as error:
-        if args[:1] != ["measure"] or NO_CHECKPOINT not in str(error):
+        if not any(told in str(error) for told in NOTHING_NAMED):
             raise
-    run(args=["measure", "", *args[1:]])
+    run(args=[args[0], "", *args[1:]])
 
 
 class OneSentence(ArgumentParser):
@@ -147,9 +166,9 @@ def _sentence(error: Exception) -> str:
 
 
 def _spelled(args: list[str]) -> list[str]:
-    """Options may be written with hyphens, and `--fast` alone."""
+    """Options may be written with hyphens, and `--fast` and `--list` alone."""
     spelled = [re.sub(r"^--[^=]+", lambda name: "--" + name[0][2:].replace("-", "_"), arg) for arg in args]
-    spelled = [f"{arg}=true" if arg == "--fast" else arg for arg in spelled]
+    spelled = [f"{arg}=true" if arg in ("--fast", "--list") else arg for arg in spelled]
     if args[:1] == ["measure"]:
         spelled = [_bracketed(before, arg) for before, arg in zip(["", *spelled], spelled, strict=False)]
     return spelled
@@ -161,8 +180,10 @@ def _bracketed(before: str, arg: str) -> str:
     Example:
         >>> _bracketed("--epsilons", "8/255"), _bracketed("", "--attacks=pgd,square"), _bracketed("--limit", "3")
         ('[8/255]', '--attacks=[pgd,square]', '3')
+        >>> _bracketed("--epsilons", "{Linf: [8/255], L2: [0.5]}")
+        '{Linf: [8/255], L2: [0.5]}'
     """
     name, equals, value = arg.partition("=") if before not in LISTS else ("", "", arg)
-    if (name not in LISTS and before not in LISTS) or value[:1] in ("", "[", "-") or value == "null":
+    if (name not in LISTS and before not in LISTS) or value[:1] in ("", "[", "{", "-") or value == "null":
         return arg
     return f"{name}{equals}[{value}]"

@@ -22,9 +22,6 @@ from eval.records.sanity import sanity_line, warnings_of
 from eval.robustness.keeping import Kept
 from training.data import DataSet
 
-CORRELATED = 3
-"""Models from which on alignment and robustness are correlated over them, as over those of a sweep."""
-
 
 @dataclass
 class Session:
@@ -64,26 +61,24 @@ class Session:
         check_wanted(self.wanted, self.data)
         for note in getattr(self.data, "notes", ()):
             self.tell(note)
-        groups = ("measure", "sweep") if len(candidates) >= CORRELATED else ("measure",)
         if len(candidates) == 1:
-            self.run(candidates[0], results, groups)
+            self.run(candidates[0], results)
             return
         for candidate in candidates:
             try:
-                self.run(candidate, results, groups, f"{candidate.title}: ")
+                self.run(candidate, results, f"{candidate.title}: ")
             except Exception as error:  # what a user's own network may raise is not known
                 kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
                 self.failures.append(f"{candidate.title} failed: {kind}{error}")
         if not self.records:
             raise ValueError("\n  ".join(["not one of the models could be measured:", *self.failures]))
 
-    def run(self, candidate: Candidate, results: Results, groups: tuple[str, ...], prefix: str = "") -> None:
+    def run(self, candidate: Candidate, results: Results, prefix: str = "") -> None:
         """Measure one model.
 
         Args:
             candidate: the model.
             results: folder for records.
-            groups: that it belongs to in tables.
             prefix: of all that is said of it.
         """
         found = ready(candidate, self.data, self.chosen["split"])
@@ -91,7 +86,7 @@ class Session:
             self.tell(prefix + note)
         if candidate.module is None:
             placed(found.classifier, self.place)
-        sitting = self._sitting(candidate, found, groups)
+        sitting = self._sitting(candidate, found)
         self._tell_of_the_draw(sitting)
         folder = results.home(sitting.model, sitting.subject.key)
         kept: list[tuple[Record, Kept]] = []
@@ -129,13 +124,12 @@ class Session:
                 self.tell(f"α_Δx is left out, for which {self.data.name} has no closest example: {error}")
         return found
 
-    def _sitting(self, candidate: Candidate, found: Ready, groups: tuple[str, ...]) -> Sitting:
+    def _sitting(self, candidate: Candidate, found: Ready) -> Sitting:
         model = Model(
             self.data.name,
             candidate.title,
             epsilon=candidate.epsilon,
             seed=self.seed if candidate.seed is None else candidate.seed,
-            groups=groups,
             checkpoint=str(candidate.checkpoint or ""),
             named=bool(candidate.recipe),
         )

@@ -34,6 +34,9 @@ from training.passes import CountPasses
 from training.strength import Strength
 
 Result = TypeVar("Result")
+Strengths = Sequence[Strength | float | str]
+Epsilons = Strengths | Mapping[Norm, Strengths]
+"""Strengths of attacks: those of the first norm, or of each norm by its name."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Masking:
 def standard_measurements(
     attacks: Sequence[str] = ("pgd",),
     norms: Sequence[Norm] | None = None,
-    epsilons: Sequence[Strength | float | str] = (),
+    epsilons: Epsilons = (),
     steps: int = 40,
     step_size: Strength | float | str | None = None,
     loss: Loss = "auto",
@@ -157,9 +160,11 @@ def standard_measurements(
     Args:
         attacks: by name: pgd, square, sta, cw, autoattack and all others of `eval.attacks.ATTACKS`.
         norms: of the balls; an attack that knows none of them, such as CW beside Linf alone, is measured in its own.
-            None for Linf and L2, and for Linf alone where `only="accuracy"`, since an ε belongs to one norm.
-        epsilons: strengths, in the first of the norms, at which the accuracy under each attack is wanted exactly;
-            with `only="accuracy"`, in each of them.
+            None for Linf and L2; where `only="accuracy"`, for those that `epsilons` names, or Linf alone, since an ε
+            belongs to one norm.
+        epsilons: strengths at which the accuracy under each attack is wanted exactly, by norm, such as
+            `{"Linf": ["8/255"], "L2": [0.5]}`; a list is of the first of the norms, or with `only="accuracy"`, of
+            each of them.
         steps: gradient steps of PGD, κ.
         step_size: η of PGD for Linf, η·√n for L2; None for the default of `pgd`.
         loss: inside PGD, see `training.attacks.pgd`.
@@ -179,39 +184,76 @@ def standard_measurements(
             given for an attack that is not among `attacks`, or `only="accuracy"` is asked of an attack without ε.
     """
     check_choice(only, ("all", "accuracy"), "only")
-    norms = norms if norms is not None else ("Linf",) if only == "accuracy" else ("Linf", "L2")
-    _check_listed(attacks=attacks, norms=norms, epsilons=epsilons)
+    norms = norms if norms is not None else _usual_norms(epsilons, only)
+    _check_listed(attacks=attacks, norms=norms, **_by_argument(epsilons))
     given = {name: dict(options) for name, options in (attack_options or {}).items()}
     for name in attacks:
         check_choice(name, tuple(ATTACKS), "attacks")
     for norm in [*norms, *(norm for options in given.values() for norm in options.get("norms", ()))]:
         check_choice(norm, tuple(NORMS), "norms")
+    strengths = _strengths(epsilons, tuple(NORMS) if only == "accuracy" else norms[:1])
     for name in given:
         check_choice(name, tuple(attacks), "attack_options")
     stride = None if step_size is None else Strength(step_size)
     given["pgd"] = {"steps": steps, "step_size": stride, "loss": loss} | given.get("pgd", {})
-    strengths = tuple(Strength(epsilon) for epsilon in epsilons)
     if only == "accuracy":
         _check_at_strengths(attacks, strengths)
-    attacked: list[Measurement] = []
+    attacked: list[AttackRadii | RobustAccuracyAt] = []
     for attack in attacks:
         known, options = ATTACKS[attack].norms, given.get(attack, {})
         wanted = options.pop("norms", norms)
         for norm in [norm for norm in wanted if norm in known] or known[:1] or (None,):
-            at = strengths if norm in norms[:1] else ()
+            at = strengths.get(norm, ()) if norm else ()
             if norm is not None and only == "accuracy":
-                attacked += [RobustAccuracyAt(attack, norm, epsilon, options, seed) for epsilon in strengths]
+                attacked += [RobustAccuracyAt(attack, norm, epsilon, options, seed) for epsilon in at]
             else:
                 attacked.append(AttackRadii(attack, norm, options, resolution, curve_resolution, at, seed))
+    if isinstance(epsilons, Mapping):
+        _check_used(strengths, {measured.norm for measured in attacked})
     if only == "accuracy":
         return [Accuracy(), *attacked]
     judged = [Masking(steps, seed=seed)] if masking else []
     return [Accuracy(), *attacked, Alignment(residual, candidates=candidates), ImageAlignment(), *judged]
 
 
-def _check_at_strengths(attacks: Sequence[str], strengths: Sequence[Strength]) -> None:
+def _usual_norms(epsilons: Epsilons, only: str) -> Sequence[Norm]:
+    """The norms where nobody names some."""
+    if only != "accuracy":
+        return ("Linf", "L2")
+    return tuple(epsilons) if isinstance(epsilons, Mapping) else ("Linf",)
+
+
+def _check_used(strengths: Mapping[str, Any], measured: set[Norm | None]) -> None:
+    """Refuse strengths of a norm in which nothing is measured."""
+    if unused := [norm for norm in strengths if norm not in measured]:
+        raise ValueError(
+            f"`epsilons` should name norms of the attacks, {', '.join(filter(None, measured)) or 'which have none'}. "
+            f"Found {', '.join(unused)}."
+        )
+
+
+def _by_argument(epsilons: Epsilons) -> dict[str, Any]:
+    """Lists of strengths by what they are called in messages."""
+    if not isinstance(epsilons, Mapping):
+        return {"epsilons": epsilons}
+    return {f"epsilons, {norm}": values for norm, values in epsilons.items()}
+
+
+def _strengths(epsilons: Epsilons, norms: Sequence[str]) -> dict[str, tuple[Strength, ...]]:
+    """Strengths by norm; a list is of all of `norms`."""
+    by_norm: Mapping[str, Strengths]
+    if isinstance(epsilons, Mapping):
+        by_norm = {str(norm): values for norm, values in epsilons.items()}
+    else:
+        by_norm = dict.fromkeys(norms, epsilons)
+    for norm in by_norm:
+        check_choice(norm, tuple(NORMS), "epsilons")
+    return {norm: tuple(Strength(epsilon) for epsilon in values) for norm, values in by_norm.items()}
+
+
+def _check_at_strengths(attacks: Sequence[str], strengths: Mapping[str, Sequence[Strength]]) -> None:
     """Refuse accuracies under attack without a strength, or of an attack whose strength is no ε."""
-    if attacks and not strengths:
+    if attacks and not any(strengths.values()):
         raise ValueError("`epsilons` should name a strength, such as [8/255], with only='accuracy'. Found none.")
     if without := [name for name in attacks if not ATTACKS[name].norms]:
         raise ValueError(

@@ -110,8 +110,8 @@ def _check_types(fields: Mapping[str, Any]) -> None:
     model, quantity, subject = fields["model"], fields["quantity"], fields["subject"]
     counts = [fields.get(name, 0) for name in ("samples", "invalid", "forward_passes", "backward_passes")]
     mappings = [fields.get(name, {}) for name in ("details", "provenance")]
-    mappings += [subject.training, subject.network, subject.samples.arguments, quantity.settings]
-    texts = [model.data, model.recipe, model.epsilon, quantity.kind, subject.samples.data]
+    mappings += [subject.training, subject.network, subject.samples.arguments, quantity.settings, model.setting]
+    texts = [model.data, model.recipe, model.epsilon, quantity.kind, subject.samples.data, *model.setting.values()]
     for values, kind in ((counts, int), (mappings, Mapping), (texts, str), ([fields.get("seconds", 0)], int | float)):
         for value in values:
             if not isinstance(value, kind):
@@ -127,9 +127,13 @@ def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
         samples["bounds"] = (low, high)
     low, high = map(float, rest["interval"])
     return rest | {
-        "model": Model(**model | {"groups": tuple(model["groups"])}),
+        "model": Model(**model | {"groups": tuple(model["groups"]), "sweeps": _tuples(model.get("sweeps", []))}),
         "quantity": Quantity(**rest["quantity"]),
         "subject": Subject(**subject | {"samples": Samples(**samples)}),
         "value": float(rest["value"]),
         "interval": (low, high),
     }
+
+
+def _tuples(lists: list[list[str]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(map(tuple, lists))

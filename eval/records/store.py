@@ -5,7 +5,7 @@ with the outcome for every sample, whose digest the record holds. A file appears
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO, StringIO
@@ -65,12 +65,12 @@ class ModelFolder:
         write_whole(path, written(whole))
         return whole
 
-    def in_groups(self, record: Record, groups: Iterable[str]) -> Record:
-        """The record, which is written again where its model belongs to groups that it does not name yet."""
-        named = tuple(dict.fromkeys([*record.model.groups, *groups]))
-        if named == record.model.groups:
+    def joined(self, record: Record, model: Model) -> Record:
+        """The record, written again where its model belongs to groups or sweeps that it does not name yet."""
+        named = record.model.joined(model)
+        if named == record.model:
             return record
-        grouped = replace(record, model=replace(record.model, groups=named))
+        grouped = replace(record, model=named)
         write_whole(self._file(record.quantity, record.key), written(grouped))
         return grouped
 
@@ -94,8 +94,11 @@ class Results:
 
     def home(self, model: Model, identity: str) -> ModelFolder:
         """The folder of a model; the identity tells models apart whose names differ in nothing a file could hold."""
-        epsilon = f"-eps{model.epsilon.replace('/', 'over')}" if model.epsilon else ""
-        name = f"{model.data}-{model.recipe}{epsilon}-seed{model.seed}"
+        settings = {"eps": model.epsilon} if model.epsilon else {}
+        told = "".join(
+            f"-{name}{value.replace('/', 'over')}" for name, value in (settings | {**model.setting}).items()
+        )
+        name = f"{model.data}-{model.recipe}{told}-seed{model.seed}"
         return ModelFolder(self.folder / "models" / f"{slug(name)}-{identity[:SHOWN]}")
 
     def load(self) -> "Records":
@@ -104,7 +107,8 @@ class Results:
         Raises:
             ValueError: if a file is damaged, naming it and the remedy.
         """
-        return Records({path: read_record(path) for path in sorted(self.folder.glob("models/*/*.json"))})
+        found = sorted(self.folder.glob("models/*/*.json"))
+        return Records({path: read_record(path) for path in found}, self.folder)
 
 
 class Records:
@@ -112,9 +116,11 @@ class Records:
 
     Args:
         files: records by the files they were read from.
+        folder: that they lie in, with what its studies ask for.
     """
 
-    def __init__(self, files: Mapping[Path, Record]) -> None:
+    def __init__(self, files: Mapping[Path, Record], folder: Path | None = None) -> None:
+        self.folder = folder
         self._paths = {id(record): path for path, record in files.items()}
         self._records = list(files.values())
         self._outcomes: dict[int, pd.DataFrame] = {}
@@ -166,7 +172,8 @@ class Records:
     def frame(self) -> pd.DataFrame:
         """One row per record, without settings and provenance, for pandas."""
         rows = [
-            {name: getattr(r.model, name) for name in ("data", "recipe", "epsilon", "seed")}
+            {name: getattr(r.model, name) for name in ("data", "recipe", "epsilon")}
+            | {"setting": r.model.told(r.model.setting), "seed": r.model.seed}
             | {"group": ", ".join(r.model.groups), "measurement": r.quantity.name, "value": r.value}
             | {"low": r.interval[0], "high": r.interval[1], "samples": r.samples, "invalid": r.invalid}
             | {"split": r.subject.samples.split, "bounds": str(r.subject.samples.bounds)}
@@ -175,7 +182,7 @@ class Records:
             | {"schema": r.schema, "key": r.key}
             for r in self
         ]
-        columns = ["data", "recipe", "epsilon", "seed", "group", "measurement", "value"]
+        columns = ["data", "recipe", "epsilon", "setting", "seed", "group", "measurement", "value"]
         return pd.DataFrame(rows, columns=None if rows else columns)
 
 

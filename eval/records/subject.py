@@ -1,7 +1,7 @@
 """What a number was measured on: the very samples, and the very model."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, get_args
@@ -20,6 +20,22 @@ FILES = ("data_root", "folder", "train", "test", "validation", "download")
 """Arguments of data sets that say where files lie; what lies in them is known by the digest of the samples."""
 TRAINING = ("workers", "batch_size", "seed", "augmentation")
 """Arguments of data sets that concern training alone."""
+SWEEP = "sweep"
+"""The group of models that belong to a sweep."""
+CHOSEN_BY = "choice"
+"""The group of what was measured on the validation split, to choose a setting by."""
+SETTINGS = {
+    "epsilon": "ε",
+    "alignment_weight": "λ_α",
+    "gamma": "γ",
+    "weight": "λ",
+    "clip_norm": "C",
+    "combiner_start": "first epoch of combining",
+    "steps": "κ",
+    "beta": "β",
+    "residual": "Δx by",
+}
+"""Titles of what sweeps set; a path in the configuration is its own title."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,8 @@ class Model:
         groups: parts of a study it belongs to: "side by side", "sweep", "estimators"; or "measure".
         checkpoint: file that was measured, as named; empty for models that a study trained.
         named: whether `recipe` was given by somebody, so that models of the same name are repetitions of one recipe.
+        setting: what sweeps set in the training beside ε, each as written, by its name in `SETTINGS` or its path.
+        sweeps: the names that each sweep sets to which it belongs; none with the group "sweep" means ε alone.
     """
 
     data: str
@@ -97,6 +115,43 @@ class Model:
     groups: tuple[str, ...] = ("measure",)
     checkpoint: str = ""
     named: bool = True
+    setting: Mapping[str, str] = field(default_factory=dict, hash=False)
+    sweeps: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def swept(self) -> tuple[tuple[str, ...], ...]:
+        """The names that each sweep sets to which the model belongs."""
+        return self._named if SWEEP in self.groups else ()
+
+    @property
+    def _named(self) -> tuple[tuple[str, ...], ...]:
+        return self.sweeps or ((("epsilon",),) if SWEEP in self.groups else ())
+
+    def value_of(self, name: str) -> str:
+        """What a sweep set, as written; empty where it set nothing of that name."""
+        return self.epsilon if name == "epsilon" else self.setting.get(name, "")
+
+    def told(self, names: Iterable[str]) -> str:
+        """Settings with their values, in words.
+
+        Example:
+            >>> Model("d", "CA-AT", "8/255", setting={"gamma": "0.8"}).told(["epsilon", "gamma"])
+            'ε = 8/255, γ = 0.8'
+        """
+        return ", ".join(f"{SETTINGS.get(name, name)} = {self.value_of(name)}" for name in names)
+
+    def only_in(self, group: str) -> "Model":
+        """The same model in one group alone."""
+        return replace(self, groups=(group,))
+
+    def joined(self, other: "Model") -> "Model":
+        """The same model where another part of a study, or another study, names it too."""
+        return replace(
+            self,
+            groups=tuple(dict.fromkeys(self.groups + other.groups)),
+            setting={**other.setting, **self.setting},
+            sweeps=tuple(dict.fromkeys(self._named + other._named)) if self.sweeps or other.sweeps else (),
+        )
 
 
 def chosen_samples(

@@ -144,7 +144,7 @@ class Sitting:
             quantity = measurement.quantity(self.data)
             keeps = getattr(measurement, "keep", None) is not None
             if (found := folder.find(quantity, self.subject)) and not keeps:
-                taken.records.append(folder.in_groups(found, self.model.groups))
+                taken.records.append(folder.joined(found, self.model))
                 continue
             notify(measurement)
             try:

@@ -1,10 +1,11 @@
 """Tables, plots and one self-contained page, drawn from saved records and from nothing else."""
 
+from eval.report.correlating import correlation_table
 from eval.report.page import write_report
+from eval.report.sweeps import sweep_table
 from eval.report.tables import (
     Table,
     all_tables,
-    correlation_table,
     cost_table,
     masking_table,
     quality_table,
@@ -20,6 +21,7 @@ __all__ = [
     "masking_table",
     "quality_table",
     "side_by_side",
+    "sweep_table",
     "theory_check",
     "write_report",
 ]

@@ -10,11 +10,11 @@ import pandas as pd
 from eval.records import Record, Records
 from eval.records.identity import digest
 from eval.records.quantity import WORST
+from eval.records.subject import CHOSEN_BY, SWEEP
 from eval.report.worst import worst_of_all
 from eval.tables.rows import at_strengths, samples_key, training_but_seed
 from training.strength import Strength
 
-SWEEP = "sweep"
 CLOSE = 1e-6
 """How near the statistic of the outcomes must come to the number that is recorded."""
 
@@ -52,9 +52,10 @@ class PerSample:
 
 def all_shown(records: Records) -> list[Shown]:
     """Every number of the classifiers, those included that follow from a search."""
-    own = [Shown(record, record) for record in records]
-    derived = [Shown(share, record) for record in records for share in at_strengths(record)]
-    return [*own, *derived, *(Shown(record, None) for record in worst_of_all(records, [*records]))]
+    chosen = [record for record in records if CHOSEN_BY not in record.model.groups]
+    own = [Shown(record, record) for record in chosen]
+    derived = [Shown(share, record) for record in chosen for share in at_strengths(record)]
+    return [*own, *derived, *(Shown(record, None) for record in worst_of_all(records, chosen))]
 
 
 def named(shown: Iterable[Shown], measurement: str, recipe: str = "") -> list[Shown]:
@@ -82,6 +83,11 @@ def _meant(part: Sequence[Shown]) -> tuple[bool, int]:
 def side_by_side(shown: Sequence[Shown]) -> list[Shown]:
     """Those of no sweep, if there are any."""
     return [s for s in shown if set(s.record.model.groups) - {SWEEP}] or [*shown]
+
+
+def swept(shown: Sequence[Shown]) -> list[Shown]:
+    """Those of a sweep, if there are any."""
+    return [s for s in shown if SWEEP in s.record.model.groups] or [*shown]
 
 
 def by_seed(shown: Iterable[Shown]) -> dict[int, Shown] | None:

@@ -56,6 +56,7 @@ SUBJECT = "gradients"
 PLOTS = {
     "Side by side": ("curves", "attacks"),
     "Sweeps": ("sweep",),
+    "Fronts": ("front",),
     "Quality of residual estimators": ("residuals",),
     "Correlation of alignment with robustness": ("correlation",),
     **{figure.title: (figure.name,) for figure in FIGURES.values()},
@@ -65,6 +66,8 @@ FILES = {
     FINDINGS: "findings",
     "Side by side": "table",
     "Sweeps": "sweeps",
+    "Fronts": "fronts",
+    "Choice of a setting": "choice",
     "Correlation of alignment with robustness": "correlation",
     "Quality of residual estimators": "estimators",
     MASKING: "masking",
@@ -73,7 +76,7 @@ FILES = {
     **{figure.title: figure.name for figure in FIGURES.values()},
 }
 """Names of the CSV files of tables; others have the name of their heading."""
-BEFORE = ("Side by side", "Quality of residual estimators", "Sweeps")
+BEFORE = ("Side by side", "Quality of residual estimators", "Sweeps", "Fronts", "Choice of a setting")
 """Headings after the findings and the picture of the subject; those that are not named here follow."""
 AFTER = (
     "Correlation of alignment with robustness",
@@ -112,7 +115,7 @@ def write_report(folder: str | Path) -> dict[str, Table]:
     write_whole(folder / "records.csv", records.frame().to_csv(index=False))
     for name, picture in plots.items():
         write_whole(folder / "plots" / name, picture)
-    write_whole(folder / "page.html", page(records, studies, found, tables, plots))
+    write_whole(folder / "page.html", page(records, studies, found, tables, plots, planned(folder)))
     return tables
 
 
@@ -122,6 +125,7 @@ def page(
     found: Sequence[Finding],
     tables: Mapping[str, Table],
     plots: Mapping[str, bytes],
+    models: int | None = None,
 ) -> str:
     """The page as HTML, with everything it shows inside.
 
@@ -131,9 +135,10 @@ def page(
         found: what was found of the papers' claims.
         tables: by heading, in their order.
         plots: as PNG by the names of their files; each stands below its table, or at the end.
+        models: how many were planned; None where it is not known.
     """
     parts = [_studied(study) for study in studies]
-    parts.append(f'<p class="note">{_counts(records, planned(studies))}</p>')
+    parts.append(f'<p class="note">{_counts(records, models)}</p>')
     if found:
         parts.append(_findings(found))
     placed = {heading: _of(heading, plots) for heading in tables}

@@ -1,11 +1,9 @@
 """The plots of a report, from saved records."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
-from itertools import cycle, product
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,13 +12,14 @@ from matplotlib.figure import Figure
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import NORMS, RADII
+from eval.report.correlation_plot import correlation_figures
+from eval.report.front_plot import front_figures
 from eval.report.of_figures import figure_pictures
-from eval.report.tables import ESTIMATORS, compared, sweep
+from eval.report.panels import colours_of, levels, literal, panels
+from eval.report.sweep_plots import sweep_figures
+from eval.report.sweeps import Sweep, sweeps
+from eval.report.tables import ESTIMATORS, compared
 from eval.tables.rows import Row, column_titles, rows, subjects_of
-
-COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
-OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")
-STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
 
 
 def all_plots(records: Records) -> dict[str, bytes]:
@@ -44,29 +43,38 @@ def all_figures(records: Records) -> dict[str, Figure]:
         pictures = {name: arrays for name, arrays in drawn.items() if arrays is not None and arrays["x"].ndim == 4}
         if pictures:
             figures[f"residuals-{slug(data)}"] = residuals(data, pictures)
-    swept = sweep(records)
-    for data, part in swept.frame.groupby("data", sort=False):
-        figure = correlation(str(data), part, swept.quantities)
-        if figure is not None:
-            figures[f"correlation-{slug(str(data))}"] = figure
+    for group in sweeps(records):
+        if with_radii := [row for row in group.rows if any(r.quantity.kind in RADII for r in row.records)]:
+            name = slug(f"{group.data}-{group.recipe}-{'-'.join(group.names)}")
+            figures[f"sweep-curves-{name}"] = sweep_curves(records, group, with_radii)
+    figures |= sweep_figures(records) | front_figures(records) | correlation_figures(records)
     return figures | figure_pictures(records)
 
 
 def curves(records: Records, chosen: list[Row]) -> Figure:
     """Accuracy against strength, one panel per attack, one line per model: the survival function of the radii."""
+    title = f"{chosen[0].data}: accuracy against ε; ε50% lies where a line crosses 50 %"
+    return _survivals(records, chosen, colours_of(row.recipe for row in chosen), title)
+
+
+def sweep_curves(records: Records, group: Sweep, chosen: list[Row]) -> Figure:
+    """The same for the settings of a sweep: paper 1, Figure S9, at several settings."""
+    named = [replace(row, recipe=row.records[0].model.told(group.names)) for row in chosen]
+    radii = [replace(row, records=[r for r in row.records if r.quantity.kind in RADII]) for row in named]
+    return _survivals(records, radii, levels(len(radii)), f"{group.data}, {group.title}: accuracy against strength")
+
+
+def _survivals(records: Records, chosen: list[Row], colours: Sequence[str], title: str) -> Figure:
     titles = column_titles(record for row in chosen for record in row.records)
-    figure, axes = _panels(len(titles))
-    others = cycle(OTHERS)
-    colours = [COLOURS.get(row.recipe) or next(others) for row in chosen]
+    figure, axes = panels(len(titles))
     for axis, quantity in zip(axes, sorted(titles, key=lambda quantity: quantity.rank), strict=True):
         for row, colour in zip(chosen, colours, strict=True):
             drawn = [record for record in row.records if record.quantity == quantity]
             for number, record in enumerate(drawn):
-                survival(axis, records.per_sample(record), colour, None if number else _literal(row.recipe))
+                survival(axis, records.per_sample(record), colour, None if number else literal(row.recipe))
         _finished(axis, _strength(quantity, titles[quantity]))
     axes[0].set_ylabel("accuracy under attack, %")
-    title = f"{_literal(chosen[0].data)}: accuracy against ε; ε50% lies where a line crosses 50 %"
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(literal(title), fontsize=10)
     return figure
 
 
@@ -77,7 +85,7 @@ def attacks(records: Records, row: Row, chosen: list[Record]) -> Figure:
     for record in sorted(chosen, key=lambda record: record.quantity.rank):
         norm = record.quantity.norm
         groups.setdefault(f"ε, {NORMS[norm]}" if norm else "1/τ", []).append(record)
-    figure, axes = _panels(len(groups))
+    figure, axes = panels(len(groups))
     for axis, (label, group) in zip(axes, groups.items(), strict=True):
         for number, record in enumerate(group):
             name = titles[record.quantity].partition(" ")[2]
@@ -85,15 +93,9 @@ def attacks(records: Records, row: Row, chosen: list[Record]) -> Figure:
         _finished(axis, label)
     axes[0].set_ylabel("accuracy under attack, %")
     seed = chosen[0].model.seed
-    named = _literal(f"{row.data}, {row.recipe}, seed {seed}")
+    named = literal(f"{row.data}, {row.recipe}, seed {seed}")
     figure.suptitle(f"{named}: accuracy under every attack", fontsize=10)
     return figure
-
-
-def _literal(text: str) -> str:
-    """Text that matplotlib draws as it is: no formula, and no legend entry that is left out."""
-    escaped = text.replace("$", r"\$")
-    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 
 def _strength(quantity: Quantity, title: str) -> str:
@@ -108,7 +110,7 @@ def residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
     if "exact" in first:
         drawn.append(("Δx", first["exact"], low - high, high - low))
     for name, arrays in examples.items():
-        drawn.append((f"{_literal(name)}\nΔ̂x", arrays["residual"], low - high, high - low))
+        drawn.append((f"{literal(name)}\nΔ̂x", arrays["residual"], low - high, high - low))
         drawn.append(("x̂'", arrays["x"] + arrays["residual"], low, high))
     rows = len(first["x"])
     figure = Figure(figsize=(1.1 * len(drawn), 1.05 * rows + 0.8), layout="constrained", dpi=150)
@@ -122,8 +124,8 @@ def residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
                 axis.set_title(heading, fontsize=7)
             if column == 0:
                 classes = first["classes"]
-                axis.set_ylabel(_literal(f"{classes[first['y'][row]]} → {classes[first['target'][row]]}"), fontsize=7)
-    figure.suptitle(f"{_literal(data)}: residuals to another class", fontsize=9)
+                axis.set_ylabel(literal(f"{classes[first['y'][row]]} → {classes[first['target'][row]]}"), fontsize=7)
+    figure.suptitle(f"{literal(data)}: residuals to another class", fontsize=9)
     return figure
 
 
@@ -147,47 +149,7 @@ def survival(axis: Axes, outcome: pd.DataFrame, colour: str, label: str | None) 
     axis.plot(grid, shares[1], color=colour, lw=1.5, label=label)
 
 
-def correlation(data: str, part: pd.DataFrame, quantities: Mapping[str, Quantity]) -> Figure | None:
-    """Alignment against ε50% over the models of a sweep, coloured by training ε; None without any ε50%.
-
-    One row of panels for each measure of robustness, one column for each metric of alignment.
-    """
-    wide = part.pivot_table(index=["recipe", "epsilon", "seed"], columns="measurement", values="value").reset_index()
-    # Models that nobody said a training ε of are coloured by their recipes.
-    by_recipe = (wide.epsilon == "").all()
-    wide["level"] = wide.recipe if by_recipe else wide.epsilon
-    here = sorted((title for title in quantities if title in wide), key=lambda title: quantities[title].rank)
-    metrics = [title for title in here if quantities[title].kind in ("alpha_dx", "alpha_x")]
-    radii = [title for title in here if quantities[title].kind == "epsilon50"]
-    if not metrics or not radii:
-        return None
-    figure, axes = _panels(len(metrics), len(radii))
-    levels = sorted(wide.level.unique(), key=None if by_recipe else _number)
-    colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.9, len(levels)))
-    for axis, (radius, metric) in zip(axes, product(radii, metrics), strict=True):
-        for level, colour in zip(levels, colours, strict=True):
-            chosen = wide[wide.level == level]
-            axis.scatter(chosen[metric], chosen[radius], color=colour, s=28, label=_literal(level))
-        axis.set(xlabel=metric, ylabel=radius)
-    axes[-1].legend(title="recipe" if by_recipe else "training ε", frameon=False, fontsize=8)
-    trained = "" if by_recipe else " trained at several ε"
-    figure.suptitle(f"{_literal(data)}: alignment and robustness of models{trained}", fontsize=10)
-    return figure
-
-
-def _panels(across: int, down: int = 1) -> tuple[Figure, list[Axes]]:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.2 * across, 3.2 * down), layout="constrained", dpi=150)
-        axes = figure.subplots(down, across, squeeze=False).flatten()
-    return figure, list(axes)
-
-
 def _png(figure: Figure) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _number(written: str) -> float:
-    numerator, _, denominator = str(written).partition("/")
-    return float(numerator or 0) / float(denominator or 1)

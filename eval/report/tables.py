@@ -2,25 +2,29 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 import pandas as pd
 
 from eval.figures import FIGURE_KINDS
 from eval.records import Quantity, Record, Records
-from eval.records.quantity import KINDS, differences
+from eval.records.quantity import differences
+from eval.records.subject import CHOSEN_BY, SWEEP
 from eval.report import notes
+from eval.report.choice import choice_table
+from eval.report.correlating import correlation_table
+from eval.report.fronts import front_table
 from eval.report.of_figures import figure_tables
-from eval.report.published import beside, correlation_beside, estimator_beside
+from eval.report.published import beside, estimator_beside
+from eval.report.sweeps import sweep_table
 from eval.report.worst import black_box_ahead, worst_of_all
-from eval.studies.correlation import correlations
-from eval.tables.cells import cell, spread
+from eval.tables.cells import spread
+from eval.tables.lines import cell_lines
 from eval.tables.rows import Row, at_strengths, column_titles, rows
 from eval.tables.table import Table
 
 ESTIMATORS = "estimators"
-NOT_BESIDE = ("sweep", ESTIMATORS)
+NOT_BESIDE = (SWEEP, CHOSEN_BY, ESTIMATORS)
 """Groups of models that have a table of their own."""
 HALF_DISTANCE = 0.15
 """½‖Δx‖ on Spheres: what ε50%/α is for a model that is linear along Δx (paper 1, after Theorem 2)."""
@@ -32,6 +36,9 @@ def all_tables(records: Records) -> dict[str, Table]:
     """Every table that the records allow, by its heading."""
     candidates = {
         "Side by side": side_by_side(records),
+        "Sweeps": sweep_table(records),
+        "Fronts": front_table(records),
+        "Choice of a setting": choice_table(records),
         "Quality of residual estimators": quality_table(records),
         "Signs of gradient masking": masking_table(records),
         "Correlation of alignment with robustness": correlation_table(records),
@@ -56,7 +63,7 @@ def side_by_side(records: Records) -> Table:
     shown = [*chosen, *worst_of_all(records, chosen), *(r for record in chosen for r in at_strengths(record))]
     found = rows(shown)
     lines = []
-    for row, line in zip(found, _lines(found, shown), strict=True):
+    for row, line in zip(found, cell_lines(found, shown), strict=True):
         lines.append({"data": row.data, "recipe": row.recipe, "models": str(row.models)} | line)
         if published := beside(row):
             runs = "–" if published.runs is None else str(published.runs)
@@ -71,7 +78,7 @@ def quality_table(records: Records) -> Table:
     chosen = [r for r in records if ESTIMATORS in r.model.groups]
     found = rows(chosen)
     lines = []
-    for row, line in zip(found, _lines(found, chosen), strict=True):
+    for row, line in zip(found, cell_lines(found, chosen), strict=True):
         lines.append({"data": row.data, "estimator": row.recipe} | line)
         if published := estimator_beside(row):
             first = {"data": "", "estimator": f"  {published.label}"}
@@ -138,88 +145,6 @@ def _is_radius(quantity: Quantity, norm: str) -> bool:
     return (quantity.kind, quantity.attack, quantity.norm) == ("epsilon50", "pgd", norm)
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """The models of all sweeps.
-
-    Attributes:
-        frame: a row per number: `data`, `recipe`, `epsilon`, `seed`, `measurement`, `value`.
-        quantities: what stands behind each title under "measurement".
-        rows: the models of each sweep, by its name under "data".
-    """
-
-    frame: pd.DataFrame
-    quantities: dict[str, Quantity]
-    rows: dict[str, list[Row]]
-
-
-def sweep(records: Records) -> Sweep:
-    """The models of all sweeps; two sweeps on one data set are two, named by their experiments."""
-    chosen = [
-        r
-        for r in records
-        if "sweep" in r.model.groups and r.quantity.kind in KINDS and r.quantity.kind not in FIGURE_KINDS
-    ]
-    named = column_titles(chosen)
-    by_name: dict[str, list[Row]] = {}
-    for name, row in _sweep_names(rows(chosen)):
-        by_name.setdefault(name, []).append(row)
-    lines = [
-        {
-            "data": name,
-            "recipe": record.model.recipe,
-            "epsilon": record.model.epsilon,
-            "seed": record.model.seed,
-            "measurement": named[record.quantity],
-            "value": record.value,
-        }
-        for name, members in by_name.items()
-        for row in members
-        for record in row.records
-    ]
-    columns = ["data", "recipe", "epsilon", "seed", "measurement", "value"]
-    return Sweep(pd.DataFrame(lines, columns=columns), {title: q for q, title in named.items()}, by_name)
-
-
-def _sweep_names(found: Sequence[Row]) -> list[tuple[str, Row]]:
-    """Each row with its data set, and with its experiment where several have a sweep on the same samples."""
-    experiments: dict[str, set[str]] = {}
-    for row in found:
-        experiments.setdefault(row.data, set()).update(r.model.data for r in row.records)
-    return [
-        (f"{row.data}, {row.records[0].model.data}" if len(experiments[row.data]) > 1 else row.data, row)
-        for row in found
-    ]
-
-
-def correlation_table(records: Records) -> Table:
-    """Correlation of α_Δx and α_x with ε50% over the models of a sweep; empty without one."""
-    swept = sweep(records)
-    quantities = swept.quantities
-    metrics = [t for t, q in quantities.items() if q.kind in ("alpha_dx", "alpha_x")]
-    robustness = [t for t, q in quantities.items() if q.kind == "epsilon50"]
-    by_rank = {t: i for i, t in enumerate(sorted(quantities, key=lambda t: quantities[t].rank))}
-    found = correlations(swept.frame, metrics, robustness)
-    if found.empty:
-        return Table(found)
-    found["cell"] = [
-        "–" if math.isnan(line.value) else f"{line.value:.3f} [{line.low:.3f}, {line.high:.3f}]"
-        for line in found.itertuples()
-    ]
-    found = found.sort_values(["robustness", "metric"], key=lambda column: column.map(by_rank), kind="stable")
-    keys = ["data", "robustness", "metric", "models", "settings", "left_out"]
-    wide = found.pivot_table(index=keys, columns="statistic", values="cell", aggfunc="first", sort=False)
-    wide = wide.reset_index()
-    wide["paper's Pearson"] = [
-        correlation_beside(swept.rows[line.data], quantities[line.metric].kind)
-        if _is_radius(quantities[line.robustness], "Linf")
-        else "–"
-        for line in wide.itertuples()
-    ]
-    told = ["In brackets: 95 % intervals from resampling settings of ε, with all their seeds; not single models."]
-    return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told)
-
-
 def cost_table(records: Records) -> Table:
     """Forward and backward passes per sample and seconds, per measurement, over all models."""
     chosen = [r for r in records if r.forward_passes > 0]
@@ -237,20 +162,6 @@ def cost_table(records: Records) -> Table:
             }
         )
     return Table(pd.DataFrame(lines))
-
-
-def _lines(found: Sequence[Row], shown: Sequence[Record]) -> list[dict[str, str]]:
-    """The cells of each row, by the titles of the columns."""
-    named = column_titles(shown)
-    columns = sorted(named, key=lambda quantity: quantity.rank)
-    ordered = dict.fromkeys(named[quantity] for quantity in columns)
-    lines = []
-    for row in found:
-        groups: dict[str, list[Record]] = {}
-        for record in row.records:
-            groups.setdefault(named[record.quantity], []).append(record)
-        lines.append({title: cell(groups[title]) if title in groups else "–" for title in ordered})
-    return lines
 
 
 def _published_cells(numbers: Mapping[str, tuple[float, ...]], shown: Sequence[Record]) -> dict[str, str]:

@@ -16,13 +16,14 @@ from eval.fit import FitCLI, fit_from
 from eval.records.device import AUTO, chosen_device, placed
 from eval.records.measurements import check_wanted
 from eval.records.quality import EstimatorQuality, load_judge
-from eval.records.store import ModelFolder, Results
+from eval.records.store import SHOWN, ModelFolder, Results
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
 from eval.studies.configuring import configured, kept_under, resolved
+from eval.studies.grid import Cell, EstimatorCell, ModelCell
 from eval.studies.grouping import fitting, parts
 from eval.studies.logs import training_records
-from eval.studies.plan import FIRST, Cell, EstimatorCell, ModelCell
+from eval.studies.overlay import FIRST
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
 from eval.studies.wanted import wanted_of
 from eval.studies.work import Done, survived
@@ -63,8 +64,10 @@ def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO
 
 
 def home_of(cell: Cell, folder: Path) -> ModelFolder:
-    """Where everything of a model lies."""
-    return Results(folder).home(cell.model, cell.identity)
+    """Where everything of a model lies: where another study that trains the same left it, if one did."""
+    home = Results(folder).home(cell.model, cell.identity)
+    there = sorted(home.path.parent.glob(f"*-{cell.identity[:SHOWN]}"))
+    return ModelFolder(there[0]) if there and not home.path.exists() else home
 
 
 def run_cells(
@@ -158,8 +161,8 @@ def _train(cell: ModelCell, folder: Path, device: str, member: Member | None = N
     """
     cli = _training_of(cell, folder, device)
     notes: tuple[str, ...] = ()
-    for _, wanted in wanted_of(cell, folder):
-        check_wanted(wanted, cli.datamodule)
+    for wanted in wanted_of(cell, folder):
+        check_wanted(wanted.on(cli.datamodule), cli.datamodule)
     if member is not None and draws(cli.model.network, cli.datamodule.shape):
         member, notes = None, (ALONE,)
     clock = time.perf_counter if member is None else member.clock
@@ -182,14 +185,25 @@ def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -
     placed(classifier, place)
     failures: list[str] = []
     subjects: list[Subject] = []
-    for limit, wanted in wanted_of(cell, folder):
-        sitting = Sitting.of(classifier, cli.datamodule, cell.model, limit=limit, network=network, training=cell.fit)
-        failures += sitting.take_all(wanted, home).failures
+    for wanted in wanted_of(cell, folder):
+        sitting = Sitting.of(
+            classifier,
+            cli.datamodule,
+            wanted.of(cell.model),
+            split=wanted.split,
+            limit=wanted.limit,
+            network=network,
+            training=cell.fit,
+        )
+        failures += sitting.take_all(wanted.on(cli.datamodule), home).failures
         subjects.append(sitting.subject)
     logs, together = home.path / "training", side_by_side(home.path)
     for record, epochs in training_records(cell.model, subjects[0], logs, found.checkpoint, together, place):
-        if home.find(record.quantity, record.subject) is None:
+        before = home.find(record.quantity, record.subject)
+        if before is None:
             home.write(record, epochs)
+        else:
+            home.joined(before, cell.model)
     return failures
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from eval.fit import FitCLI
 from eval.records.device import AUTO, trainer_on
+from eval.studies.overlay import FIRST, laid_over, with_first
 from eval.studies.parsing import one_sentence
-from eval.studies.plan import FIRST, laid_over, with_first
 from eval.studies.trained import best_checkpoint
 from generators.checkpoints import read_checkpoint
 

@@ -25,11 +25,11 @@ def correlations(
     """Pearson and Spearman correlation of each alignment metric with each measure of robustness, over models.
 
     Models of one setting that differ in their seed alone are no independent evidence. Intervals are therefore 95 %
-    percentile intervals of a bootstrap over settings (recipe and ε), each with all its seeds. Models whose numbers
-    are not finite are left out and counted.
+    percentile intervals of a bootstrap over settings (recipe, ε and whatever else a sweep sets), each with all its
+    seeds. Models whose numbers are not finite are left out and counted.
 
     Args:
-        frame: one row per number: `data`, `recipe`, `epsilon`, `seed`, `measurement`, `value`.
+        frame: one row per number: `data`, `recipe`, `epsilon` or `setting` or both, `seed`, `measurement`, `value`.
         metrics: what stands under "measurement" for alignment.
         robustness: the same for robustness.
         resamples: of the bootstrap.
@@ -43,13 +43,14 @@ def correlations(
     Raises:
         ValueError: if a model has two values of one measurement, which were averaged otherwise.
     """
-    keys = ["data", "recipe", "epsilon", "seed", "measurement"]
+    settings_of = ["recipe", *(name for name in ("epsilon", "setting") if name in frame)]
+    keys = ["data", *settings_of, "seed", "measurement"]
     if frame.duplicated(keys).any():
         twice = frame[frame.duplicated(keys)].iloc[0]
         raise ValueError(f"`frame` should hold one value per model and measurement. Found two of {[*twice[keys]]}.")
     rows = []
     for data, part in frame.groupby("data", sort=False):
-        wide = part.pivot_table(index=["recipe", "epsilon", "seed"], columns="measurement", values="value")
+        wide = part.pivot_table(index=[*settings_of, "seed"], columns="measurement", values="value")
         here = [[name for name in names if name in wide.columns] for names in (metrics, robustness)]
         for metric, strength in product(*here):
             pairs = wide[[metric, strength]].to_numpy()

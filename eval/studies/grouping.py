@@ -11,7 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from eval.fit import FitCLI
 from eval.records.device import AUTO
 from eval.records.identity import digest
-from eval.studies.plan import Cell, ModelCell
+from eval.studies.grid import Cell, ModelCell
 
 MOST = 16
 """Models side by side where nobody says how many; more were hardly faster on an H100."""

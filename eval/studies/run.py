@@ -10,8 +10,9 @@ from eval.records.device import AUTO, chosen_device
 from eval.records.store import Results
 from eval.studies.cells import home_of, run_cells, train_first
 from eval.studies.claim import claimed
+from eval.studies.grid import Cell, ModelCell
 from eval.studies.grouping import groups, on_gpu
-from eval.studies.plan import Cell, ModelCell, Study
+from eval.studies.plan import Study
 from eval.studies.wanted import wanted_of
 from eval.studies.work import Done, Task, all_done, failures
 

@@ -1,27 +1,73 @@
 """What a study measures of a model."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from alignment.contracts import check_choice
 from eval.figures.wanted import DEFAULTS, all_measurements
 from eval.records.outcome import Measurement
-from eval.studies.plan import FIRST, ModelCell, with_first
+from eval.records.subject import CHOSEN_BY, Model
+from eval.studies.grid import ModelCell
+from eval.studies.overlay import FIRST, with_first
 from eval.studies.trained import best_checkpoint, is_trained
+from training.data import DataSet, SplitName
 
 
-def wanted_of(cell: ModelCell, folder: Path) -> list[tuple[int | None, list[Measurement]]]:
-    """The measurements of a model, by the number of samples that they are taken on."""
-    by_limit: dict[int | None, list[Measurement]] = {}
+@dataclass(frozen=True)
+class Wanted:
+    """Measurements that are taken on the same samples.
+
+    Attributes:
+        limit: how many samples; None for all.
+        choosing: names of the measurements by which a setting is chosen on the validation split; none for all
+            measurements on the test split.
+        measurements: that are wanted.
+    """
+
+    limit: int | None
+    choosing: tuple[str, ...] = ()
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def split(self) -> SplitName:
+        """Whose samples are taken."""
+        return "validation" if self.choosing else "test"
+
+    def of(self, model: Model) -> Model:
+        """The model as these measurements call it."""
+        return model.only_in(CHOSEN_BY) if self.choosing else model
+
+    def on(self, data: DataSet) -> Sequence[Measurement]:
+        """The measurements on a data set.
+
+        Raises:
+            ValueError: if a setting is to be chosen by something that is not measured.
+        """
+        if not self.choosing:
+            return self.measurements
+        named = {name for measurement in self.measurements for name in _names(measurement, data)}
+        for name in self.choosing:
+            if name not in named:
+                raise ValueError(
+                    f"`choose` should name what is measured, {', '.join(sorted(named))}. Found {name!r}."
+                )
+        return [m for m in self.measurements if {*self.choosing} & _names(m, data)]
+
+
+def wanted_of(cell: ModelCell, folder: Path) -> list[Wanted]:
+    """The measurements of a model, by the samples that they are taken on; those on the test split first."""
+    found: dict[tuple[int | None, tuple[str, ...]], Wanted] = {}
     for settings in cell.measure:
         chosen = dict(settings)
-        limit = chosen.pop("limit", None)
+        limit, choosing = chosen.pop("limit", None), tuple(chosen.pop("choosing", ()))
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise ValueError(f"`limit` should be a whole number of at least 1. Found {limit!r}.")
         resolved = with_first(chosen, lambda name: str(_first_best(folder, name)))
-        wanted = by_limit.setdefault(limit, [])
+        wanted = found.setdefault((limit, choosing), Wanted(limit, choosing)).measurements
         wanted += [m for m in _measurements(resolved) if m not in wanted]
-    return [*by_limit.items()]
+    return sorted(found.values(), key=lambda wanted: bool(wanted.choosing))
 
 
 def _measurements(settings: dict[str, Any]) -> list[Measurement]:
@@ -38,6 +84,13 @@ def _measurements(settings: dict[str, Any]) -> list[Measurement]:
         raise ValueError(
             f"`measure` should hold what `all_measurements` takes. Found {settings} ({error})."
         ) from error
+
+
+def _names(measurement: Measurement, data: DataSet) -> set[str]:
+    """The names of a measurement and of the accuracies that it reads off a search; "robust_" may be left out."""
+    quantity = measurement.quantity(data)
+    at = {quantity.at(str(epsilon)).name for epsilon in getattr(measurement, "epsilons", ())}
+    return {quantity.name, quantity.name.removeprefix("robust_"), *at}
 
 
 def _first_best(folder: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from eval.records import Record, Samples
 from eval.records.identity import digest
 from eval.records.intervals import share_interval
 from eval.records.quantity import Quantity, differences, titles
-from eval.records.subject import distinguished
+from eval.records.subject import SETTINGS, distinguished
 
 PAPERS_ORDER = {"B": 0, "Lα": 1, "P": 2}
 """Recipes of paper 1 before any others."""
@@ -92,7 +92,10 @@ def _row_key(record: Record) -> str:
     network = record.subject.network if record.schema > 1 else {}
     network = {} if "estimator" in network else network
     samples = samples_key(record.subject.samples)
-    return digest([samples, whose, model.epsilon, network, training_but_seed(record), record.schema])
+    training = training_but_seed(record)
+    # What a study's sweep set stands in the training; a model that is in a sweep and beside others is in one row.
+    setting = [] if training or not model.setting else [model.setting]
+    return digest([samples, whose, model.epsilon, network, training, record.schema, *setting])
 
 
 def training_but_seed(record: Record) -> dict[str, Any]:
@@ -165,7 +168,9 @@ def _told_apart(records: Sequence[Record]) -> list[str]:
 
 def _facts(record: Record, count: int) -> dict[str, Any]:
     """What may tell a model from others; the first few of three kinds."""
-    named = {"ε": record.model.epsilon, "network": dict(record.subject.network), "schema": record.schema}
+    setting = {SETTINGS.get(name, name): value for name, value in record.model.setting.items()}
+    named: dict[str, Any] = {"ε": record.model.epsilon, **setting}
+    named |= {"network": dict(record.subject.network), "schema": record.schema}
     kinds: list[dict[str, Any]] = [
         named,
         {"training": training_but_seed(record)},

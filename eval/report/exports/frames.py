@@ -62,6 +62,7 @@ def _named(record: Record) -> dict[str, Any]:
         "data": samples.data,
         "recipe": model.recipe,
         "training_epsilon": _strength(model.epsilon),
+        "setting": model.told(model.setting),
         "seed": model.seed,
         "measurement": record.quantity.name,
         "key": record.key,

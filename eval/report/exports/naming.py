@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from eval.figures import of_models
 from eval.records import Record
 from eval.records.identity import slug
+from eval.records.subject import CHOSEN_BY
 from eval.report.tables import ESTIMATORS
 from eval.tables.rows import rows
 
@@ -14,8 +15,8 @@ SHOWN = 8
 
 
 def classifiers(records: Iterable[Record]) -> list[Record]:
-    """The records that are about a classifier itself: of no residual estimator, and of no figure."""
-    return [record for record in of_models([*records]) if ESTIMATORS not in record.model.groups]
+    """The records of classifiers themselves: of no estimator, no figure, and nothing that a setting was chosen by."""
+    return [record for record in of_models([*records]) if not {ESTIMATORS, CHOSEN_BY} & {*record.model.groups}]
 
 
 def by_model(records: Iterable[Record]) -> dict[str, list[Record]]:

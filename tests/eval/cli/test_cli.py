@@ -114,6 +114,7 @@ class Deaf(SmallCNN):
         (["measure", "{checkpoint}", "--data=Digits", "--network=mlp"], "Missing keys: .* Unexpected keys: "),
         (["measure", "nowhere.pt", "--data=Digits"], "nowhere.pt: no such checkpoint"),
         (["study", "nothing"], "`study` should be one of"),
+        (["study"], "`study` should be told a preset or a YAML file"),
         (["report", "{folder}"], "holds no records"),
         (
             ["measure", "{checkpoint}", "--data=Digitz"],
@@ -176,7 +177,16 @@ def test_study_runs_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert "Side by side" in capsys.readouterr().out
 
 
-def test_fast_and_hyphens_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_presets_are_listed(capsys: pytest.CaptureFixture) -> None:
+    main(["study", "--list"])
+    printed = capsys.readouterr().out
+    assert "choice: The choice of λ_α and ε" in printed
+    assert "no fast form" in printed
+
+
+def test_fast_and_hyphens_are_understood(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     planned = []
     monkeypatch.setenv("ALPHADX_DATA", "before")
 
@@ -187,7 +197,10 @@ def test_fast_and_hyphens_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr("eval.cli.commands.run_study", run)
     monkeypatch.setattr("eval.cli.commands.write_report", lambda folder: {})
     main(["study", "mnist35", "--fast", "--data-root", str(tmp_path), "--jobs=1"])
-    assert planned == [("mnist35_fast", Path("runs/mnist35_fast"), "auto")]
+    main(["study", "choice,lambda_alpha", "--fast"])
+    both = "choice_fast,lambda_alpha_fast"
+    assert planned == [("mnist35_fast", Path("runs/mnist35_fast"), "auto"), (both, Path("runs") / both, "auto")]
+    assert "note: choice_fast takes about 3 minutes on one core." in capsys.readouterr().err
 
 
 def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -74,6 +74,15 @@ def test_one_thing_of_a_list_needs_no_brackets(tmp_path: Path, capsys: pytest.Ca
     assert "accuracy under FGSM L∞ 8/255 %" in capsys.readouterr().out
 
 
+def test_strengths_may_be_named_by_norm(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    given = ["--data=Digits", "--network=small_cnn", "--network-options", '{"width": 2}', "--limit=4"]
+    at = ["--attacks", "fgsm", "--epsilons", "{Linf: [8/255], L2: [1/2]}", "--only=accuracy"]
+    main(["measure", str(small(tmp_path, "A", 0)), *given, *at])
+    printed = capsys.readouterr().out
+    assert "accuracy under FGSM L∞ 8/255 %" in printed
+    assert "accuracy under FGSM L2 1/2 %" in printed
+
+
 def test_help_is_named_once_and_a_misspelt_data_set_is_corrected(tmp_path: Path) -> None:
     checkpoint = str(small(tmp_path, "A", 0))
     with pytest.raises(SystemExit, match=r"'foldr' is not accepted\. See `alphadx [^`]*--help`\.$"):

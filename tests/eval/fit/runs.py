@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from eval.fit import FitCLI, fit_from
-from eval.studies.plan import laid_over
+from eval.studies.overlay import laid_over
 
 LEARNING = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.02}}
 STILL = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.0}}

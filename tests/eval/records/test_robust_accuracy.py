@@ -3,6 +3,7 @@ import torch
 
 from eval.attacks import ATTACKS
 from eval.records import Model, Sitting
+from eval.records.attack_radii import AttackRadii
 from eval.records.measurements import standard_measurements
 from eval.records.robust_accuracy import RobustAccuracyAt
 from eval.robustness.fixed_strength import robust_accuracy
@@ -54,3 +55,26 @@ def test_a_strength_above_the_diameter_is_refused() -> None:
         ValueError, match=r"`epsilons` should lie in \[0, 2\], the diameter of given in Linf. Found 3"
     ):
         RobustAccuracyAt("pgd", "Linf", Strength(3.0)).check(InMemory(x, y))
+
+
+BY_NORM = {"Linf": ["8/255", 0.1], "L2": [0.5]}
+
+
+def test_strengths_by_norm_are_those_of_that_norm() -> None:
+    searched = standard_measurements(["pgd", "square"], ["Linf", "L2"], BY_NORM, masking=False)
+    at = {(m.attack, m.norm): m.epsilons for m in searched if isinstance(m, AttackRadii)}
+    assert at == {(attack, norm): (*map(float, map(Strength, BY_NORM[norm])),) for attack in ("pgd", "square")
+                  for norm in BY_NORM}  # fmt: skip
+    _, *alone = standard_measurements(["pgd"], epsilons=BY_NORM, only="accuracy")
+    assert [(m.norm, m.epsilon.written) for m in alone] == [("Linf", "8/255"), ("Linf", "0.1"), ("L2", "0.5")]
+
+
+def test_a_list_of_strengths_is_the_same_measurement_as_those_of_the_first_norm() -> None:
+    """So that records of before are found again."""
+    listed = standard_measurements(["pgd"], ["Linf", "L2"], ["8/255"])
+    assert listed == standard_measurements(["pgd"], ["Linf", "L2"], {"Linf": ["8/255"]})
+
+
+def test_strengths_of_a_norm_in_which_nothing_is_measured_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`epsilons` should name norms of the attacks, Linf\. Found L1"):
+        standard_measurements(["pgd"], ["Linf"], {"Linf": ["8/255"], "L1": [1.0]})

@@ -17,7 +17,8 @@ from eval.fit import FitCLI
 from eval.studies import StudyRun, load_study, run_study
 from eval.studies.cells import home_of, run_cells
 from eval.studies.grouping import BESIDES, COPIES, FREE, MOST, PASSES, fitting, groups, shared, step_bytes
-from eval.studies.plan import Cell, laid_over
+from eval.studies.overlay import laid_over
+from eval.studies.plan import Cell
 from eval.studies.work import Done, Task, all_done
 from tests.eval.fit.runs import configuration
 from tests.eval.studies.killed import killed

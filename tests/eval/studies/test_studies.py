@@ -103,7 +103,7 @@ def test_presets_can_be_planned(name: str) -> None:
         ({"title": 5}, "`title` should be text. Found 5"),
         (swept(epsilon=0.1), "`epsilon` should be a list of strengths. Found 0.1"),
         (swept(epsilon=["abc"]), "A strength should be a number"),
-        (swept(recipe=["P"]), "`recipe` should name a recipe whose objective has an ε"),
+        (swept(recipe=["P"]), r"`recipe` should name a recipe of the experiment, B, P. Found \['P'\]"),
     ],
 )
 def test_mistakes_in_a_study_are_named(tmp_path: Path, changes: dict, message: str) -> None:
@@ -142,7 +142,7 @@ def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(
     assert {path.parent for path in changed} <= {lost.parent, half, half / "training"}
     assert {path.name for path in changed if path.parent == lost.parent} == {lost.name, f"{lost.stem}.csv"}
 
-    with pytest.raises(ValueError, match="holds results of another study"):
+    with pytest.raises(ValueError, match="holds results of another version of 'tiny'"):
         run_study(load_study(written(tmp_path, measure={"steps": 7})), folder, jobs=1)
 
     tables = write_report(folder)

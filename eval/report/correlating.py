@@ -1,0 +1,65 @@
+"""Correlation of alignment with robustness over the models of sweeps, and over those that were only measured."""
+
+import math
+from collections.abc import Iterable
+
+from eval.records import Quantity, Records
+from eval.report.published import correlation_beside
+from eval.report.sweeps import Sweep, numbers, pooled, sweeps
+from eval.studies.correlation import correlations
+from eval.tables.table import Table
+
+ALIGNMENTS = ("alpha_dx", "alpha_x")
+ROBUSTNESS = ("epsilon50", "tau50")
+OF_PAPER = ("epsilon50", "pgd", "Linf")
+"""The measure of robustness of the paper's correlations."""
+
+
+def correlated(records: Records) -> list[Sweep]:
+    """All groups of models over which something may be correlated."""
+    return [*sweeps(records), *pooled(records)]
+
+
+def correlation_table(records: Records) -> Table:
+    """Correlation of α_Δx and α_x with ε50% and τ50%, group by group of models; empty without one."""
+    groups = correlated(records)
+    frame, quantities = numbers(groups)
+    metrics, robustness = (
+        [title for title, quantity in quantities.items() if quantity.kind in kinds]
+        for kinds in (ALIGNMENTS, ROBUSTNESS)
+    )
+    found = correlations(frame, metrics, robustness)
+    if found.empty:
+        return Table(found)
+    ranks = {title: quantity.rank for title, quantity in quantities.items()}
+    by_rank = {title: place for place, title in enumerate(sorted(ranks, key=lambda title: ranks[title]))}
+    found["cell"] = [
+        "–" if math.isnan(line.value) else f"{line.value:.3f} [{line.low:.3f}, {line.high:.3f}]"
+        for line in found.itertuples()
+    ]
+    found = found.sort_values(["robustness", "metric"], key=lambda column: column.map(by_rank), kind="stable")
+    keys = ["data", "robustness", "metric", "models", "settings", "left_out"]
+    wide = found.pivot_table(index=keys, columns="statistic", values="cell", aggfunc="first", sort=False)
+    wide = wide.reset_index()
+    wide["paper's Pearson"] = [
+        beside(groups[line.data], quantities[line.metric], quantities[line.robustness]) for line in wide.itertuples()
+    ]
+    wide.insert(1, "of", [groups[place].title for place in wide["data"]])
+    wide["data"] = [groups[place].data for place in wide["data"]]
+    told = _notes(groups, (quantities[title] for title in wide["robustness"]))
+    return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told)
+
+
+def beside(group: Sweep, metric: Quantity, robustness: Quantity) -> str:
+    """The paper's Pearson correlation where it has one, with what its models had that ours have not."""
+    of_paper = (robustness.kind, robustness.attack, robustness.norm) == OF_PAPER
+    return correlation_beside(group.rows, metric.kind) if of_paper and group.names in ((), ("epsilon",)) else "–"
+
+
+def _notes(groups: Iterable[Sweep], robustness: Iterable[Quantity]) -> list[str]:
+    told = ["In brackets: 95 % intervals from resampling settings, with all their seeds; not single models."]
+    if any(quantity.kind == "tau50" for quantity in robustness):
+        told.append("A lower τ50% is more robust: there, −1 says that better aligned models withstand more.")
+    if any(not group.names for group in groups):
+        told.append("Models that were only measured are settings of their own, but for those of one recipe and ε.")
+    return told

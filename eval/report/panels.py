@@ -1,0 +1,51 @@
+"""Panels of a picture, with the colours of recipes and text as it is."""
+
+from collections.abc import Iterable
+from itertools import cycle
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
+OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")
+STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
+ACROSS = 3
+"""Panels in a line where nothing says how many."""
+
+
+def panels(across: int, down: int = 1) -> tuple[Figure, list[Axes]]:
+    """A picture of panels, line by line."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.2 * across, 3.2 * down), layout="constrained", dpi=150)
+        axes = figure.subplots(down, across, squeeze=False).flatten()
+    return figure, list(axes)
+
+
+def panels_for(count: int) -> tuple[Figure, list[Axes]]:
+    """As many panels as are wanted, in lines of three."""
+    across = min(count, ACROSS)
+    figure, axes = panels(across, -(-count // across))
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, axes[:count]
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib draws as it is: no formula, and no legend entry that is left out."""
+    escaped = text.replace("$", r"\$")
+    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
+
+
+def colours_of(recipes: Iterable[str]) -> list[str]:
+    """A colour for each of several recipes, those of paper 1 always the same."""
+    others = cycle(OTHERS)
+    return [COLOURS.get(recipe) or next(others) for recipe in recipes]
+
+
+def levels(count: int) -> list[str]:
+    """Colours of values in their order, from dark to bright."""
+    return [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0.05, 0.9, count))]

@@ -1,0 +1,132 @@
+"""What was measured of a sweep against its setting, and accuracy against strength at each setting."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from eval.records import Quantity, Record, Records
+from eval.records.identity import slug
+from eval.records.quantity import SHARES
+from eval.records.subject import SETTINGS
+from eval.report.panels import colours_of, literal, panels_for
+from eval.report.sweeps import Sweep, number_of, sweeps, with_derived
+from eval.report.worst import worst_of_all
+from eval.tables.rows import Row, at_strengths, column_titles
+
+WIDE = 20.0
+"""Ratio of the largest value of a setting to the smallest from which on its axis is logarithmic."""
+
+
+def sweep_figures(records: Records) -> dict[str, Figure]:
+    """A picture per data set and settings with every measurement against the setting, by name."""
+    together: dict[tuple[str, tuple[str, ...]], list[Sweep]] = {}
+    for group in sweeps(records):
+        together.setdefault((group.data, group.names), []).append(group)
+    figures = {}
+    for (data, names), groups in together.items():
+        if len({text for group in groups for row in group.rows for text in _values(row, names)}) > 1:
+            figures[f"sweep-{slug(data)}-{slug('-'.join(names))}"] = against_setting(records, groups)
+    return figures
+
+
+def against_setting(records: Records, groups: Sequence[Sweep]) -> Figure:
+    """One panel per measurement, one line per recipe, or per recipe and value of a second setting.
+
+    A line joins means over seeds; bars are standard deviations, and points single models.
+    """
+    chosen = [record for group in groups for record in group.records]
+    extra = [*worst_of_all(records, chosen), *(one for record in chosen for one in at_strengths(record))]
+    titles = column_titles([*chosen, *extra])
+    drawn = sorted(titles, key=lambda quantity: quantity.rank)
+    by_title: dict[str, list[Quantity]] = {}
+    for quantity in drawn:
+        by_title.setdefault(titles[quantity], []).append(quantity)
+    figure, axes = panels_for(len(by_title))
+    lines = _lines(groups, extra)
+    place = _places(groups)
+    for axis, (title, quantities) in zip(axes, by_title.items(), strict=True):
+        for (label, rows), colour in zip(lines.items(), colours_of(lines), strict=True):
+            _line(axis, rows, quantities, place, colour, label)
+        axis.set(ylabel=title)
+        _setting_axis(axis, groups[0].names[_across(groups)], place)
+    if len(lines) > 1:
+        axes[0].legend(frameon=False, fontsize=8)
+    named = " and ".join(SETTINGS.get(name, name) for name in groups[0].names)
+    only = f", {groups[0].recipe}" if len(lines) == 1 else ""
+    figure.suptitle(literal(f"{groups[0].data}{only}: what was measured, over {named}"), fontsize=10)
+    return figure
+
+
+def _values(row: Row, names: Sequence[str]) -> list[str]:
+    return [row.records[0].model.value_of(name) for name in names]
+
+
+def _across(groups: Sequence[Sweep]) -> int:
+    """Which setting runs along the axis: the one with more values."""
+    names = groups[0].names
+    counts = [len({_values(row, names)[i] for group in groups for row in group.rows}) for i in range(len(names))]
+    return counts.index(max(counts))
+
+
+def _places(groups: Sequence[Sweep]) -> dict[str, float]:
+    """Where each value of the setting stands along the axis: the value itself, or one after the other for words."""
+    across = _across(groups)
+    written = dict.fromkeys(_values(row, group.names)[across] for group in groups for row in group.rows)
+    found = {text: number_of(text) for text in written}
+    if any(value is None for value in found.values()):
+        return {text: float(place) for place, text in enumerate(found)}
+    return {text: value for text, value in found.items() if value is not None}
+
+
+def _lines(groups: Sequence[Sweep], extra: Sequence[Record]) -> dict[str, list[Row]]:
+    """Rows that a line joins, by what the line is called; each row is named by its value along the axis."""
+    across, found = _across(groups), {}  # type: ignore[var-annotated]
+    for group in groups:
+        for row in group.rows:
+            others = [name for place, name in enumerate(group.names) if place != across]
+            told = row.records[0].model.told(others)
+            label = f"{group.recipe}, {told}" if told else group.recipe
+            value = _values(row, group.names)[across]
+            whole = with_derived(row, extra)
+            found.setdefault(label, []).append(Row(row.data, value, whole.records))
+    return found
+
+
+def _line(
+    axis: Axes,
+    rows: Sequence[Row],
+    quantities: Sequence[Quantity],
+    place: Mapping[str, float],
+    colour: str,
+    label: str,
+) -> None:
+    points = []
+    for row in rows:
+        factor = 100 if quantities[0].kind in SHARES else 1
+        values = [factor * r.value for r in row.records if r.quantity in quantities and math.isfinite(r.value)]
+        if values:
+            axis.scatter([place[row.recipe]] * len(values), values, color=colour, s=8, alpha=0.5)
+            over = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            points.append((place[row.recipe], float(np.mean(values)), over))
+    if points:
+        x, y, over_seeds = zip(*sorted(points), strict=True)
+        axis.errorbar(x, y, over_seeds, color=colour, lw=1.5, capsize=2, label=literal(label))
+
+
+def _setting_axis(axis: Axes, name: str, place: Mapping[str, float]) -> None:
+    """Ticks at the values, as written; logarithmic where they reach far."""
+    positive = [value for value in place.values() if value > 0]
+    far = bool(positive) and max(positive) >= WIDE * min(positive)
+    numbers = all(number_of(text) is not None for text in place)
+    if numbers and far and min(place.values()) >= 0:
+        if min(place.values()) > 0:
+            axis.set_xscale("log")
+        else:
+            axis.set_xscale("symlog", linthresh=min(positive))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xticks([*place.values()], [*map(literal, place)], rotation=0 if numbers else 15, fontsize=8)
+    axis.set_xlabel(literal(f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)))

@@ -1,0 +1,174 @@
+"""The models of sweeps, and those that were only measured: in groups, in a table, and as numbers to correlate."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import pandas as pd
+
+from eval.figures import FIGURE_KINDS
+from eval.records import Quantity, Record, Records
+from eval.records.quantity import KINDS
+from eval.records.subject import CHOSEN_BY, SETTINGS
+from eval.report import notes
+from eval.report.worst import worst_of_all
+from eval.tables.lines import cell_lines
+from eval.tables.rows import Row, at_strengths, column_titles, rows
+from eval.tables.table import Table
+
+MEASURED = "measure"
+"""The group of models that no study trained."""
+CORRELATED = 3
+"""Models that were only measured from which on alignment and robustness are correlated over them."""
+TABLE_ONLY = ("masking",)
+"""Kinds that stand in a table of their own."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One recipe at several settings, or models that were only measured, all on the same samples.
+
+    Attributes:
+        data: what stands under "data".
+        recipe: its name; empty where models were only measured.
+        names: of the settings; none where models were only measured.
+        rows: one per setting, in the order of its values; one per recipe and ε where models were only measured.
+    """
+
+    data: str
+    recipe: str
+    names: tuple[str, ...]
+    rows: list[Row]
+
+    @property
+    def title(self) -> str:
+        """Such as "P over ε"."""
+        if not self.names:
+            return "all models measured"
+        return f"{self.recipe} over {' and '.join(SETTINGS.get(name, name) for name in self.names)}"
+
+    @property
+    def records(self) -> list[Record]:
+        """All of its records."""
+        return [record for row in self.rows for record in row.records]
+
+
+def sweeps(records: Records) -> list[Sweep]:
+    """Every sweep of a study, one per recipe and settings; those on one data set are named by their experiments."""
+    chosen = [r for r in records if r.model.swept and not {MEASURED, CHOSEN_BY} & {*r.model.groups} and _shown(r)]
+    found: dict[tuple[str, str, tuple[str, ...]], list[Row]] = {}
+    for data, row in _named(rows(chosen)):
+        for names in dict.fromkeys(names for record in row.records for names in record.model.swept):
+            members = [record for record in row.records if names in record.model.swept]
+            key = (data, row.records[0].model.recipe, names)
+            found.setdefault(key, []).append(replace(row, records=members))
+    return [Sweep(*key, in_order(members, key[2])) for key, members in found.items()]
+
+
+def pooled(records: Records) -> list[Sweep]:
+    """Models that were only measured, by one call or several, where enough of them met the same samples."""
+    found: dict[str, list[Row]] = {}
+    seen: set[tuple[str, str]] = set()
+    for row in rows(r for r in records if MEASURED in r.model.groups and _shown(r)):
+        # The same weights under two names are one model.
+        own = {key for record in row.records if (key := (row.data, record.subject.model_key)) not in seen}
+        seen |= own
+        if members := [r for r in row.records if (row.data, r.subject.model_key) in own]:
+            found.setdefault(row.data, []).append(replace(row, records=members))
+    groups = [Sweep(data, "", (), members) for data, members in found.items()]
+    return [group for group in groups if sum(row.models for row in group.rows) >= CORRELATED]
+
+
+def numbers(groups: Sequence[Sweep]) -> tuple[pd.DataFrame, dict[str, Quantity]]:
+    """What was measured of some sweeps: a row per number, and what stands behind each title.
+
+    Returns:
+        `data`, the number of the sweep; `recipe`; `setting`, the number of its row; `seed`, a number for each model
+        of the row; `measurement` and `value`. And the quantities by what stands under "measurement".
+    """
+    titled = column_titles(record for group in groups for record in group.records)
+    found = []
+    for place, group in enumerate(groups):
+        for setting, row in enumerate(group.rows):
+            models = {
+                key: number for number, key in enumerate(dict.fromkeys(r.subject.model_key for r in row.records))
+            }
+            found += [
+                (place, r.model.recipe, setting, models[r.subject.model_key], titled[r.quantity], r.value)
+                for r in row.records
+            ]
+    columns = ["data", "recipe", "setting", "seed", "measurement", "value"]
+    return pd.DataFrame(found, columns=columns), {title: quantity for quantity, title in titled.items()}
+
+
+def sweep_table(records: Records) -> Table:
+    """One row per sweep and setting with all measurements, mean ± deviation over seeds; empty without a sweep."""
+    groups = sweeps(records)
+    chosen = [record for group in groups for record in group.records]
+    extra = [*worst_of_all(records, chosen), *(one for record in chosen for one in at_strengths(record))]
+    shown = [with_derived(row, extra) for group in groups for row in group.rows]
+    cells = iter(cell_lines(shown, [*chosen, *extra]))
+    found = [
+        {
+            "data": group.data,
+            "recipe": group.recipe,
+            "setting": row.records[0].model.told(group.names),
+            "models": str(row.models),
+            **next(cells),
+        }
+        for group in groups
+        for row in group.rows
+    ]
+    told = ["±: standard deviation over models of one setting, trained with other seeds."] if found else []
+    all_rows = [row for group in groups for row in group.rows]
+    return Table(
+        pd.DataFrame(found), [*notes.facts(all_rows), *notes.settings(chosen), *told, *notes.doubts(all_rows)]
+    )
+
+
+def in_order(found: Iterable[Row], names: Sequence[str]) -> list[Row]:
+    """Rows by the values of settings: numbers first, then words."""
+    return sorted(found, key=lambda row: _place(row, names))
+
+
+def with_derived(row: Row, extra: Iterable[Record]) -> Row:
+    """A row with what follows from its records: accuracies at chosen strengths, and the worst of all attacks."""
+    own = {record.subject.key for record in row.records}
+    derived = {(one.quantity, one.subject): one for one in extra if one.subject.key in own}
+    return replace(row, records=[*row.records, *derived.values()])
+
+
+def number_of(written: str) -> float | None:
+    """A value of a setting as a number; None where it is none.
+
+    Example:
+        >>> number_of("8/255"), number_of("0.5"), number_of("none")
+        (0.03137254901960784, 0.5, None)
+    """
+    try:
+        return float(Fraction(written))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _shown(record: Record) -> bool:
+    kind = record.quantity.kind
+    return kind in KINDS and kind not in (*FIGURE_KINDS, *TABLE_ONLY)
+
+
+def _place(row: Row, names: Sequence[str]) -> list[tuple[bool, float, str]]:
+    """By the values of settings: numbers first, then words."""
+    written = [row.records[0].model.value_of(name) for name in names]
+    found = [number_of(text) for text in written]
+    return [(value is None, value or 0.0, text) for value, text in zip(found, written, strict=True)]
+
+
+def _named(found: Sequence[Row]) -> list[tuple[str, Row]]:
+    """Each row with its data set, and with its experiment where several have a sweep on the same samples."""
+    experiments: dict[str, set[str]] = {}
+    for row in found:
+        experiments.setdefault(row.data, set()).update(r.model.data for r in row.records)
+    return [
+        (f"{row.data}, {row.records[0].model.data}" if len(experiments[row.data]) > 1 else row.data, row)
+        for row in found
+    ]
