@@ -10,11 +10,11 @@ import pandas as pd
 from eval.records import Record, Records
 from eval.records.identity import digest
 from eval.records.quantity import WORST
+from eval.records.subject import CHOSEN_BY, SWEEP
 from eval.report.worst import worst_of_all
 from eval.tables.rows import at_strengths, samples_key, training_but_seed
 from training.strength import Strength
 
-SWEEP = "sweep"
 CLOSE = 1e-6
 """How near the statistic of the outcomes must come to the number that is recorded."""
 
@@ -52,14 +52,16 @@ class PerSample:
 
 def all_shown(records: Records) -> list[Shown]:
     """Every number of the classifiers, those included that follow from a search."""
-    own = [Shown(record, record) for record in records]
-    derived = [Shown(share, record) for record in records for share in at_strengths(record)]
-    return [*own, *derived, *(Shown(record, None) for record in worst_of_all(records, [*records]))]
+    chosen = [record for record in records if CHOSEN_BY not in record.model.groups]
+    own = [Shown(record, record) for record in chosen]
+    derived = [Shown(share, record) for record in chosen for share in at_strengths(record)]
+    return [*own, *derived, *(Shown(record, None) for record in worst_of_all(records, chosen))]
 
 
 def named(shown: Iterable[Shown], measurement: str, recipe: str = "") -> list[Shown]:
     """Numbers by the name of their quantity; an accuracy under attack is one however it was measured."""
-    names = (measurement, f"robust_{measurement}")
+    plain = measurement.removeprefix("robust_")
+    names = (plain, f"robust_{plain}")
     return [s for s in shown if s.record.quantity.name in names and recipe in ("", s.record.model.recipe)]
 
 
@@ -69,13 +71,23 @@ def by_data(shown: Iterable[Shown]) -> dict[str, list[Shown]]:
     for one in shown:
         samples = digest(samples_key(one.record.subject.samples))
         found.setdefault(one.record.model.data, {}).setdefault(samples, []).append(one)
-    # Where a study measures a part of the samples more closely, the larger part is meant.
-    return {data: max(parts.values(), key=lambda part: part[0].record.samples) for data, parts in found.items()}
+    return {data: max(parts.values(), key=_meant) for data, parts in found.items()}
+
+
+def _meant(part: Sequence[Shown]) -> tuple[bool, int]:
+    """Test samples before those that something was chosen by, and the larger part where one is looked at closely."""
+    record = part[0].record
+    return record.subject.samples.split == "test", record.samples
 
 
 def side_by_side(shown: Sequence[Shown]) -> list[Shown]:
     """Those of no sweep, if there are any."""
     return [s for s in shown if set(s.record.model.groups) - {SWEEP}] or [*shown]
+
+
+def swept(shown: Sequence[Shown]) -> list[Shown]:
+    """Those of a sweep, if there are any."""
+    return [s for s in shown if SWEEP in s.record.model.groups] or [*shown]
 
 
 def by_seed(shown: Iterable[Shown]) -> dict[int, Shown] | None:

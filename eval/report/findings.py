@@ -15,7 +15,6 @@ import pandas as pd
 from eval.records import Quantity, Records
 from eval.report import front_area
 from eval.report.chosen_numbers import (
-    SWEEP,
     Shown,
     all_shown,
     by_data,
@@ -24,6 +23,7 @@ from eval.report.chosen_numbers import (
     per_sample,
     setting,
     side_by_side,
+    swept,
 )
 from eval.report.differences import (
     Interval,
@@ -182,7 +182,7 @@ def _correlations(records: Records, shown: Sequence[Shown], claim: Claim) -> lis
     both = {name: by_data(named(shown, name, recipe)) for name in (metric, strength)}
     found = []
     for data in [data for data in both[metric] if data in both[strength]]:
-        chosen = [(name, one) for name in both for one in _swept(both[name][data])]
+        chosen = [(name, one) for name in both for one in swept(both[name][data])]
         rows = [
             (data, one.record.model.recipe, setting(one.record), one.record.model.seed, name, one.record.value)
             for name, one in chosen
@@ -200,19 +200,14 @@ def _correlations(records: Records, shown: Sequence[Shown], claim: Claim) -> lis
     return found or [_nothing(claim, f"{metric} and {strength}")]
 
 
-def _swept(shown: Sequence[Shown]) -> list[Shown]:
-    """Those of a sweep, if there are any."""
-    return [s for s in shown if SWEEP in s.record.model.groups] or [*shown]
-
-
 def _fronts(records: Records, shown: Sequence[Shown], claim: Claim) -> list[Finding]:
     """front: two recipes over their settings, by the area that each dominates."""
     x, y, of, than = (str(claim.about[key]) for key in ("x", "y", "of", "than"))
-    axes = {(name, recipe): by_data(named(shown, name, recipe)) for name in (x, y) for recipe in (of, than)}
+    axes = {(name, recipe): by_data(swept(named(shown, name, recipe))) for name in (x, y) for recipe in (of, than)}
     found = []
     for data in [data for data in axes[x, of] if all(data in part for part in axes.values())]:
         fronts = [front_area.front_of(axes[x, recipe][data], axes[y, recipe][data]) for recipe in (of, than)]
-        compared = front_area.compared(records, *fronts)
+        compared = front_area.compared(records, fronts[0], fronts[1], claim.about.get("reference"))
         if compared is None:
             why = (
                 f"{data}: {of} and {than} have {len(fronts[0])} and {len(fronts[1])} settings that could be compared."
@@ -226,7 +221,7 @@ def _fronts(records: Records, shown: Sequence[Shown], claim: Claim) -> list[Find
         low, high = compared.interval
         told = f"{100 * (compared.areas[0] - compared.areas[1]):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
         verdict = _side(compared.interval)
-        text = f"{data}: of {titles}, fronts dominate {areas} % of the box around them: {told}, {compared.how}"
+        text = f"{data}: of {titles}, fronts dominate {areas} % of the rectangle around them: {told}, {compared.how}"
         found.append(Finding(claim, verdict, f"{text}{_enough(verdict)}."))
     return found or [_nothing(claim, f"{x} and {y} of {of} and {than}")]
 

@@ -1,21 +1,20 @@
-"""Two fronts by the area that they dominate: the hypervolume indicator of Zitzler and Thiele 1998, in the plane."""
+"""Two fronts by area: seed by seed, or over samples where there is one training at each setting."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from eval.records import Records
 from eval.report.chosen_numbers import PerSample, Shown, per_sample, setting
 from eval.report.differences import Interval, mean_over_trainings, over_samples
+from eval.report.fronts import LOWER
+from eval.studies.fronts import area
 
-LOWER_IS_BETTER = ("tau50", "mu")
-"""Kinds of which less is better."""
 LEAST = 2
 """Settings that a front needs."""
-BELOW = 0.1
-"""How far below all points the reference lies, as a part of what they span, so that the ends of fronts count too."""
+Corners = tuple[list[float], list[float]]
+"""The worst and the best corner of the rectangle whose share is the area."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,21 @@ class Point:
     x: Shown
     y: Shown
 
+    @property
+    def signs(self) -> np.ndarray:
+        """−1 for what is better where it is less."""
+        kinds = (shown.record.quantity.kind for shown in (self.x, self.y))
+        return np.array([-1.0 if kind in LOWER else 1.0 for kind in kinds])
+
+    @property
+    def place(self) -> np.ndarray:
+        """Where more is better on both axes."""
+        return self.signs * [self.x.record.value, self.y.record.value]
+
 
 @dataclass(frozen=True)
 class FrontDifference:
-    """Two areas as shares of the box around all points, and how sure their difference is."""
+    """Two areas as shares of the rectangle around all points, and how sure their difference is."""
 
     areas: tuple[float, float]
     interval: Interval
@@ -37,20 +47,6 @@ class FrontDifference:
 
 Front = Mapping[str, Mapping[int, Point]]
 """Points by setting and seed."""
-
-
-def area(points: Float[np.ndarray, "K 2"], reference: Float[np.ndarray, " 2"]) -> float:
-    """The area of all that some point exceeds in both coordinates, above a reference.
-
-    Example:
-        >>> area(np.array([[1.0, 3.0], [2.0, 1.0], [0.5, 0.5]]), np.zeros(2))
-        4.0
-    """
-    found, top = 0.0, 0.0
-    for x, y in sorted(np.maximum(points - reference, 0), key=lambda point: -point[0]):
-        found += float(x * max(y - top, 0))
-        top = max(top, float(y))
-    return found
 
 
 def front_of(xs: Sequence[Shown], ys: Sequence[Shown]) -> Front:
@@ -64,62 +60,78 @@ def front_of(xs: Sequence[Shown], ys: Sequence[Shown]) -> Front:
     return found
 
 
-def compared(records: Records, one: Front, other: Front) -> FrontDifference | None:
-    """The difference of two areas: over seeds, or over samples where there is one; None if a front has no settings.
+def compared(
+    records: Records, one: Front, other: Front, reference: Sequence[float | int] | None = None
+) -> FrontDifference | None:
+    """The difference of two areas over seeds, or over samples where there is one; None if nothing can be compared.
 
     Seeds that some setting lacks are left out.
+
+    Args:
+        records: that the points are from.
+        one: the first front.
+        other: the second.
+        reference: the worst corner, in the units of x and y; by default the worst of each that any point has.
     """
     if min(len(one), len(other)) < LEAST:
         return None
-    seeds = sorted(set.intersection(*(set(found) for front in (one, other) for found in front.values())))
+    seeds = sorted(set.intersection(*(set(points) for front in (one, other) for points in front.values())))
     if not seeds:
         return None
-    points = [np.array([[_coordinates(found[seed]) for found in front.values()] for seed in seeds])
-              for front in (one, other)]  # fmt: skip
-    everything = np.concatenate([part.reshape(-1, 2) for part in points])
-    if not np.isfinite(everything).all():
+    fronts = [[[points[seed] for points in front.values()] for seed in seeds] for front in (one, other)]
+    corners = _corners(fronts, reference)
+    areas = np.array([[area(_places(points), *corners) for points in front] for front in fronts])
+    if not np.isfinite(areas).all():
         return None
-    low, high = everything.min(axis=0), everything.max(axis=0)
-    low = low - BELOW * (high - low)
-    box = float(np.prod(high - low)) or 1.0
-    areas = np.array([[area(of_seed, low) / box for of_seed in part] for part in points])
     means = (float(areas[0].mean()), float(areas[1].mean()))
     if len(seeds) > 1:
         return FrontDifference(means, mean_over_trainings(areas[0] - areas[1]), f"paired over {len(seeds)} seeds")
-    parts = [[_samples(records, found[seeds[0]]) for found in front.values()] for front in (one, other)]
-    interval, count = _over_samples(parts, low, box)
+    interval, count = _over_samples(records, [front[0] for front in fronts], corners)
     return FrontDifference(means, interval, f"one training at each setting, so over {count} samples alone")
 
 
-def _coordinates(point: Point) -> tuple[float, float]:
-    return _better(point.x, point.x.record.value), _better(point.y, point.y.record.value)
+def _corners(fronts: Sequence[Sequence[Sequence[Point]]], reference: Sequence[float | int] | None) -> Corners:
+    points = [point for front in fronts for of_seed in front for point in of_seed]
+    places = _places(points)
+    worst = places.min(axis=0) if reference is None else points[0].signs * np.asarray(reference, dtype=float)
+    return worst.tolist(), places.max(axis=0).tolist()
 
 
-def _better(shown: Shown, value: float) -> float:
-    return -value if shown.record.quantity.kind in LOWER_IS_BETTER else value
+def _places(points: Sequence[Point]) -> np.ndarray:
+    return np.array([point.place for point in points])
 
 
-def _samples(records: Records, point: Point) -> tuple[tuple[Shown, PerSample | None], ...]:
-    return tuple((shown, per_sample(records, shown)) for shown in (point.x, point.y))
-
-
-def _over_samples(
-    fronts: Sequence[Sequence[tuple[tuple[Shown, PerSample | None], ...]]], low: np.ndarray, box: float
-) -> tuple[Interval, int]:
-    """The interval of the difference of areas where all points stand on the same samples."""
-    found = [part for front in fronts for point in front for _, part in point]
-    parts = [part for part in found if part is not None]
-    if len(parts) < len(found):
+def _over_samples(records: Records, fronts: Sequence[Sequence[Point]], corners: Corners) -> tuple[Interval, int]:
+    """The interval of the difference of areas where all points stand on the same samples, and how many those are."""
+    tried = [[(point, _outcomes(records, point)) for point in front] for front in fronts]
+    found = [[(point, axes) for point, axes in front if axes is not None] for front in tried]
+    if [len(front) for front in found] != [len(front) for front in tried]:
         return (float("nan"), float("nan")), 0
-    common = sorted(set.intersection(*(set(part.outcomes.index) for part in parts)))
-    tables = [[[(s, p.outcomes.loc[common].to_numpy(), p.statistic) for s, p in point if p is not None]
-               for point in front] for front in fronts]  # fmt: skip
+    indices = [set(axis.outcomes.index) for front in found for _, axes in front for axis in axes]
+    common = sorted(set.intersection(*indices))
+    tables = [
+        [
+            (point.signs, [(axis.statistic, axis.outcomes.loc[common].to_numpy()) for axis in axes])
+            for point, axes in front
+        ]
+        for front in found
+    ]
 
     def difference(drawn: np.ndarray) -> float:
-        areas = [
-            area(np.array([[_better(s, statistic(v[drawn])) for s, v, statistic in point] for point in front]), low)
+        places = [
+            np.array([signs * [statistic(values[drawn]) for statistic, values in axes] for signs, axes in front])
             for front in tables
         ]
-        return (areas[0] - areas[1]) / box
+        ours, theirs = (area(front, *corners) for front in places)
+        return ours - theirs
 
     return over_samples(difference, len(common)), len(common)
+
+
+def _drawn(axes: Sequence[PerSample], rows: np.ndarray) -> np.ndarray:
+    return np.array([axis.statistic(axis.outcomes.loc[rows].to_numpy()) for axis in axes])
+
+
+def _outcomes(records: Records, point: Point) -> tuple[PerSample, PerSample] | None:
+    x, y = per_sample(records, point.x), per_sample(records, point.y)
+    return None if x is None or y is None else (x, y)

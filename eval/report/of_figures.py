@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from eval.figures import FIGURES
 from eval.records import Record, Records
-from eval.report.published import Published, figure_beside
+from eval.report.published import Published, figure_beside, samples_beside
 from eval.tables.rows import Row, rows
 from eval.tables.table import Table
 
@@ -45,28 +45,32 @@ def with_papers(figure: str, table: Table, chosen: Sequence[Record]) -> Table:
     """
     published = [(row, found) for row in rows(chosen) if (found := figure_beside(figure, row)) is not None]
     told = [_note(row, found) for row, found in published if not _placed(table, row, found)]
+    told += [
+        one for data in dict.fromkeys(r.subject.samples.data for r in chosen) for one in samples_beside(figure, data)
+    ]
     lines: list[dict[str, Any]] = table.frame.to_dict("records")
     for row, found in published:
         if line := _placed(table, row, found):
-            lines.insert(1 + max(i for i, own in enumerate(lines) if _is_of(own, row)), line)
+            lines.insert(1 + max(i for i, own in enumerate(lines) if _is_of(own, row, found)), line)
     return Table(pd.DataFrame(lines, columns=table.frame.columns), [*table.notes, *told])
 
 
 def _placed(table: Table, row: Row, found: Published) -> dict[str, Any]:
     """The paper's line in the columns of ours; empty where some figure has no column, or the row is not there."""
     columns = {name: next((c for c in table.frame if name in str(c)), None) for name in found.numbers}
-    there = any(_is_of(own, row) for own in table.frame.to_dict("records"))
+    there = any(_is_of(own, row, found) for own in table.frame.to_dict("records"))
     if None in columns.values() or not there:
         return {}
     line: dict[str, Any] = dict.fromkeys(table.frame.columns, "–") | {"data": "", "recipe": f"  {found.label}"}
-    return line | {str(columns[name]): _text(pair) for name, pair in found.numbers.items()}
+    return line | dict(found.place) | {str(columns[name]): _text(pair) for name, pair in found.numbers.items()}
 
 
-def _is_of(line: dict[str, Any], row: Row) -> bool:
-    """Whether a line is about the models of a row, by their names in tables or by their own."""
+def _is_of(line: dict[str, Any], row: Row, found: Published) -> bool:
+    """Whether a line is about the models of a row, by their names in tables or by their own, and of what is found."""
     first = row.records[0].model
     names = ((row.data, first.data), (row.recipe, first.recipe))
-    return all(line.get(key) in known for key, known in zip(KEYS, names, strict=True))
+    named = all(line.get(key) in known for key, known in zip(KEYS, names, strict=True))
+    return named and all(line.get(column) == value for column, value in found.place.items())
 
 
 def _note(row: Row, found: Published) -> str:

@@ -115,7 +115,7 @@ def write_report(folder: str | Path) -> dict[str, Table]:
     write_whole(folder / "records.csv", records.frame().to_csv(index=False))
     for name, picture in plots.items():
         write_whole(folder / "plots" / name, picture)
-    write_whole(folder / "page.html", page(records, studies, found, tables, plots))
+    write_whole(folder / "page.html", page(records, studies, found, tables, plots, planned(folder)))
     return tables
 
 
@@ -125,6 +125,7 @@ def page(
     found: Sequence[Finding],
     tables: Mapping[str, Table],
     plots: Mapping[str, bytes],
+    models: int | None = None,
 ) -> str:
     """The page as HTML, with everything it shows inside.
 
@@ -134,9 +135,10 @@ def page(
         found: what was found of the papers' claims.
         tables: by heading, in their order.
         plots: as PNG by the names of their files; each stands below its table, or at the end.
+        models: how many were planned; None where it is not known.
     """
     parts = [_studied(study) for study in studies]
-    parts.append(f'<p class="note">{_counts(records, planned(studies))}</p>')
+    parts.append(f'<p class="note">{_counts(records, models)}</p>')
     if found:
         parts.append(_findings(found))
     placed = {heading: _of(heading, plots) for heading in tables}

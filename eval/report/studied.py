@@ -1,16 +1,14 @@
 """What was studied, as the folder's `study.json` says: titles, papers, what differs, claims, and how to repeat it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eval.records.store import read_json
+from eval.studies.asked import FILE
 from eval.studies.paper_claims import Claim, claims_of
-
-FILE = "study.json"
-FAST = "_fast"
-"""How the name of a fast form ends."""
+from eval.studies.plan import FAST
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,6 @@ class Studied:
         minutes: about how long it takes; empty where nobody says.
         differs: what is not as in the paper.
         claims: of the papers.
-        models: how many were planned; None where it is not known.
     """
 
     title: str
@@ -33,7 +30,6 @@ class Studied:
     minutes: str = ""
     differs: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
-    models: int | None = None
 
 
 def studies_of(folder: Path) -> list[Studied]:
@@ -46,34 +42,30 @@ def studies_of(folder: Path) -> list[Studied]:
     if not file.exists():
         return [Studied("Alignment and robustness", f"alphadx measure … --out {folder}")]
     content = read_json(file, set())
-    several = content.get("studies")
-    if not isinstance(several, list):
-        read_json(file, {"name", "title", "models"})
-        several = [content]
-    if not all(isinstance(one, Mapping) and one.keys() >= {"name", "title"} for one in several) or not several:
-        raise ValueError(f"{file} should hold the name and title of each study, and does not.")
-    return [_studied(one, folder, str(content.get("data_root") or "")) for one in several]
+    read_json(file, {"name", "title", "models"})
+    root = str(content.get("data_root") or "")
+    if several := content.get("studies"):
+        return [_studied(name, source.get("title", name), source, folder, root) for name, source in several.items()]
+    return [_studied(str(content["name"]), content["title"], content.get("source") or {}, folder, root)]
 
 
-def planned(studies: Sequence[Studied]) -> int | None:
-    """How many models were planned, by all studies together; None where it is not known or they may share some."""
-    return studies[0].models if len(studies) == 1 else None
+def planned(folder: Path) -> int | None:
+    """How many models the studies of a folder have together; None where there is none."""
+    file = folder / FILE
+    return int(read_json(file, {"models"})["models"]) if file.exists() else None
 
 
-def _studied(content: Mapping[str, Any], folder: Path, data_root: str) -> Studied:
-    source: Mapping[str, Any] = content.get("source") or {}
-    name = str(content["name"])
+def _studied(name: str, title: str, source: Mapping[str, Any], folder: Path, data_root: str) -> Studied:
     fast = f"{name.removesuffix(FAST)} --fast" if name.endswith(FAST) else name
     root = f" --data-root {data_root}" if data_root else ""
     differs = source.get("differs") or ()
     return Studied(
-        str(content["title"]),
+        str(title),
         f"alphadx study {fast}{root} --out {folder}",
         str(source.get("paper") or ""),
         minutes_of(source.get("minutes")),
         tuple(map(str, [differs] if isinstance(differs, str) else differs)),
         tuple(claims_of(source)),
-        content.get("models"),
     )
 
 

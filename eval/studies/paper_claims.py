@@ -7,7 +7,8 @@ is about, or all of them; and one of
     same: {measurement: accuracy, of: P, than: B, within: 0.01}
     value: {measurement: residual_similarity, of: 'direct, paper', between: [0.8, 0.9]}
     correlates: {measurement: alpha_dx, with: epsilon50_pgd_linf, above: 0.5}, of one recipe where it names it as `of`
-    front: {x: accuracy, y: accuracy_pgd_linf_8/255, of: CA-AT, than: vanilla}
+    front: {x: accuracy, y: accuracy_pgd_linf_8/255, of: CA-AT, than: vanilla}, with the `reference` of the areas
+        where the worst of each that any model has is not meant
 
 where a measurement is a `Quantity.name`.
 """
@@ -28,11 +29,13 @@ ABOUT: dict[str, tuple[set[str], set[str]]] = {
     "same": ({"measurement", "of", "than", "within"}, set()),
     "value": ({"measurement", "of", "between"}, set()),
     "correlates": ({"measurement", "with", "above"}, {"of"}),
-    "front": ({"x", "y", "of", "than"}, set()),
+    "front": ({"x", "y", "of", "than"}, {"reference"}),
 }
 """Kinds of claims, with the keys that each must have and may have."""
 MEASURED = ("measurement", "with", "x", "y")
 """Keys that name a measurement."""
+PAIRS = {"between", "reference"}
+"""Keys of two numbers."""
 RECIPES = ("of", "than")
 """Keys that name a recipe."""
 
@@ -68,16 +71,18 @@ def claims_of(source: Mapping[str, Any], where: str = "claims") -> list[Claim]:
     return [_claim(claim, f"{where}, claim {number}") for number, claim in enumerate(found, 1)]
 
 
-def check_claims(source: Mapping[str, Any], where: str) -> None:
+def check_claims(source: Any, where: str) -> None:
     """Refuse claims that could never be judged, of both forms of a study, before anything is trained.
 
     Args:
-        source: the whole YAML, with the fast form.
+        source: the whole YAML, with the fast form; what is no mapping has none.
         where: name of the study, for messages.
 
     Raises:
         ValueError: if a claim is not of its form, or names a measurement, recipe or experiment that does not exist.
     """
+    if not isinstance(source, Mapping):
+        return
     fast = source.get("fast")
     forms = [source, *([fast] if isinstance(fast, Mapping) else [])]
     experiments = [pair for form in forms for pair in _experiments(form)]
@@ -127,10 +132,11 @@ def _claim(found: Any, where: str) -> Claim:
 def _check_numbers(about: Mapping[str, Any], where: str) -> None:
     """Refuse what is no number where one belongs."""
     numbers = [about[key] for key in ("within", "above") if key in about]
-    between = about.get("between", [0, 0])
-    if not isinstance(between, list) or len(between) != 2:
-        raise ValueError(f"{where}: `between` should be a pair of numbers. Found {between!r}.")
-    for number in (*numbers, *between):
+    for key in PAIRS & about.keys():
+        if not isinstance(about[key], list) or len(about[key]) != 2:
+            raise ValueError(f"{where}: `{key}` should be a pair of numbers. Found {about[key]!r}.")
+        numbers += about[key]
+    for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise ValueError(f"{where}: should hold numbers. Found {number!r}.")
 

@@ -12,6 +12,7 @@ from eval.studies.checks import check_fronts, check_keys, check_mapping
 from eval.studies.grid import Cell, ModelCell, cells_of
 from eval.studies.joining import joined_first, joined_sources, names
 from eval.studies.overlay import replaced_by
+from eval.studies.paper_claims import check_claims
 
 TOLD = ("paper", "minutes", "differs", "claims", "fronts")
 """Keys of a study that say something to its reader."""
@@ -91,7 +92,9 @@ def load_study(name: str, fast: bool = False) -> Study:
         return _joined([load_study(part, fast) for part in parts])
     fast = fast or (name.endswith(FAST) and name not in presets() and name.removesuffix(FAST) in presets())
     stem = name.removesuffix(FAST) if fast else name
-    short, source = _form(Path(stem).stem, content_of(stem), fast)
+    content = content_of(stem)
+    check_claims(content, Path(stem).stem)
+    short, source = _form(Path(stem).stem, content, fast)
     check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first", *TOLD})
     if not isinstance(source["title"], str):
         raise ValueError(f"{short}: `title` should be text. Found {source['title']!r}.")

@@ -15,8 +15,8 @@ SHOWN = 8
 
 
 def classifiers(records: Iterable[Record]) -> list[Record]:
-    """The records that are about a classifier itself: of no estimator, no figure, and no choice of a setting."""
-    return [r for r in of_models([*records]) if not {ESTIMATORS, CHOSEN_BY} & {*r.model.groups}]
+    """The records of classifiers themselves: of no estimator, no figure, and nothing that a setting was chosen by."""
+    return [record for record in of_models([*records]) if not {ESTIMATORS, CHOSEN_BY} & {*record.model.groups}]
 
 
 def by_model(records: Iterable[Record]) -> dict[str, list[Record]]:

@@ -9,6 +9,7 @@ from eval.report.published.beside import (
     figure_beside,
     hours_beside,
     papers_of,
+    samples_beside,
 )
 from eval.report.published.content import Number, PaperModel, models
 from eval.report.published.index import Entry, index
@@ -27,4 +28,5 @@ __all__ = [
     "index",
     "models",
     "papers_of",
+    "samples_beside",
 ]

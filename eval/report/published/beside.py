@@ -1,7 +1,7 @@
 """The papers' rows, beside ours only where they are of the same thing; else they say what differs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eval.report.published.conditions import all_differing, contradicted, known_as
@@ -19,12 +19,14 @@ class Published:
         runs: how many the means are over; None where it does not say.
         numbers: mean and deviation, or a value alone, by `Quantity.name`; of a figure, by the title of its column.
         same: whether it is of the same data set, bounds, network, training ε, settings and recipe.
+        place: of a figure, what stands in other columns of the rows that it belongs to.
     """
 
     label: str
     runs: int | None
     numbers: Mapping[str, tuple[float, ...]]
     same: bool
+    place: Mapping[str, str] = field(default_factory=dict)
 
 
 def papers_of(row: Row) -> list[PaperModel]:
@@ -83,8 +85,21 @@ def figure_beside(figure: str, row: Row) -> Published | None:
             if cells is not None and where.startswith(model.paper):
                 differing = all_differing(model.conditions, [row])
                 numbers = dict(zip(table["columns"], map(_pair, str(cells).split()), strict=True))
-                return Published(_with("paper", differing), model.conditions.get("runs"), numbers, not differing)
+                label, runs = _with("paper", differing), model.conditions.get("runs")
+                return Published(label, runs, numbers, not differing, table.get("beside", {}))
     return None
+
+
+def samples_beside(figure: str, data: str) -> list[str]:
+    """What a paper's table has of single samples of a data set, as sentences."""
+    told = []
+    for where, table in tables("figure"):
+        for name, sample in table.get("samples", {}).items():
+            if (table["figure"], sample["data"]) == (figure, data):
+                pairs = zip(table["columns"], sample["cells"].split(), strict=True)
+                numbers = ", ".join(f"{title} {float(cell):g}" for title, cell in pairs)
+                told.append(f"{where}, a sample of class {name}: {numbers}.")
+    return told
 
 
 def hours_beside(data: str) -> str:

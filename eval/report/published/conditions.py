@@ -9,9 +9,9 @@ import training
 from eval.records import Record
 from eval.tables.rows import Row, interval
 
-SETTINGS = ("γ", "λ", "gop", "gics", "loss")
-"""Conditions without which a model is another one, whatever it is called."""
-IDENTITY = ("objective", "combiner", *SETTINGS)
+SETTINGS = ("γ", "λ", "gop", "gics", "loss", "solver")
+"""Conditions without which a model is another one, whatever it is called; of combined gradients their loss, too."""
+IDENTITY = ("objective", "combiner", "start", *SETTINGS)
 """Conditions by which a model is known that is called otherwise."""
 SAID = {
     "network": "{}",
@@ -23,6 +23,8 @@ SAID = {
     "C": "C = {}",
     "start": "combined from epoch {} on",
     "loss": "{} inside",
+    "solver": "{} inside",
+    "lr": "learning rate {}",
 }
 """How a condition is said; others by their names."""
 SWITCHES = {"gop": "GOP", "gics": "GICS"}
@@ -37,7 +39,8 @@ def all_differing(conditions: Mapping[str, Any], rows: Sequence[Row]) -> list[st
 
 def contradicted(conditions: Mapping[str, Any], row: Row) -> bool:
     """Whether ours is known to have other settings, such as another γ, so that it is another model."""
-    return any(_known_and(name, value, row, same=False) for name, value in conditions.items() if name in SETTINGS)
+    telling = SETTINGS if conditions.get("combiner", "none") == "none" else (*SETTINGS, "objective")
+    return any(_known_and(name, value, row, same=False) for name, value in conditions.items() if name in telling)
 
 
 def known_as(conditions: Mapping[str, Any], row: Row) -> bool:
@@ -68,7 +71,7 @@ def _differing(name: str, theirs: Any, row: Row) -> str | None:
 def _said(name: str, theirs: Any) -> str:
     if name in SWITCHES:
         return f"{'with' if theirs else 'without'} {SWITCHES[name]}"
-    return SAID.get(name, f"{name} {{}}").format(theirs)
+    return SAID.get(name, f"{name} {{}}").format(theirs[0] if isinstance(theirs, list) else theirs)
 
 
 def _recorded(name: str, record: Record) -> Any:
@@ -84,6 +87,7 @@ def _recorded(name: str, record: Record) -> Any:
         "ε": lambda: (objective.get("init_args") or {}).get("epsilon", 0),
         "objective": lambda: _class(objective, "Plain"),
         "loss": lambda: _argument(objective, "loss", "none"),
+        "solver": lambda: _argument(objective, "solver", "pgd"),
         "combiner": lambda: _class(combiner, "none"),
         "γ": lambda: _argument(combiner, "gamma", "none"),
         "C": lambda: _argument(combiner, "clip_norm", "none"),
@@ -92,6 +96,8 @@ def _recorded(name: str, record: Record) -> Any:
         "λ": lambda: _adversarial_share(combiner),
         "start": lambda: model.get("combiner_start", 0) if combiner else "none",
         "λ_α": lambda: model.get("alignment_weight", 0),
+        "lr": lambda: _learning_rate(model),
+        "batch size": lambda: (trained.get("data", {}).get("init_args") or {}).get("batch_size"),
         "epochs": lambda: trained.get("trainer", {}).get("max_epochs"),
     }
     return facts[name]() if name in facts else None
@@ -105,10 +111,16 @@ def _argument(described: Configuration, name: str, otherwise: Any) -> Any:
     """An argument of what is described, by default its class's own."""
     given = described.get("init_args") or {}
     if name in given:
-        return given[name]
+        return "none" if given[name] is None else given[name]
     known = getattr(training, _class(described, ""), None)
     parameter = signature(known).parameters.get(name) if known else None
     return otherwise if parameter is None or parameter.default is parameter.empty else parameter.default
+
+
+def _learning_rate(model: Configuration) -> Any:
+    """The highest one: of a cycle its peak, else the first."""
+    arguments: Configuration = (model.get("scheduler") or {}).get("init_args") or {}
+    return arguments.get("max_lr", ((model.get("optimizer") or {}).get("init_args") or {}).get("lr"))
 
 
 def _adversarial_share(combiner: Configuration) -> Any:
@@ -120,6 +132,9 @@ def _adversarial_share(combiner: Configuration) -> Any:
 
 
 def _equal(ours: Any, theirs: Any) -> bool:
+    """Whether a value is the paper's, or one of several names of that."""
+    if isinstance(theirs, list):
+        return any(_equal(ours, value) for value in theirs)
     try:
         return abs(float(Fraction(str(ours))) - float(Fraction(str(theirs)))) < 1e-9
     except ValueError:

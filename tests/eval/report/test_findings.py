@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.records import Model, Quantity, Record, Records, Results
+from eval.records import Model, Quantity, Record, Records, Results, Samples
 from eval.report.differences import between_shares, between_trainings, mean_over_trainings, over_samples
 from eval.report.findings import CONFIRMED, REFUTED, UNDECIDED, findings, findings_table
-from eval.report.front_area import area
 from eval.studies.paper_claims import claims_of
 from tests.eval.made import ACCURACY, ALPHA, PGD, record, written
 
@@ -84,6 +83,10 @@ def samples_of(
 def correct(count: int, of: int = 100) -> pd.DataFrame:
     predicted = [0] * count + [1] * (of - count)
     return pd.DataFrame({"index": range(of), "label": 0, "predicted": predicted})
+
+
+def robust_of(count: int, of: int = 100) -> pd.DataFrame:
+    return pd.DataFrame({"index": range(of), "label": 0, "robust": [True] * count + [False] * (of - count)})
 
 
 @pytest.mark.parametrize(("b", "verdict"), [(70, CONFIRMED), (79, UNDECIDED), (95, REFUTED)])
@@ -177,9 +180,27 @@ def test_fronts_are_compared_by_area_seed_by_seed(tmp_path: Path, ahead: float, 
         off = 0.01 * seed
         made += front("CA-AT", [(0.6 + ahead + off, 0.5), (0.5, 0.6 + ahead)], seed)
         made += front("vanilla", [(0.6 + off, 0.5), (0.5, 0.6)], seed)
-    found, sentence = judged(written(tmp_path, made), MORE | {"front": FRONT})
+    found, sentence = judged(written(tmp_path, made), MORE | {"front": FRONT | {"reference": [0.2, 0.2]}})
     assert found == verdict
     assert "paired over 3 seeds" in sentence
+
+
+def test_fronts_of_one_training_are_compared_over_samples(tmp_path: Path) -> None:
+    """Areas above (0, 0): of the points (0.8, 0.4) and (0.6, 0.6), less those of (0.6, 0.4) and (0.4, 0.6)."""
+    results = Results(tmp_path)
+    for name, points in (("CA-AT", [(80, 40), (60, 60)]), ("vanilla", [(60, 40), (40, 60)])):
+        for at, (clean, robust) in enumerate(points):
+            named = Model("d", name, groups=("sweep",))
+            for of, count, frame in (
+                (ACCURACY, clean, correct(clean)),
+                (Quantity("robust_accuracy", "pgd", "Linf", {}, "0.1"), robust, robust_of(robust)),
+            ):
+                made = record(of, count / 100, named, training={"at": at}, weights=f"{name}{at}", details={})
+                results.home(made.model, made.subject.model_key).write(made, frame)
+    verdict, sentence = judged(results.load(), MORE | {"front": FRONT | {"reference": [0, 0]}})
+    assert verdict == CONFIRMED
+    assert "fronts dominate 91.7 (CA-AT) and 66.7 (vanilla) % of the rectangle around them: +25.0 points" in sentence
+    assert "one training at each setting, so over 100 samples alone" in sentence
 
 
 def test_a_front_of_one_setting_is_none(tmp_path: Path) -> None:
@@ -187,10 +208,26 @@ def test_a_front_of_one_setting_is_none(tmp_path: Path) -> None:
     assert judged(written(tmp_path, made), MORE | {"front": FRONT})[0] == UNDECIDED
 
 
-def test_area_is_that_of_the_union_above_the_reference() -> None:
-    points = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [1.5, 1.5]])
-    assert area(points, np.zeros(2)) == pytest.approx(6.0)
-    assert area(points, np.ones(2)) == pytest.approx(1.0)
+@pytest.mark.parametrize("asked", ["accuracy_pgd_linf_0.1", "robust_accuracy_pgd_linf_0.1"])
+@pytest.mark.parametrize("kind", ["accuracy", "robust_accuracy"])
+def test_an_accuracy_under_attack_is_one_however_it_was_measured(tmp_path: Path, asked: str, kind: str) -> None:
+    robust = Quantity(kind, "pgd", "Linf", {}, "0.1")
+    made = [record(robust, v + s / 100, Model("d", n, seed=s)) for n, v in (("P", 0.5), ("B", 0.1)) for s in (0, 1)]
+    claim = MORE | {"more": {"measurement": asked, "of": "P", "than": "B"}}
+    assert judged(written(tmp_path, made), claim)[0] == CONFIRMED
+
+
+def test_test_samples_are_meant_and_not_those_that_something_was_chosen_by(tmp_path: Path) -> None:
+    """On validation, with more samples, B is ahead."""
+    made = []
+    for split, count, ahead in (("validation", 9, "B"), ("test", 4, "P")):
+        samples = Samples("d", {}, (-1.0, 1.0), split, count, split)
+        for name in ("B", "P"):
+            for seed in (0, 1):
+                value = 0.1 + 0.1 * (name == ahead) + seed / 1000
+                of = Model("d", name, seed=seed)
+                made.append(record(PGD, value, of, samples_of=samples, samples=count))
+    assert judged(written(tmp_path, made), RADII)[0] == CONFIRMED
 
 
 def test_what_was_not_measured_is_undecided(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A paper's row stands below ours in the table of a figure."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,23 @@ def test_the_paper_s_row_stands_below_the_last_of_ours() -> None:
     assert list(table.frame.recipe) == ["Lα", "Lα", "  paper", "mine"]
     assert list(table.frame.iloc[2]) == ["", "  paper", "0.592 ± 0.009", "0.478 ± 0.008", "–"]
     assert table.notes == ["so"]
+
+
+def test_it_stands_below_the_measure_that_it_is_of() -> None:
+    forms = ("∇(logit_c̃ − logit_y)", "∇(logit_c* − logit_m(x))", "∇logit_y", "∇logit_m(x)")
+    lines = [{"data": "MNIST", "recipe": "Lα", "α": α} | dict.fromkeys(forms, "0.3") for α in ("α_x", "α_Δx")]
+    frame = with_papers("variants", Table(pd.DataFrame(lines)), [made("Lα")]).frame
+    assert list(frame.recipe) == ["Lα", "  paper", "Lα"]
+    assert list(frame.iloc[1]) == ["", "  paper", "α_x", "0.267", "0.267", "0.320", "0.320"]
+
+
+def test_samples_of_a_table_are_told_below() -> None:
+    spheres = Samples("Spheres", {}, (-math.inf, math.inf), "test", 4, "d")
+    (first, second) = with_papers("residual_grid", Table(pd.DataFrame()), [record(samples_of=spheres)]).notes
+    assert first == (
+        "paper 1, Table 1, a sample of class -1: ‖x‖₂ 1, ‖Δ̂x‖₂ 0.307, ‖x̂′‖₂ 1.27, ‖x′‖₂ 1.3, sim(Δx, Δ̂x) 0.858."
+    )
+    assert second.startswith("paper 1, Table 1, a sample of class 1: ‖x‖₂ 1.3")
 
 
 @pytest.mark.parametrize("columns", [{"α": "0.500"}, {"at c̃(x)": "0.500"}])

@@ -75,20 +75,26 @@ def test_a_study_without_claims_has_no_findings(tmp_path: Path) -> None:
 
 def test_several_studies_of_a_folder_stand_one_after_the_other(tmp_path: Path) -> None:
     written(tmp_path, [record(ACCURACY)])
-    other = {"name": "quick", "title": "Quick", "source": {"claims": [CLAIM | {"says": "another"}]}}
-    (tmp_path / "study.json").write_text(json.dumps({"studies": [STUDY, other]}))
+    sources = {
+        "mnist35_fast": SOURCE | {"title": "MNIST & so on"},
+        "quick": {"title": "Quick", "claims": [CLAIM | {"says": "another"}]},
+    }
+    together = {"name": "mnist35_fast,quick", "title": "both", "models": 9, "source": {}, "studies": sources}
+    (tmp_path / "study.json").write_text(json.dumps(together))
     found = studies_of(tmp_path)
     assert [study.title for study in found] == ["MNIST & so on", "Quick"]
-    assert [study.claims[0].says for study in found] == ["P withstands <more>", "another"]
+    assert [study.command.split(" --out")[0] for study in found] == [
+        "alphadx study mnist35 --fast",
+        "alphadx study quick",
+    ]
     assert list(write_report(tmp_path)["Findings"].frame["the paper claims"]) == ["P withstands <more>", "another"]
     text = (tmp_path / "page.html").read_text()
     assert text.count("<h1>") == 2
-    assert "1 models, 1 measurements." in text
+    assert "1 of 9 models, 1 measurements." in text
 
 
-@pytest.mark.parametrize("content", [{"name": "x"}, {"studies": []}, {"studies": [{"name": "x"}]}])
-def test_a_study_without_name_or_title_is_refused(tmp_path: Path, content: dict[str, Any]) -> None:
-    (tmp_path / "study.json").write_text(json.dumps(content))
+def test_a_study_without_name_or_title_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text(json.dumps({"name": "x"}))
     with pytest.raises(ValueError, match=r"study.json should hold"):
         studies_of(tmp_path)
 

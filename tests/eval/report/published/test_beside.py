@@ -15,7 +15,9 @@ UNIT = Samples("CIFAR-10", {}, (0.0, 1.0), "test", 4, "d")
 def trained(objective: str = "AT", combiner: dict[str, Any] | None = None, **model: Any) -> dict[str, Any]:
     described = {"class_path": f"training.{objective}", "init_args": {"epsilon": "8/255"}}
     combined = {} if combiner is None else {"combiner": combiner}
-    return {"model": {"objective": described} | combined | model, "trainer": {"max_epochs": 200}}
+    optimizer = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1 if "AGR" in str(combiner) else 0.4}}
+    whole = {"objective": described, "optimizer": optimizer} | combined | model
+    return {"model": whole, "trainer": {"max_epochs": 200}, "data": {"init_args": {"batch_size": 1024}}}
 
 
 def caat(gamma: float | None) -> dict[str, Any]:
@@ -73,6 +75,30 @@ def test_vanilla_is_known_by_its_adversarial_share(weights: tuple[float, float],
     assert [model.name for model in found][:1] == ([] if name is None else [f"ResNet18 {name}"])
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "clean"),
+    [("γ = 0.8, DLR", {"loss": "dlr"}, 0.8646), ("γ = 0.8, APGD", {"solver": "apgd"}, None)],
+)
+def test_another_inner_maximisation_is_another_model(name: str, arguments: dict, clean: float | None) -> None:
+    training = trained(combiner=caat(0.8))
+    training["model"]["objective"]["init_args"] |= arguments
+    found = beside(row(name, training))
+    assert (found and found.numbers["accuracy"][0]) == clean
+
+
+def test_another_loss_is_another_model_where_gradients_are_combined() -> None:
+    assert beside(row("CA-AT", trained("TRADES", caat(0.8)))) is None
+    (model, *_) = papers_of(row("CA-AT", trained("MART", caat(0.8))))
+    assert model.name == "ResNet18 MART γ = 0.8"
+
+
+def test_the_peak_of_a_cycle_is_the_learning_rate() -> None:
+    cycle = {"class_path": "torch.optim.lr_scheduler.OneCycleLR", "init_args": {"max_lr": 0.1}}
+    found = beside(row("γ = 0.8", trained(combiner=caat(0.8), scheduler=cycle)))
+    assert found is not None
+    assert found.label == "paper, but learning rate 0.4"
+
+
 def test_ablations_of_agr_are_not_agr() -> None:
     def name(**arguments: Any) -> list[str]:
         training = trained(combiner=agr(**arguments), combiner_start=155)
@@ -95,7 +121,7 @@ def test_names_of_data_sets_may_be_written_otherwise() -> None:
     samples = Samples("TinyImageNet", {}, (0.0, 1.0), "test", 4, "d")
     found = beside(row("AT", trained(), "preact_resnet18", samples))
     assert found is not None
-    assert found.label == "paper"
+    assert found.label == "paper, but learning rate 0.1"
     assert found.numbers["accuracy"] == pytest.approx((0.3190, 0.00023))
 
 
