@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot
 
+from generators.projection import LatentProjection
+
 
 class BigGAN(nn.Module):
     """`(z, class) → image` from a BigGAN-deep, resized and mapped to bounds, for `LatentProjection`.
@@ -41,7 +43,7 @@ class BigGAN(nn.Module):
 
     @classmethod
     def pretrained(cls, name: str = "biggan-deep-256", **options: Any) -> "BigGAN":
-        """The published weights, from the package's cache or fetched by it; options as of the class."""
+        """The published weights, from a folder, the package's cache, or fetched by it; options as of the class."""
         try:
             from pytorch_pretrained_biggan import BigGAN as Published
         except ImportError as error:
@@ -54,3 +56,36 @@ class BigGAN(nn.Module):
         image = interpolate(image, size=self.shape[1:], mode="bilinear", antialias=True, align_corners=False)
         low, high = self.bounds
         return low + (high - low) * (image + 1) / 2
+
+
+def projection_of(
+    name: str,
+    *,
+    shape: Sequence[int],
+    num_classes: int,
+    bounds: tuple[float, float],
+    weights: str | None = None,
+    **options: Any,
+) -> LatentProjection:
+    """Residuals to ImageNet's classes by projection onto a published BigGAN, as in paper 1, section A.7.
+
+    Args:
+        name: such as biggan-deep-256.
+        shape: of one image.
+        num_classes: of the data; those of ImageNet in the order of their identifiers, as folders of images have them.
+        bounds: of the data.
+        weights: folder with the network's `config.json` and `pytorch_model.bin`; None for the package's cache.
+        options: what `LatentProjection` takes.
+
+    Raises:
+        ValueError: if the data have other classes than the network, or no colours.
+        ImportError: if the package is not installed.
+    """
+    drawing = BigGAN.pretrained(weights or name, shape=shape, bounds=bounds)
+    if drawing.num_classes != num_classes:
+        raise ValueError(
+            f"`residual` {name!r} draws {drawing.num_classes} classes, as the data should have. Found {num_classes}."
+        )
+    projection = LatentProjection(drawing.eval().requires_grad_(False), **options)
+    projection.name = name
+    return projection

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from eval.records.subject import distinguished
 SUFFIXES = (".ckpt", ".pt", ".pth", ".pt2", ".bin", ".pkl", ".safetensors", ".tar", ".th")
 """How the names of checkpoints end."""
 LISTS = (".yaml", ".yml")
+NAMED = resources.files("eval.measuring") / "lists"
+"""Lists of models that come with the package, such as `imagenet`."""
 WHOLE = ("config.json", "*.index.json")
 """What lies in a folder that is one model, and not a folder of several."""
 ENTRY = (
@@ -66,8 +69,10 @@ def candidates_of(model: Any, usual: Candidate) -> list[Candidate]:
     """The models that are meant.
 
     Args:
-        model: a module; the path of a checkpoint, of a folder of checkpoints or of a YAML list of models; a mapping
-            from names to modules or paths; a list of paths; or None for a network with weights of its own.
+        model: a module; the path of a checkpoint, of a folder of checkpoints or of a YAML list of models, from whose
+            folder its paths are meant; the name of a list that comes with the package, whose paths are meant from the
+            current folder; a mapping from names to modules or paths; a list of paths; or None for a network with
+            weights of its own.
         usual: what holds for each of them that says nothing else.
 
     Raises:
@@ -95,8 +100,10 @@ def _of(model: Any, usual: Candidate) -> list[Candidate]:
             f"or several of them by name. Found {type(model).__name__}."
         )
     path = Path(model)
+    if (named := NAMED / f"{model}.yaml").is_file() and not path.exists():
+        return _numbered(_named(_listed(Path(str(named)), usual, Path.cwd())))
     if path.suffix in LISTS:
-        return _numbered(_named(_listed(path, usual)))
+        return _numbered(_named(_listed(path, usual, path.parent)))
     if path.is_dir() and not _is_one_model(path):
         return _numbered(_named([replace(usual, checkpoint=file) for file in _checkpoints(path)]))
     if not path.exists():
@@ -139,8 +146,8 @@ def _is_one_model(folder: Path) -> bool:
     return any(True for pattern in WHOLE for _ in folder.glob(pattern))
 
 
-def _listed(path: Path, usual: Candidate) -> list[Candidate]:
-    """The models of a YAML list; paths in it are meant from its own folder."""
+def _listed(path: Path, usual: Candidate, folder: Path) -> list[Candidate]:
+    """The models of a YAML list, in which paths are meant from a folder."""
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -150,7 +157,7 @@ def _listed(path: Path, usual: Candidate) -> list[Candidate]:
             f"{path} should be a list of models, such as `- {{checkpoint: a.pt, network: small_cnn, recipe: AT}}`. "
             f"Found {type(entries).__name__}."
         )
-    return [_entry(entry, f"{path}, model {number}", path.parent, usual) for number, entry in enumerate(entries, 1)]
+    return [_entry(entry, f"{path}, model {number}", folder, usual) for number, entry in enumerate(entries, 1)]
 
 
 def _entry(entry: Any, where: str, folder: Path, usual: Candidate) -> Candidate:

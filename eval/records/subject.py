@@ -16,7 +16,7 @@ from training.data.split import labels_of
 LimitOrder = Literal["first", "random"]
 UNKNOWN = "unknown"
 """Stands where an old record does not say."""
-FILES = ("data_root", "folder", "train", "test", "validation", "download")
+FILES = ("data_root", "folder", "train", "test", "validation", "download", "listed")
 """Arguments of data sets that say where files lie; what lies in them is known by the digest of the samples."""
 TRAINING = ("workers", "batch_size", "seed", "augmentation")
 """Arguments of data sets that concern training alone."""

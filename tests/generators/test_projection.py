@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from generators import LatentProjection, ResidualEstimator, project
-from generators.biggan import BigGAN
+from generators.biggan import BigGAN, projection_of
 from generators.networks import ConditionalGenerator
 from generators.projection import projection_loss
 
@@ -406,6 +406,23 @@ def test_biggan_is_projected_like_any_other(imagenet: BigGAN) -> None:
     at_zero = project(imagenet, x, target, method="ours", passes=1)
     assert (found.loss < at_zero.loss).all()
     assert LatentProjection(imagenet, method="ours", passes=5)(x, target, target.flip(0)).shape == x.shape
+
+
+def test_biggan_is_named_like_any_estimator(imagenet: BigGAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    monkeypatch.setattr(
+        BigGAN,
+        "pretrained",
+        lambda name, shape, bounds: loaded.append(name) or BigGAN(imagenet.network, shape, bounds),
+    )
+    given = {"shape": (3, 24, 24), "bounds": (0.0, 1.0), "method": "ours", "passes": 3}
+    estimator = projection_of("biggan-deep-256", num_classes=1000, weights="folder", **given)
+    assert (estimator.name, loaded) == ("biggan-deep-256", ["folder"])
+    assert estimator.settings["passes"] == 3
+    y = torch.tensor([1])
+    assert estimator(torch.rand(1, 3, 24, 24), y, y + 1).shape == (1, 3, 24, 24)
+    with pytest.raises(ValueError, match=r"draws 1000 classes, as the data should have\. Found 10"):
+        projection_of("biggan-deep-256", num_classes=10, **given)
 
 
 def test_biggan_wants_colour() -> None:

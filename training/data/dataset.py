@@ -10,6 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from generators import ExactResidual, ResidualEstimator, load_estimator
+from generators.biggan import projection_of
 from training.data.augmentation import Augmentation
 from training.data.order import EpochOrder
 from training.data.residuals import HALVES, named_residual, nearest_example
@@ -99,7 +100,8 @@ class DataSet(LightningDataModule):
             name: "exact"; "nearest", the nearest training example of the target class; "nearest-even" and
                 "nearest-odd", the same with every other training example, so that one half can train and
                 the other measure; "auto", exact where it is known, else nearest; or the path of a generator's
-                checkpoint (.ckpt) or of a store of residuals (.h5). Or one of these with its options,
+                checkpoint (.ckpt) or of a store of residuals (.h5); or, for ImageNet, biggan-deep-256, the published
+                generator that paper 1 projects onto. Or one of these with its options,
                 `{"residual": "cgan.ckpt", "options": {"method": "ours"}}`.
             options: what the estimator of a file takes besides, see `generators.load_estimator`; or the search for a
                 nearest example, see `training.data.residuals.nearest_example`.
@@ -112,6 +114,8 @@ class DataSet(LightningDataModule):
         name, options = named_residual(name, options)
         if name.endswith((".ckpt", ".h5")):
             return load_estimator(name, data=self.name, shape=self.shape, num_classes=self.num_classes, **options)
+        if name.startswith("biggan-"):
+            return projection_of(name, shape=self.shape, num_classes=self.num_classes, bounds=self.bounds, **options)
         if name not in ("auto", "exact", *HALVES):
             raise ValueError(
                 f"`residual` should be one of auto, exact, {', '.join(HALVES)}, or the path of a .ckpt or .h5 file. "

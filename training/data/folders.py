@@ -1,6 +1,6 @@
 """Folders of image files, one folder per class, and Tiny ImageNet, which arranges them in its own way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -50,15 +50,18 @@ class ImageFolders(DataSet):
         channels: 3; 1, in which colours become grey; or auto, which is 1 if all images looked at are grey.
         levels: largest possible value of images of more than 8 bits, such as 4095 for 12 bits; 65535 if not given.
         upright: turn images as their EXIF orientation says.
+        listed: file that names the images of the test split, `CLASS/FILE` a line, as RobustBench's list of 5,000
+            images of ImageNet does; all images of its folder if not given.
 
     Raises:
-        FileNotFoundError: if a folder is missing, or a class has no images.
+        FileNotFoundError: if a folder or a listed image is missing, or a class has no images.
         ValueError: if `size` is below 1, `validation_share` does not lie in [0, 1), a split has a class that training
             does not have, or a file is no image.
     """
 
     layout = "train/CLASS/*.jpg, test/CLASS/*.jpg and, if there is one, validation/CLASS/*.jpg or val/CLASS/*.jpg"
     lone = True  # whether the folder of one split is enough
+    later_arguments: ClassVar = {"listed": None}
 
     def __init__(
         self,
@@ -80,8 +83,10 @@ class ImageFolders(DataSet):
         channels: Channels = 3,
         levels: int | None = None,
         upright: bool = False,
+        listed: str | None = None,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed, workers)
+        self.listed = listed
         self.folder, self.name = Path(folder), name or Path(folder).resolve().name
         self.parts = {"train": train, "validation": validation, "test": test}
         self.validation_share, self.augmentation = validation_share, augmentation
@@ -131,6 +136,8 @@ class ImageFolders(DataSet):
                 f"{self.folder / str(part)}: its classes should be among those of "
                 f"{self.folder / str(self.parts[self.first])}. Found {unknown[0]!r}."
             )
+        if name == "test" and self.listed is not None:
+            return _listed(Path(self.listed), self.folder / str(part), self.classes)
         return make_dataset(
             self.folder / str(part), {name: self.classes.index(name) for name in found}, IMG_EXTENSIONS
         )
@@ -144,6 +151,21 @@ class ImageFolders(DataSet):
                 f"{self.folder / part}: no folders of classes. Expected {self.layout} in {self.folder}."
                 f"{_other_folders(self.folder)}"
             ) from error
+
+
+def _listed(file: Path, folder: Path, classes: Sequence[str]) -> Files:
+    """The images that a file names, in its order; what stands on a line behind the name is passed over."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file. `listed` should name one with lines such as CLASS/FILE.jpg.")
+    names = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    found = []
+    for number, name in enumerate(names, start=1):
+        if (owner := Path(name).parent.name) not in classes:
+            raise ValueError(f"{file}: image {number} should be named as CLASS/FILE. Found {name!r}.")
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: no such file, which {file} names.")
+        found.append((str(folder / name), classes.index(owner)))
+    return found
 
 
 def _other_folders(folder: Path) -> str:

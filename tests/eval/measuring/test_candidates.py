@@ -100,3 +100,20 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         candidates_of(3, Candidate())
     (one,) = candidates_of(None, Candidate(network="torchvision:resnet18"))
     assert (one.title, one.checkpoint) == ("torchvision:resnet18", None)
+
+
+def test_a_list_of_the_package_is_meant_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = candidates_of("imagenet", Candidate())
+    assert [one.title for one in found] == [
+        "Standard_R50",
+        "Salman2020Do_R18",
+        "Wong2020Fast",
+        "Engstrom2019Robustness",
+        "Salman2020Do_R50",
+        "Salman2020Do_50_2",
+    ]
+    assert {one.network for one in found} == {f"robustbench:{one.title}" for one in found}
+    assert found[0].checkpoint == tmp_path / "models" / "imagenet" / "Linf" / "Standard_R50.pt"
+    made(tmp_path, "imagenet/a.pt")  # a folder of this name is what is meant
+    assert [one.title for one in candidates_of("imagenet", Candidate())] == ["a"]

@@ -77,3 +77,23 @@ def test_tiny_imagenet_without_its_training_part_is_missing(tmp_path):
     paint(tmp_path / "tiny-imagenet-200" / "test" / "images" / "a.JPEG", 0)
     with pytest.raises(FileNotFoundError, match=r"tiny-imagenet-200.train: no folders of classes"):
         TinyImageNet(str(tmp_path))
+
+
+def test_images_of_the_test_split_may_be_listed(imagenet):
+    names = [f"{WORDS[2]}/ILSVRC2012_val_00000001.JPEG", f"{WORDS[0]}/ILSVRC2012_val_00000000.JPEG 0"]
+    listed = imagenet / "ids.txt"
+    listed.write_text("\n".join(names) + "\n\n")
+    data = ImageFolders(str(imagenet), size=8, test="val", listed=str(listed))
+    assert data.split("test").labels.tolist() == [2, 0]
+    assert data.split("test").__getitems__([0]).x.unique().tolist() == pytest.approx([100 / 255])
+    assert "listed" not in ImageFolders(str(imagenet), size=8, test="val").arguments
+
+    for line, error, message in [
+        ("n09/a.JPEG", ValueError, "image 1 should be named as CLASS/FILE. Found 'n09/a.JPEG'"),
+        (f"{WORDS[0]}/b.JPEG", FileNotFoundError, "b.JPEG: no such file, which .*ids.txt names"),
+    ]:
+        listed.write_text(line)
+        with pytest.raises(error, match=message):
+            ImageFolders(str(imagenet), size=8, test="val", listed=str(listed)).split("test")
+    with pytest.raises(FileNotFoundError, match="`listed` should name one"):
+        ImageFolders(str(imagenet), size=8, test="val", listed=str(imagenet / "gone.txt")).split("test")
