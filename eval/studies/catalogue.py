@@ -1,8 +1,12 @@
 """The list of presets: what each repeats, and how long each of its forms takes."""
 
+import re
 from typing import Any
 
 from eval.studies.plan import content_of, presets
+
+NUMBER = re.compile(r"^((?:about )?[\d.]+(?: to [\d.]+)?)")
+"""What a time begins with; text that begins otherwise is left as it is."""
 
 
 def catalogue() -> str:
@@ -18,8 +22,7 @@ def expected(source: dict[str, Any], fast: bool) -> str:
     found = minutes.get("fast" if fast else "paper size") if isinstance(minutes, dict) else minutes
     if found is None:
         return "time not known"
-    number, _, rest = str(found).partition(" ")
-    return f"{number} minutes{' ' * bool(rest)}{rest}"
+    return NUMBER.sub(r"\1 minutes", str(found))
 
 
 def _entry(name: str, source: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ class ImageFolders(DataSet):
 
     layout = "train/CLASS/*.jpg, test/CLASS/*.jpg and, if there is one, validation/CLASS/*.jpg or val/CLASS/*.jpg"
     lone = True  # whether the folder of one split is enough
-    later_arguments: ClassVar = {"listed": None}
+    later_arguments: ClassVar[Mapping[str, Any]] = {"listed": None}
 
     def __init__(
         self,
