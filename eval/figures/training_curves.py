@@ -16,6 +16,11 @@ KIND = "training_curve"
 SPLITS = ("train", "val", "test")
 LOSSES = ("clean", "adversarial")
 NAMES = {"train": "training", "val": "validation", "test": "test"}
+COLUMNS = (
+    *(f"{loss}, {name}" for loss in LOSSES for name in NAMES.values()),
+    *(f"rise, {name}" for name in NAMES.values()),
+)
+"""Of the table, those that something was logged of."""
 
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
@@ -29,7 +34,8 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
         "mode; the others are in evaluation mode. The adversarial loss is that of the objective, so that losses of "
         "different objectives are not to be compared. Rise: of the adversarial loss above its smallest epoch.",
     ]
-    return Table(pd.DataFrame(lines).fillna("–"), told)
+    frame = pd.DataFrame(lines).fillna("–")
+    return Table(frame[[*list(frame)[:3], *(name for name in COLUMNS if name in frame)]], told)
 
 
 def _line(curves: Sequence[pd.DataFrame]) -> dict[str, str]:
