@@ -16,10 +16,11 @@ import torch
 import yaml
 from scipy import stats
 
-from eval.records import Model, Results, Samples, Subject, standard_measurements
+from eval.records import Model, Results, Samples, Subject
 from eval.report import write_report
 from eval.studies import EstimatorCell, correlations, load_study, presets, run_study
 from eval.studies.logs import training_records
+from eval.studies.wanted import wanted_of
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/20", "steps": 3}}
 TINY = {
@@ -363,12 +364,10 @@ def test_study_killed_for_real_ends_as_an_uninterrupted_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", presets())
-def test_every_preset_can_be_measured(name: str) -> None:
+def test_every_preset_can_be_measured(tmp_path: Path, name: str) -> None:
     for cell in load_study(name).cells:
         if not isinstance(cell, EstimatorCell):
-            for settings in cell.measure:
-                wanted = standard_measurements(**{key: value for key, value in settings.items() if key != "limit"})
-                assert len(wanted) > 3
+            assert all(wanted.measurements for wanted in wanted_of(cell, tmp_path))
 
 
 def test_models_of_a_sweep_alone_are_not_searched_for_masking() -> None:
