@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from eval.studies import catalogue, load_study, presets
+from eval.studies import ModelCell, catalogue, load_study, presets
 from eval.studies.catalogue import expected
+from eval.studies.plan import content_of
+from eval.studies.wanted import wanted_of
 
 
 def test_the_fast_form_is_laid_over_the_other() -> None:
@@ -24,6 +26,18 @@ def test_a_study_without_a_fast_form_says_so(tmp_path: Path) -> None:
         ValueError, match=r"left out for 'own', which has no fast form\. Those that have one are .*mnist35"
     ):
         load_study(str(tmp_path / "own.yaml"), fast=True)
+
+
+FAST = [name for name in presets() if "fast" in content_of(name)]
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_every_fast_form_can_be_planned_and_measured(tmp_path: Path, name: str) -> None:
+    study = load_study(name, fast=True)
+    assert study.cells
+    for cell in study.cells:
+        if isinstance(cell, ModelCell):
+            assert all(wanted.measurements for wanted in wanted_of(cell, tmp_path))
 
 
 def test_a_fast_form_can_be_asked_for_by_its_own_name() -> None:

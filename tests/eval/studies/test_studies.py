@@ -16,12 +16,12 @@ import torch
 import yaml
 from scipy import stats
 
-from eval.figures.wanted import all_measurements
 from eval.records import Model, Results, Samples, Subject
 from eval.report import write_report
 from eval.studies import EstimatorCell, correlations, load_study, presets, run_study
 from eval.studies.logs import training_records
 from eval.studies.plan import PRESETS
+from eval.studies.wanted import wanted_of
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/20", "steps": 3}}
 TINY = {
@@ -368,11 +368,10 @@ FAST = [name for name in presets() if "fast" in yaml.safe_load((PRESETS / f"{nam
 
 
 @pytest.mark.parametrize(("name", "fast"), [(name, False) for name in presets()] + [(name, True) for name in FAST])
-def test_every_preset_can_be_measured(name: str, fast: bool) -> None:
+def test_every_preset_can_be_measured(tmp_path: Path, name: str, fast: bool) -> None:
     for cell in load_study(name, fast).cells:
         if not isinstance(cell, EstimatorCell):
-            for settings in cell.measure:
-                assert all_measurements(**{key: value for key, value in settings.items() if key != "limit"})
+            assert all(wanted.measurements for wanted in wanted_of(cell, tmp_path))
 
 
 def test_models_of_a_sweep_alone_are_not_searched_for_masking() -> None:
