@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -11,9 +11,13 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import logits_of
-from training.attacks import Loss, Norm, pgd
+from training.apgd import NORMS, apgd
+from training.attacks import Loss, Norm, pgd, targeted_pgd
 from training.objective import Losses
 from training.strength import Strength
+from training.targets import Target, targets_of
+
+Solver = Literal["pgd", "apgd"]
 
 
 class Step(NamedTuple):
@@ -53,9 +57,12 @@ class AdversarialObjective(ABC):
         step_size: η; None for the default of `training.attacks.pgd`.
         loss: what the inner maximisation raises, see `training.attacks.pgd`.
         random_start: start the inner maximisation uniformly in the ball rather than at x.
+        solver: of the inner maximisation: "pgd", or "apgd", whose steps shorten by themselves; see `training.apgd`.
+        target: go to one wrong class, "random" or "least_likely", rather than away from the true one. Paper 3's
+            AutoPGD-DLR is `solver="apgd", loss="dlr"`, its T-AutoPGD-DLR that with `target="random"`.
 
     Raises:
-        ValueError: if there is no step, η is 0, or norm or loss are unknown.
+        ValueError: if there is no step, η is 0, or norm, loss, solver or target are unknown or do not go together.
     """
 
     names: tuple[str, ...] = ("adversarial",)
@@ -70,6 +77,8 @@ class AdversarialObjective(ABC):
         step_size: Strength | None = None,
         loss: Loss = "cross_entropy",
         random_start: bool = True,
+        solver: Solver = "pgd",
+        target: Target | None = None,
     ) -> None:
         check_counts(1, steps=steps)
         check_choice(norm, get_args(Norm), "norm")
@@ -79,6 +88,8 @@ class AdversarialObjective(ABC):
         if self.step_size == 0:
             raise ValueError(f"`step_size` should be above 0, or None for the default. Found {step_size}.")
         self.loss, self.random_start = loss, random_start
+        _check_solver(solver, target, norm, loss, step_size)
+        self.solver, self.target = solver, target
 
     def perturbed(
         self,
@@ -89,20 +100,17 @@ class AdversarialObjective(ABC):
         bounds: tuple[float, float],
         generator: torch.Generator,
     ) -> Float[Tensor, "B *shape"]:
-        """Inputs x' = PGD(x, y), `(B, *shape)`, without a graph; the classifier is left as found."""
-        return pgd(
-            classifier,
-            x.detach(),
-            y,
-            float(self.epsilon),
-            norm=self.norm,
-            steps=self.steps,
-            step_size=None if self.step_size is None else float(self.step_size),
-            loss=self.loss,
-            bounds=bounds,
-            random_start=self.random_start,
-            generator=generator,
-        )
+        """Inputs x' of the inner maximisation, `(B, *shape)`, without a graph; the classifier is left as found."""
+        x, epsilon = x.detach(), float(self.epsilon)
+        options: Any = {"norm": self.norm, "steps": self.steps, "loss": self.loss, "random_start": self.random_start}
+        options |= {"bounds": bounds, "generator": generator}
+        target = None if self.target is None else targets_of(classifier, x, y, self.target, generator)
+        if self.solver == "apgd":
+            return apgd(classifier, x, y, epsilon, target=target, **options)
+        options["step_size"] = None if self.step_size is None else float(self.step_size)
+        if target is not None:
+            return targeted_pgd(classifier, x, y, epsilon, target, **options)
+        return pgd(classifier, x, y, epsilon, **options)
 
     @abstractmethod
     def losses(self, step: Step) -> Losses:
@@ -127,3 +135,15 @@ def not_negative(value: float, name: str) -> float:
     """The value, refused if it is below 0, infinite or no number."""
     check_number(value, name, "be finite and at least 0", lambda number: 0 <= number < math.inf)
     return value
+
+
+def _check_solver(solver: Solver, target: Target | None, norm: Norm, loss: Loss, step_size: Strength | None) -> None:
+    """Refuse options of the inner maximisation that do not go together."""
+    check_choice(solver, get_args(Solver), "solver")
+    check_choice(target, (None, *get_args(Target)), "target")
+    if solver == "apgd":
+        check_choice(norm, NORMS, "norm of APGD")
+        if step_size is not None:
+            raise ValueError(f"`step_size` should be left out with APGD, which finds its own. Found {step_size}.")
+    if target is not None and loss == "kl":
+        raise ValueError("`loss` should be cross_entropy, margin or dlr with a target. Found 'kl'.")

@@ -63,7 +63,7 @@ class Ascent:
         if way.recordings is None or not way.doubtful():
             return points
         way.recordings.give_up("the classifier does not return the same as when it was recorded")
-        again = Climb.started(climb.ball, climb.y, climb.stride, climb.reference, start)
+        again = Climb.started(climb.ball, climb.y, climb.stride, climb.reference, start, climb.target)
         return _Way(self, again).walked()
 
     def chunk(self, climb: Climb) -> Tensor:
@@ -93,7 +93,7 @@ class Ascent:
         """One step, in place; returns the logits before it."""
         variable = as_variable(climb.point)
         logits = self.logits(variable)
-        slope = slope_in_logits(logits.detach(), climb.y, self.loss, climb.reference)
+        slope = slope_in_logits(logits.detach(), climb.y, self.loss, climb.reference, climb.target)
         gradient = gradient_of(logits, variable, along=slope)
         if self.leave_when_fooled:
             climb.fooled.logical_or_(logits.argmax(dim=1) != climb.y)

@@ -3,13 +3,21 @@
 Madry et al. 2018, https://arxiv.org/abs/1706.06083; paper 1, Eq. 17 and section 3.3.
 """
 
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_choice, check_counts, check_finite, check_inputs, check_number
+from alignment.contracts import (
+    check_choice,
+    check_counts,
+    check_finite,
+    check_inputs,
+    check_label_form,
+    check_number,
+    check_range,
+)
 from training.active import Active
 from training.ascent import Ascent
 from training.attack_loss import Loss, attack_loss
@@ -31,6 +39,7 @@ __all__ = [
     "mi_fgsm",
     "per_sample",
     "pgd",
+    "targeted_pgd",
 ]
 
 REACH: dict[Norm, float] = {"Linf": 2.5, "L2": 4.0, "L1": 2.5}
@@ -94,30 +103,49 @@ def pgd(
             or gradients that are not finite, a choice that does not exist, or the loss "kl" or restarts without a
             random start: the gradient of "kl" is zero at x, and every restart would be the same.
     """
-    _check_options(steps, loss, momentum, random_start, restarts)
-    source = generator_or_fresh(generator)
+    options = PGDOptions(steps, step_size, loss, momentum, random_start, restarts, leave_when_fooled)
+    return _climbed(classifier, x, y, epsilon, options, norm=norm, bounds=bounds, generator=generator)
 
-    def propose(task: Task) -> Tensor:
-        stride = _stride(task, norm, steps, step_size)
-        reference = task.constant_logits(task.x) if loss == "kl" else None
-        ascent = Ascent(task.logits, steps, loss, momentum, leave_when_fooled, Leaving.for_device(x.device))
 
-        def attempt() -> Tensor:
-            assert task.ball is not None  # a norm and a strength were given
-            start = task.ball.random_point(source) if random_start else task.x
-            return ascent(Climb.started(task.ball, task.y, stride, reference, start))
+def targeted_pgd(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, " B"],
+    epsilon: float | Float[Tensor, " B"],
+    target: Int[Tensor, " B"],
+    *,
+    norm: Norm = "Linf",
+    steps: int = 40,
+    step_size: float | Float[Tensor, " B"] | None = None,
+    loss: Loss = "auto",
+    bounds: tuple[float, float],
+    random_start: bool = True,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "B *shape"]:
+    """PGD towards one wrong class per sample (Kurakin et al. 2017, https://arxiv.org/abs/1611.01236).
 
-        active, points = Active(task.x), attempt()
-        for _ in range(restarts - 1):
-            stays = task.correct(task.settled(points))
-            points, task, stride = active.keep(stays, points, points, task, stride)
-            reference = reference if reference is None else reference[stays]
-            if not len(active):
-                break
-            points = attempt()
-        return active.end(points)
+    What is raised is the targeted form of the loss, see `attack_loss`.
 
-    return settled(propose, classifier, x, y, epsilon, norm=norm, norms=get_args(Norm), bounds=bounds, name="epsilon")
+    Args:
+        classifier: see `pgd`.
+        x: see `pgd`.
+        y: see `pgd`.
+        epsilon: see `pgd`.
+        target: the wrong class to go to, `(B,)` int64 in [0, C); see `training.targets` for the usual choices.
+        norm: see `pgd`.
+        steps: see `pgd`.
+        step_size: see `pgd`.
+        loss: see `pgd`; not "kl".
+        bounds: see `pgd`.
+        random_start: see `pgd`.
+        generator: see `pgd`.
+
+    Raises:
+        ValueError: as `pgd`, for targets that are no int64 or out of range, or the loss "kl".
+    """
+    check_label_form(target, len(x), "target")
+    options = PGDOptions(steps, step_size, loss, 0.0, random_start, 1, False)
+    return _climbed(classifier, x, y, epsilon, options, target, norm=norm, bounds=bounds, generator=generator)
 
 
 def fgsm(
@@ -180,6 +208,69 @@ def mi_fgsm(
         generator=generator,
         leave_when_fooled=leave_when_fooled,
     )
+
+
+class PGDOptions(NamedTuple):
+    """How `pgd` climbs; see there."""
+
+    steps: int
+    step_size: float | Tensor | None
+    loss: Loss
+    momentum: float
+    random_start: bool
+    restarts: int
+    leave_when_fooled: bool
+
+
+def _climbed(
+    classifier: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    epsilon: float | Tensor,
+    options: PGDOptions,
+    target: Tensor | None = None,
+    *,
+    norm: Norm,
+    bounds: tuple[float, float],
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Where PGD ends."""
+    steps, step_size, loss, momentum, random_start, restarts, leave_when_fooled = options
+    _check_options(steps, loss, momentum, random_start, restarts)
+    source = generator_or_fresh(generator)
+
+    def propose(task: Task) -> Tensor:
+        stride = _stride(task, norm, steps, step_size)
+        reference = task.constant_logits(task.x) if loss == "kl" else None
+        aims = None if target is None else checked_targets(task, target)
+        ascent = Ascent(task.logits, steps, loss, momentum, leave_when_fooled, Leaving.for_device(x.device))
+
+        def attempt() -> Tensor:
+            assert task.ball is not None  # a norm and a strength were given
+            start = task.ball.random_point(source) if random_start else task.x
+            return ascent(Climb.started(task.ball, task.y, stride, reference, start, aims))
+
+        active, points = Active(task.x), attempt()
+        for _ in range(restarts - 1):
+            stays = task.correct(task.settled(points))
+            points, task, stride = active.keep(stays, points, points, task, stride)
+            reference = reference if reference is None else reference[stays]
+            if not len(active):
+                break
+            points = attempt()
+        return active.end(points)
+
+    return settled(propose, classifier, x, y, epsilon, norm=norm, norms=get_args(Norm), bounds=bounds, name="epsilon")
+
+
+def checked_targets(task: Task, target: Tensor) -> Tensor:
+    """Targets as the attack may use them.
+
+    Raises:
+        ValueError: if one is no class of the classifier.
+    """
+    check_range(target, task.constant_logits(task.x).shape[1], "target")
+    return target.detach().clone()
 
 
 def _check_options(steps: int, loss: Loss, momentum: float, random_start: bool, restarts: int) -> None:

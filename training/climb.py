@@ -23,6 +23,7 @@ class Climb:
         direction: in which it moves, of the shape of the point.
         fooled: whether it is to stay, because it is misclassified, `(B,)`.
         largest: entry, by size, of all its directions, `(B,)`; NaN or infinite if one was.
+        target: the wrong classes to go to, `(B,)`; None for any.
     """
 
     ball: Ball
@@ -33,6 +34,7 @@ class Climb:
     direction: Float[Tensor, "B *shape"]
     fooled: Bool[Tensor, " B"]
     largest: Float[Tensor, " B"]
+    target: Int[Tensor, " B"] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -44,20 +46,22 @@ class Climb:
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Climb":
         """The same made of each tensor changed."""
         names = ("y", "stride", "point", "direction", "fooled", "largest")
-        reference = None if self.reference is None else change(self.reference)
+        given = {"reference": self.reference, "target": self.target}
+        optional = {name: change(value) for name, value in given.items() if value is not None}
         changed = {name: change(getattr(self, name)) for name in names}
-        return replace(self, ball=self.ball.mapped(change), reference=reference, **changed)
+        return replace(self, ball=self.ball.mapped(change), **optional, **changed)
 
     def tensors(self) -> list[Tensor]:
         """All it is made of."""
         own = [self.y, self.stride, self.point, self.direction, self.fooled, self.largest]
-        return [*self.ball.tensors(), *own, *([] if self.reference is None else [self.reference])]
+        return [*self.ball.tensors(), *own, *(part for part in (self.reference, self.target) if part is not None)]
 
     @property
     def kind(self) -> tuple[Hashable, ...]:
         """What a recording depends on: the ball, and the shapes."""
         shape = None if self.reference is None else self.reference.shape
-        return type(self.ball), self.ball.bounds, self.point.shape, self.point.dtype, self.point.device, shape
+        targeted, point = self.target is not None, self.point
+        return type(self.ball), self.ball.bounds, point.shape, point.dtype, point.device, shape, targeted
 
     def load(self, other: "Climb") -> None:
         """Take the values of another one of the same shapes."""
@@ -66,10 +70,14 @@ class Climb:
 
     @classmethod
     def started(
-        cls, ball: Ball, y: Tensor, stride: Tensor, reference: Tensor | None, point: Float[Tensor, "B *shape"]
+        cls,
+        ball: Ball,
+        y: Tensor,
+        stride: Tensor,
+        reference: Tensor | None,
+        point: Float[Tensor, "B *shape"],
+        target: Tensor | None = None,
     ) -> "Climb":
         """Samples at their start."""
-        still = torch.zeros_like(y, dtype=torch.bool)
-        return cls(
-            ball, y, stride, reference, point.clone(), torch.zeros_like(point), still, torch.zeros_like(stride)
-        )
+        still, nothing = torch.zeros_like(y, dtype=torch.bool), torch.zeros_like(stride)
+        return cls(ball, y, stride, reference, point.clone(), torch.zeros_like(point), still, nothing, target)

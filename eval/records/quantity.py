@@ -21,6 +21,7 @@ KINDS = {
     "tau50": "τ50%",
     "alpha_dx": "α_Δx",
     "alpha_x": "α_x",
+    "alpha_variants": "variants of α",
     "gop_frequency": "GOP %",
     "mu": "μ",
     "cosine": "cos(g_n, g_a)",

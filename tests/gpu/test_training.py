@@ -30,9 +30,12 @@ OBJECTIVES: dict[str, Callable[..., Any]] = {
     "AT": AT,
     "AT L2": partial(AT, norm="L2"),
     "AT L1": partial(AT, norm="L1"),
+    "APGD": partial(AT, solver="apgd"),
+    "targeted PGD": partial(AT, target="least_likely"),
     "TRADES": partial(TRADES, loss="cross_entropy"),
     "MART": MART,
     "CLP": CLP,
+    "CLP apart": partial(CLP, clean="apart", of="probabilities", squared=False),
     # Without a share that is drawn: at x itself, and with one probability.
     "AvMixup": partial(AvMixup, gamma=0.0, lambda1=0.9, lambda2=0.9),
     "AWP": lambda **inner: AWP(TRADES(loss="cross_entropy", **inner)),
