@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
@@ -32,8 +31,8 @@ from training.gradient_log import of_conflict, of_layers, watched_clean_loss
 from training.networks import build_network
 from training.objectives import Losses, Objective, Plain, not_negative
 from training.optimizers import in_plain_form
-from training.recorded import RecordedTraining, Runner, why_plain
 from training.seeds import derived_seed, generator_for
+from training.steps_recorded import StepsRecorded
 
 OptimizerCallable = Callable[[Iterable], Optimizer]
 SchedulerCallable = Callable[[Optimizer], LRScheduler]
@@ -42,7 +41,7 @@ PENALTIES = ("alignment", "gradient_norm")
 PenaltyTarget = Literal["clean", "adversarial", "own"]
 
 
-class Classifier(LightningModule):
+class Classifier(StepsRecorded):
     """Trains a named network with an objective and, if asked, the alignment penalty L_α and a gradient combiner.
 
     Without a combiner the losses are summed and differentiated once. With one, each loss has its own gradient,
@@ -147,8 +146,6 @@ class Classifier(LightningModule):
         self.scheduler_interval = scheduler_interval
         self.estimator: ResidualEstimator | None = None
         self.graphs, self.channels_last = graphs, channels_last
-        self.runner: Runner | None = None
-        self.recorded: RecordedTraining | None = None
         if combiner is not None and (names := getattr(self.objective, "names", None)) is not None:
             self._check_combination(dict.fromkeys(["clean", *names]))
 
@@ -332,43 +329,6 @@ class Classifier(LightningModule):
     def _said(self, measured: Conflict | None, names: Iterable[str]) -> dict[str, Tensor]:
         """What is logged of combined gradients."""
         return of_conflict(measured, combined=True) | (of_layers(measured, names) if self.log_layers else {})
-
-    def on_train_start(self) -> None:
-        """Decide how steps are taken."""
-        if not self.graphs or (self.device.type != "cuda" and self.runner is None):
-            return
-        reason = why_plain(self, self.trainer)
-        if reason is None:
-            self.recorded = RecordedTraining(self, self.trainer.optimizers[0], self.runner)
-        else:
-            rank_zero_info(f"Steps are taken one kernel at a time, not as a CUDA graph: {reason}.")
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        """Log what recorded steps have added up."""
-        if self.recorded is not None and self.trainer.is_last_batch:
-            self.recorded.look()
-            self.log_dict(self.recorded.means(), on_step=False, on_epoch=True, batch_size=1)
-
-    def on_train_end(self) -> None:
-        """Let go of the recorded steps and their memory."""
-        self.recorded = None
-
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """The backward pass of a loss; a recorded step has made it already."""
-        if self.recorded is None:
-            super().backward(loss, *args, **kwargs)
-
-    def optimizer_zero_grad(self, *given: Any) -> None:
-        """Forget the last gradient; a recorded step writes its own over it."""
-        if self.recorded is None:
-            super().optimizer_zero_grad(*given)
-
-    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """Take the step; a recorded one moves the weights in `training_step`."""
-        if self.recorded is None:
-            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        else:
-            optimizer_closure()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy."""
