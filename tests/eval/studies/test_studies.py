@@ -36,7 +36,7 @@ TINY = {
             "init_args": {"dimensions": 4, "train_size": 200, "batch_size": 50},
         },
     },
-    "measure": {"steps": 5, "resolution": 0.05},
+    "measure": {"steps": 5, "resolution": 0.05, "figures": []},
     "experiments": {
         "Spheres4": {
             "recipes": {
