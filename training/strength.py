@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import yaml
 from jsonargparse.typing import register_type
 
 
@@ -47,3 +48,5 @@ class Strength(float):
 
 # So that configurations and command lines take, and keep, either form.
 register_type(Strength, serializer=str, deserializer=Strength)
+# The same where an argument may also be a plain float, for which jsonargparse takes it.
+yaml.SafeDumper.add_representer(Strength, lambda dumper, strength: dumper.represent_str(strength.written))
