@@ -73,7 +73,7 @@ def test_recorded_steps_train_as_plain_ones(options: dict, quiet_trainer: Callab
 def test_gradients_of_inputs_become_shorter(quiet_trainer: Callable[..., Trainer]) -> None:
     x, y, _ = Digits().split("validation").__getitems__(range(50))
     lengths = []
-    for weight in (0.0, 1.0):
+    for weight in (0.0, 10.0):
         module, _ = trained(quiet_trainer, gradient_weight=weight)
         lengths.append(float(gradient_norm_penalty(module.network, x, y).detach()))
     assert lengths[1] < 0.7 * lengths[0]
