@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.figures.lettering import literal
+from eval.figures.panels import literal
 
 BRIGHTEST = 99.5
 """Percentile of the absolute values at which a picture of signed values is cut off."""

@@ -16,7 +16,7 @@ from alignment import Candidates, linearised_radii
 from alignment.candidates import recorded
 from alignment.contracts import check_choice
 from eval.figures.kind import FigureKind
-from eval.figures.lettering import literal
+from eval.figures.panels import literal
 from eval.records import Quantity, Record, Records
 from eval.records.attack_radii import AttackRadii
 from eval.records.identity import slug

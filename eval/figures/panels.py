@@ -1,37 +1,68 @@
-"""What the figures' pictures share: panels beside each other, a colour for each recipe, models by data set."""
+"""What all pictures share: panels, a colour for each recipe, names as they are, models by data set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eval.records import Record
 from eval.tables import Row, rows
 
+COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
+OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")
 STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
-COLOURS = (
-    "#2563eb",
-    "#d97706",
-    "#059669",
-    "#9333ea",
-    "#dc2626",
-    "#0891b2",
-    "#6b7280",
-    "#be185d",
-    "#65a30d",
-    "#92400e",
-)
+ACROSS = 3
+"""Panels in a line where nothing says how many."""
 
 
 def panels(across: int, down: int = 1, width: float = 4.2, height: float = 3.2) -> tuple[Figure, list[Axes]]:
-    """A figure with a grid of axes, row by row."""
+    """A picture of panels, line by line."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * across, height * down), layout="constrained", dpi=150)
         axes = figure.subplots(down, across, squeeze=False).flatten()
     return figure, list(axes)
+
+
+def panels_for(count: int) -> tuple[Figure, list[Axes]]:
+    """As many panels as are wanted, in lines of three."""
+    across = min(count, ACROSS)
+    figure, axes = panels(across, -(-count // across))
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, axes[:count]
+
+
+def literal(text: str) -> str:
+    r"""Text that matplotlib draws as it is: no formula, and no legend entry that is left out.
+
+    Example:
+        >>> literal("$a$"), literal("B")
+        ('\\$a\\$', 'B')
+    """
+    escaped = text.replace("$", r"\$")
+    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
+
+
+def colours_of(recipes: Iterable[str]) -> list[str]:
+    """A colour for each of several recipes, those of paper 1 always the same."""
+    others = cycle(OTHERS)
+    return [COLOURS.get(recipe) or next(others) for recipe in recipes]
+
+
+def coloured(chosen: Sequence[Row]) -> list[tuple[Row, str]]:
+    """Each row with its colour."""
+    return [*zip(chosen, colours_of(row.recipe for row in chosen), strict=True)]
+
+
+def levels(count: int) -> list[str]:
+    """Colours of values in their order, from dark to bright."""
+    return [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0.05, 0.9, count))]
 
 
 def rows_by_data(chosen: Sequence[Record]) -> dict[str, list[Row]]:
@@ -42,18 +73,7 @@ def rows_by_data(chosen: Sequence[Record]) -> dict[str, list[Row]]:
     return found
 
 
-def coloured(chosen: Sequence[Row]) -> list[tuple[Row, str]]:
-    """Each row with a colour, which begin anew after ten."""
-    return [(row, COLOURS[number % len(COLOURS)]) for number, row in enumerate(chosen)]
-
-
 def over_epochs(axis: Axes) -> None:
     """Let whole epochs stand below."""
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def literal(text: str) -> str:
-    """Text that matplotlib draws as it is: no formula, and no legend entry that is left out."""
-    escaped = text.replace("$", r"\$")
-    return f"\u200b{escaped}" if escaped.startswith("_") else escaped

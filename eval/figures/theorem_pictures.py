@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.figures.lettering import literal
+from eval.figures.panels import literal
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.tables.rows import Row, rows

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import COLOURS, literal, over_epochs, panels, rows_by_data
+from eval.figures.panels import OTHERS, literal, over_epochs, panels, rows_by_data
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
@@ -78,7 +78,7 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
 
 def _lines(axis: Axes, curve: pd.DataFrame, *, labelled: bool) -> None:
     """Every loss that was logged."""
-    for split, colour in zip(SPLITS, COLOURS, strict=False):
+    for split, colour in zip(SPLITS, OTHERS, strict=False):
         for loss, style in zip(LOSSES, ("-", "--"), strict=True):
             if (name := f"{split}_{loss}") in curve and curve[name].notna().any():
                 known = curve[["epoch", name]].dropna()

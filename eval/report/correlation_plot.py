@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from eval.figures.panels import levels, literal, panels
 from eval.records import Quantity, Records
 from eval.records.identity import slug
 from eval.records.subject import SETTINGS
 from eval.report.correlating import ALIGNMENTS, ROBUSTNESS, beside, correlated
-from eval.report.panels import levels, literal, panels
 from eval.report.sweeps import Sweep, number_of, numbers
 
 

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eval.figures.panels import colours_of, literal, panels
 from eval.records import Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
 from eval.report.fronts import Front, Fronts, all_fronts
-from eval.report.panels import colours_of, literal, panels
 from eval.studies.fronts import non_dominated
 
 

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eval.figures.panels import colours_of, levels, literal, panels
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import NORMS, RADII
 from eval.report.correlation_plot import correlation_figures
 from eval.report.front_plot import front_figures
 from eval.report.of_figures import figure_pictures
-from eval.report.panels import colours_of, levels, literal, panels
 from eval.report.sweep_plots import sweep_figures
 from eval.report.sweeps import Sweep, sweeps
 from eval.report.tables import ESTIMATORS, compared

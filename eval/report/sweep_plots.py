@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from eval.figures.panels import colours_of, literal, panels_for
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
 from eval.records.subject import SETTINGS
-from eval.report.panels import colours_of, literal, panels_for
 from eval.report.sweeps import Sweep, number_of, sweeps, with_derived
 from eval.report.worst import worst_of_all
 from eval.tables.rows import Row, at_strengths, column_titles

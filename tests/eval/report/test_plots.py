@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
+from eval.figures.panels import COLOURS
 from eval.records import Model, Quantity, Records, Results
-from eval.report.panels import COLOURS
 from eval.report.plots import all_figures, residuals
 from tests.eval.made import ALPHA, PGD, PGD_L2, model, record, written
 
