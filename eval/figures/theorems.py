@@ -1,5 +1,6 @@
 """Robustness, distance and alignment of pairs of samples: paper 1, Theorems 1 and 2."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from eval.figures.pairs import Pairs, pairs_of
 from eval.figures.theorem_pictures import BY, draw, table
 from eval.records import Quantity
 from eval.records.attack_radii import AttackRadii
+from eval.records.intervals import Interval, mean_interval
 from eval.records.outcome import Measurement, Outcome
 from eval.records.subject import first_samples
 from training.data import Batch, DataSet
@@ -71,7 +73,8 @@ class Theorems:
         kept = pairs[fitting(classifier, pairs)] if len(pairs) else pairs
         frame = self._frame(classifier, data, kept)
         told = summed_up(frame)
-        return Outcome(told["off"], frame, invalid=len(pairs) - len(kept), details=told, samples=len(frame))
+        left_out = len(pairs) - len(kept)
+        return Outcome(told["off"], frame, interval_of(frame), left_out, details=told, samples=len(frame))
 
     def _frame(self, classifier: CountPasses, data: DataSet, pairs: Pairs) -> pd.DataFrame:
         alpha = 0.5 * (aligned(classifier, pairs) + aligned(classifier, pairs.turned))
@@ -128,6 +131,14 @@ def _same(
     a: Int[Tensor, " B"], b: Int[Tensor, " B"], c: Int[Tensor, " B"], d: Int[Tensor, " B"]
 ) -> Bool[Tensor, " B"]:
     return ((a == c) & (b == d)) | ((a == d) & (b == c))
+
+
+def interval_of(frame: pd.DataFrame) -> Interval:
+    """95 % interval of `off` over pairs, by the bootstrap; the size of the left side is held fixed."""
+    known = frame[np.isfinite(frame.rho + frame.rho_other)]
+    left, right = known.rho + known.rho_other, known.distance * known.alpha
+    low, high = mean_interval(((left - right) ** 2 / (left**2).mean()).to_numpy())
+    return math.sqrt(low), math.sqrt(high)
 
 
 def summed_up(frame: pd.DataFrame) -> dict[str, float]:

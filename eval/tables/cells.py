@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from eval.records import Quantity, Record
 from eval.records.quantity import SHARES
 
+MOST_DIGITS = 6
+"""After the point; smaller numbers are written as powers of ten."""
 SIGNED = ("alpha_dx", "alpha_x", "cosine", "residual_similarity")
 """Kinds that lie in [−1, 1] and have three digits after the point."""
 
@@ -56,6 +58,8 @@ def number(quantity: Quantity, value: float, like: float | None = None) -> str:
     Example:
         >>> number(Quantity("epsilon50", "pgd", "L2"), 3.384), number(Quantity("accuracy"), 0.9937)
         ('3.38', '99.4')
+        >>> number(Quantity("theorems"), 0.000000154)
+        '1.5e-07'
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else "∞"
@@ -63,4 +67,4 @@ def number(quantity: Quantity, value: float, like: float | None = None) -> str:
         return f"{100 * value:.1f}"
     reference = value if like is None else like
     digits = 3 if quantity.kind in SIGNED or not reference else max(0, 2 - math.floor(math.log10(abs(reference))))
-    return f"{value:.{digits}f}"
+    return f"{value:.{digits}f}" if digits <= MOST_DIGITS else f"{value:.1e}"

@@ -4,13 +4,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from eval import measure
 from eval.figures.pairs import Pairs, matched, pairs_of
-from eval.figures.theorems import THEOREMS, Theorems, fitting, summed_up
+from eval.figures.theorems import THEOREMS, Theorems, fitting, interval_of, summed_up
 from eval.records import Results
 from tests.eval.classifiers import InMemory, Radial, half_problem
 from training.data import Spheres
@@ -109,3 +110,14 @@ def test_a_sample_of_spheres_is_paired_with_its_closest_point() -> None:
     pairs = pairs_of(Radial(), data, [*data.batches("test")][:1])
     np.testing.assert_allclose(pairs.other.norm(dim=1), np.where(pairs.y == 0, 1.3, 1.0), rtol=1e-5)
     np.testing.assert_allclose((pairs.other - pairs.x).norm(dim=1), 0.3, rtol=1e-5)
+
+
+def test_interval_of_the_error_holds_it_and_shrinks_to_nothing_where_the_theorem_is_exact() -> None:
+    exact = pd.DataFrame({"distance": [2.0] * 40, "alpha": [0.5] * 40, "rho": [0.7] * 40, "rho_other": [0.3] * 40})
+    assert interval_of(exact) == pytest.approx((0, 0), abs=1e-12)
+    rng = np.random.default_rng(0)
+    noisy = exact.assign(rho=0.7 + 0.1 * rng.standard_normal(40))
+    low, high = interval_of(noisy)
+    assert low < summed_up(noisy)["off"] < high
+    assert 0.05 < low < 0.1 < high < 0.15
+    assert all(np.isnan(interval_of(exact[:0])))
