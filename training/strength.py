@@ -22,7 +22,7 @@ class Strength(float):
 
     written: str
 
-    def __new__(cls, written: float | str) -> "Strength":
+    def __new__(cls, written: float | int | str) -> "Strength":
         """Read the text."""
         text = str(written).strip()  # a Strength's text is what was written
         try:

@@ -55,6 +55,7 @@ class CIFAR10(DataSet):
     """
 
     name = "CIFAR-10"
+    shape = (3, SIDE, SIDE)  # of the usual size
     later_arguments: ClassVar = {"size": SIDE, "resizing": "bilinear"}
     classes = tuple(NAMES_10.split())
     folders = ("cifar10", "cifar-10-batches-py")

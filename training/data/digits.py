@@ -33,6 +33,7 @@ class Digits(DataSet):
 
     name = "digits"
     classes = tuple(str(digit) for digit in range(10))
+    shape = (1, SIDE, SIDE)  # of the usual size
     later_arguments: ClassVar = {"bounds": (-1.0, 1.0), "size": SIDE, "resizing": "bilinear"}
 
     def __init__(

@@ -45,6 +45,7 @@ class MNIST(DataSet):
     """
 
     name = "MNIST"
+    shape = (1, SIDE, SIDE)  # of the usual size
     later_arguments = LATER
     digits: tuple[int, ...] = tuple(range(10))
 

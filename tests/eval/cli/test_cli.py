@@ -126,7 +126,7 @@ class Deaf(SmallCNN):
             ["measure", "{checkpoint}", "--data=Digits", "--attacks=pdg"],
             "`attacks` should be one of .*Found 'pdg'",
         ),
-        (["measure", "{checkpoint}", "--data=Digits", "--data.size=3"], "'size' is not accepted"),
+        (["measure", "{checkpoint}", "--data=Digits", "--data.width=3"], "'width' is not accepted"),
         (
             ["measure", "{checkpoint}", "--data=HDF5Images", "--data.train=[a.h5]", "--data.test=[a.h5]"],
             "a.h5: no such",
@@ -232,7 +232,7 @@ def test_generator_is_fitted_measured_and_stored(tmp_path: Path, capsys: pytest.
     assert {(r.model.recipe, r.quantity.kind) for r in records} == {
         (recipe, name)
         for recipe in ("best", "nearest example")
-        for name in ("residual_target_share", "residual_norm")
+        for name in ("residual_target_share", "residual_norm", "residual_grid")
     }
 
     main(["residuals", str(best), str(tmp_path / "store.h5"), "--data=Digits", "--split=test", "--limit=30"])

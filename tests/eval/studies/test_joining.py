@@ -27,11 +27,15 @@ def written(folder: Path, name: str, recipes: dict[str, Any], **rest: Any) -> st
     return str(path)
 
 
+def claimed_of(recipe: str) -> dict[str, Any]:
+    return {"says": f"{recipe} is right", "value": {"measurement": "accuracy", "of": recipe, "between": [0.9, 1]}}
+
+
 def two(folder: Path) -> tuple[str, str]:
     """One has B and P, the other P, and a sweep in which P is too."""
     adversarial = {"model": {"objective": AT}}
-    first = written(folder, "a", {"B": {}, "P": adversarial}, claims=[{"says": "one"}], paper="paper 1")
-    second = written(folder, "b", {"P": adversarial}, claims=[{"says": "two"}], experiment={"sweep": SWEPT})
+    first = written(folder, "a", {"B": {}, "P": adversarial}, claims=[claimed_of("B")], paper="paper 1")
+    second = written(folder, "b", {"P": adversarial}, claims=[claimed_of("P")], experiment={"sweep": SWEPT})
     return first, second
 
 
@@ -43,7 +47,7 @@ def test_studies_named_together_have_each_model_once(tmp_path: Path) -> None:
     ]
     assert study.name == "a,b"
     assert study.title == "a · b"
-    assert study.source["claims"] == [{"says": "one"}, {"says": "two"}]
+    assert study.source["claims"] == [claimed_of("B"), claimed_of("P")]
 
 
 def test_one_after_the_other_they_train_what_they_share_once(tmp_path: Path) -> None:

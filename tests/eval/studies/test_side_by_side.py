@@ -71,7 +71,9 @@ def grouped(cells: list[Cell], folder: Path, **options: bool) -> list[Done]:
 
 
 def values(run: StudyRun) -> dict[tuple, float]:
-    return {(r.model.recipe, r.model.seed, r.quantity.title): r.value for r in run.results.load()}
+    """All numbers but seconds, by model and quantity."""
+    records = [r for r in run.results.load() if r.quantity.kind != "epoch_cost"]
+    return {(r.model.recipe, r.model.seed, r.quantity.title): r.value for r in records}
 
 
 def training(folder: Path, recipe: str, seed: int = 0) -> Path:

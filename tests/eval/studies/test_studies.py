@@ -151,7 +151,9 @@ def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(
     assert list(tables["Side by side"].frame.recipe) == ["B", "P"]
     page = (folder / "page.html").read_text()
     assert "6 of 6 models" in page
-    assert page.count("data:image/png;base64,") == 2
+    drawn = {path.stem.partition("-")[0] for path in (folder / "plots").iterdir()}
+    assert drawn == {"curves", "correlation", "sweep", "training_curves", "epoch_cost"}
+    assert page.count("data:image/png;base64,") == len([*(folder / "plots").iterdir()])
     assert "http" not in page.replace("http-equiv", "")
     assert json.loads((folder / "study.json").read_text())["models"] == 6
 
@@ -396,7 +398,7 @@ def test_what_training_logged_about_its_gradients_becomes_records(tmp_path: Path
         log.parent.mkdir(parents=True)
         pd.DataFrame(rows, columns=["epoch", "train_gop_frequency", "train_mu"]).to_csv(log, index=False)
     found = logged(tmp_path)
-    assert found.keys() == {"gop_frequency", "mu"}
+    assert found.keys() == {"gop_frequency", "mu", "conflict_course"}
     assert found["gop_frequency"][0].value == pytest.approx(0.2)
     assert found["mu"][0].value == pytest.approx(2.0)
     assert found["mu"][0].samples == 2
@@ -481,7 +483,9 @@ def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> Non
         ("estimators", "nearest", "residual_norm"),
         ("estimators", "nearest", "residual_grid"),
     }
-    assert {r.samples for (*_, kind), r in found.items() if kind != "residual_grid"} == {20}
+    assert {
+        r.samples for (part, _, kind), r in found.items() if part == "estimators" and kind != "residual_grid"
+    } == {20}
     used = found["side by side", "Lα", "alpha_dx"].quantity.settings["estimator"]
     assert used["name"] == "direct"
     assert used["digest"] == found["estimators", "direct", "residual_norm"].subject.weights
