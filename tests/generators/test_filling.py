@@ -161,13 +161,9 @@ class Drawing(torch.nn.Module):
         (True, {"method": "ours"}),
     ],
 )
-def test_passes_of_a_projection_are_those_of_its_generator(
-    guesses: bool, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("generators.projection.FREE_STEPS", 20)
-    monkeypatch.setattr("generators.projection.STEPS", 5)
+def test_passes_of_a_projection_are_those_of_its_generator(guesses: bool, options: dict[str, Any]) -> None:
     generator = Drawing(guesses=guesses)
-    estimator = LatentProjection(generator, **options)
+    estimator = LatentProjection(generator, free_steps=20, regularized_steps=5, **options)
     batch = some().__getitems__([0])
     estimator(batch.x, batch.y, batch.y + 1)
     assert generator.drawn == estimator.passes

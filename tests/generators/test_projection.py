@@ -328,10 +328,8 @@ def test_estimator_is_one_and_says_what_it_depends_on() -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("training", [True, False])
 def test_generator_and_random_state_are_left_alone(
-    method: str, training: bool, drawing: ConditionalGenerator, monkeypatch: pytest.MonkeyPatch
+    method: str, training: bool, drawing: ConditionalGenerator
 ) -> None:
-    monkeypatch.setattr("generators.projection.FREE_STEPS", 20)
-    monkeypatch.setattr("generators.projection.STEPS", 5)
     generator = drawing.train(training)
     generator.blocks[0].eval()
     generator.norm.weight.requires_grad_(False)
@@ -340,7 +338,8 @@ def test_generator_and_random_state_are_left_alone(
     state, random = {k: v.clone() for k, v in generator.state_dict().items()}, torch.get_rng_state()
     x, target = torch.zeros(2, 1, 28, 28), torch.tensor([0, 1])
     with torch.no_grad():  # as where things are measured
-        residual = LatentProjection(generator, method=method)(x, target, 1 - target)
+        estimator = LatentProjection(generator, method=method, free_steps=20, regularized_steps=5)
+        residual = estimator(x, target, 1 - target)
     assert not residual.requires_grad
     assert residual.dtype == torch.float32
     assert residual.shape == x.shape

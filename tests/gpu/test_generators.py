@@ -94,13 +94,12 @@ def test_residual_is_that_of_the_cpu(cuda: torch.device, name: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["paper", "ours"])
-def test_search_ends_as_low_as_on_the_cpu(cuda: torch.device, method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_ends_as_low_as_on_the_cpu(cuda: torch.device, method: Any) -> None:
     """Its losses, in float64, to 1e-6, after a part of the paper's 750 steps."""
-    monkeypatch.setattr("generators.projection.FREE_STEPS", 30)
-    monkeypatch.setattr("generators.projection.STEPS", 10)
+    short: Any = {"method": method, "passes": 40, "free_steps": 30, "regularized_steps": 10}
     generator, (x, _, target) = drawing().double(), asked(3)
     found = [
-        project(there(generator, device), x.double().to(device), target.to(device), method=method, passes=40)
+        project(there(generator, device), x.double().to(device), target.to(device), **short)
         for device in (torch.device("cpu"), cuda)
     ]
     torch.testing.assert_close(found[1].loss.cpu(), found[0].loss, rtol=1e-6, atol=1e-9)
