@@ -115,8 +115,9 @@ def doubts(rows: Iterable[Row]) -> list[str]:
         found += [
             f"{row.data}, {row.recipe}: {sentence}" for sentence in (*_incomplete(row), *doubts_of(_known(row)))
         ]
-        found += [f"{row.data}, {row.recipe}, the paper's figures: {sentence}" for sentence in of_paper(row)]
-    return found
+        recipe = row.records[0].model.recipe  # whatever the setting, the paper's row is one
+        found += [f"{row.data}, {recipe}, the paper's figures: {sentence}" for sentence in of_paper(row)]
+    return [*dict.fromkeys(found)]
 
 
 def of_paper(row: Row) -> list[str]:
