@@ -1,12 +1,12 @@
 """Correlation of alignment with robustness over the models of sweeps, and over those that were only measured."""
 
-import math
 from collections.abc import Iterable
 
 from eval.records import Quantity, Records
 from eval.report.published import correlation_beside
 from eval.report.sweeps import Sweep, numbers, pooled, sweeps
 from eval.studies.correlation import correlations
+from eval.tables.cells import correlation_told
 from eval.tables.table import Table
 
 ALIGNMENTS = ("alpha_dx", "alpha_x")
@@ -33,10 +33,7 @@ def correlation_table(records: Records) -> Table:
         return Table(found)
     ranks = {title: quantity.rank for title, quantity in quantities.items()}
     by_rank = {title: place for place, title in enumerate(sorted(ranks, key=lambda title: ranks[title]))}
-    found["cell"] = [
-        "–" if math.isnan(line.value) else f"{line.value:.3f} [{line.low:.3f}, {line.high:.3f}]"
-        for line in found.itertuples()
-    ]
+    found["cell"] = [correlation_told(line.value, line.low, line.high) for line in found.itertuples()]
     found = found.sort_values(["robustness", "metric"], key=lambda column: column.map(by_rank), kind="stable")
     keys = ["data", "robustness", "metric", "models", "settings", "left_out"]
     wide = found.pivot_table(index=keys, columns="statistic", values="cell", aggfunc="first", sort=False)

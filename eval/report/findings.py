@@ -34,7 +34,7 @@ from eval.report.differences import (
 )
 from eval.studies.correlation import correlations
 from eval.studies.paper_claims import Claim
-from eval.tables.cells import number
+from eval.tables.cells import correlation_told, number
 from eval.tables.table import Table
 
 CONFIRMED, REFUTED, UNDECIDED = "confirmed", "not confirmed", "undecided"
@@ -194,7 +194,7 @@ def _correlations(records: Records, shown: Sequence[Shown], claim: Claim) -> lis
         line = table[table.statistic == "Pearson"].iloc[0]
         verdict = _side((line.low - above, line.high - above))
         titles = " and ".join(next(one for n, one in chosen if n == name).record.quantity.title for name in both)
-        told = f"Pearson's correlation of {titles} is {line.value:.3f} [{line.low:.3f}, {line.high:.3f}]"
+        told = f"Pearson's correlation of {titles} is {correlation_told(line.value, line.low, line.high)}"
         rests = f"over {line.models} models of {line.settings} settings"
         found.append(Finding(claim, verdict, f"{data}: {told}, {rests}{_enough(verdict)}."))
     return found or [_nothing(claim, f"{metric} and {strength}")]

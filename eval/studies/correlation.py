@@ -11,6 +11,8 @@ from scipy import stats
 COLUMNS = (
     "data", "metric", "robustness", "statistic", "value", "low", "high", "models", "settings", "left_out",
 )  # fmt: skip
+FEWEST_SETTINGS = 5
+"""Of which a bootstrap says something."""
 Statistic = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -37,8 +39,8 @@ def correlations(
 
     Returns:
         One row per data set, metric, robustness measure and statistic, with the numbers of models and of settings.
-        Fewer than three models, or models that are all alike, have no correlation: the value is NaN. Fewer than three
-        settings have no interval.
+        Fewer than three models, or models that are all alike, have no correlation: the value is NaN. Fewer than five
+        settings have no interval, since resamples of so few hardly differ.
 
     Raises:
         ValueError: if a model has two values of one measurement, which were averaged otherwise.
@@ -81,7 +83,7 @@ def _with_interval(
         return (nothing,) * 3
     value = statistic(pairs[:, 0], pairs[:, 1])
     members = [np.flatnonzero(settings == setting) for setting in np.unique(settings)]
-    if len(members) < 3:
+    if len(members) < FEWEST_SETTINGS:
         return value, nothing, nothing
     rng = np.random.default_rng(seed)
     # A resample of one setting over and over may have no correlation; those are left out of the percentiles.

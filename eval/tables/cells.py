@@ -68,3 +68,15 @@ def number(quantity: Quantity, value: float, like: float | None = None) -> str:
     reference = value if like is None else like
     digits = 3 if quantity.kind in SIGNED or not reference else max(0, 2 - math.floor(math.log10(abs(reference))))
     return f"{value:.{digits}f}" if digits <= MOST_DIGITS else f"{value:.1e}"
+
+
+def correlation_told(value: float, low: float, high: float) -> str:
+    """A correlation with its interval; alone where there is none, as over too few settings.
+
+    Example:
+        >>> correlation_told(0.91, 0.8, 0.95), correlation_told(0.91, math.nan, math.nan)
+        ('0.910 [0.800, 0.950]', '0.910')
+    """
+    if math.isnan(value):
+        return "–"
+    return f"{value:.3f}" if math.isnan(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"

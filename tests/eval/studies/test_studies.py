@@ -299,14 +299,21 @@ def test_correlations_are_those_of_scipy() -> None:
 
 
 def test_resamples_of_one_setting_alone_are_left_out_of_the_interval() -> None:
-    """Three models of which one, drawn three times, has a rounded mean that is not itself."""
-    found = correlations(sweep([(0.1, 0.3), (0.7, 0.9), (1.3, 1.5)]), METRICS, RADII)
+    """Five models of which one, drawn five times, has a rounded mean that is not itself."""
+    found = correlations(sweep([(0.1, 0.3), (0.7, 0.9), (1.3, 1.5), (1.9, 2.1), (2.2, 2.4)]), METRICS, RADII)
     assert found[["value", "low", "high"]].to_numpy() == pytest.approx(1)
 
 
 def test_perfect_correlation_has_no_width() -> None:
-    found = correlations(sweep([(a, 2 * a) for a in (0.1, 0.2, 0.3, 0.7)]), METRICS, RADII)
+    found = correlations(sweep([(a, 2 * a) for a in (0.1, 0.2, 0.3, 0.7, 0.9)]), METRICS, RADII)
     assert found[["value", "low", "high"]].to_numpy() == pytest.approx(1)
+
+
+def test_fewer_than_five_settings_have_a_correlation_without_an_interval() -> None:
+    """Resamples of three points in a line are the line again, and would say that nothing is in doubt."""
+    found = correlations(sweep([(0.1, 0.1), (0.2, 0.25), (0.3, 0.28), (0.4, 0.45)]), METRICS, RADII)
+    assert (found.value > 0.9).all()
+    assert found[["low", "high"]].isna().all(axis=None)
 
 
 def test_models_without_a_finite_radius_are_left_out_and_counted() -> None:
