@@ -78,7 +78,7 @@ def test_correlations_are_of_each_sweep_and_of_every_measure_of_robustness(tmp_p
     ]
     table = correlation_table(written(tmp_path, made))
     assert dict(zip(table.frame.of, table.frame.Pearson.str[:6], strict=True)) == {
-        "C over γ": "1.000 ", "D over γ": "-1.000",
+        "C over γ": "1.000", "D over γ": "-1.000",
     }  # fmt: skip
     assert {*table.frame.robustness} == {"τ50% STA"}
     assert any("lower τ50% is more robust" in note for note in table.notes)

@@ -383,7 +383,7 @@ def test_two_sweeps_on_one_data_set_are_two_correlations(tmp_path: Path) -> None
     ]
     frame = correlation_table(written(tmp_path, made)).frame
     assert dict(zip(frame.data, frame.Pearson.str[:6], strict=True)) == {
-        "digits, one": "1.000 ", "digits, two": "-1.000",
+        "digits, one": "1.000", "digits, two": "-1.000",
     }  # fmt: skip
     assert list(frame.models) == [4, 4]
 
