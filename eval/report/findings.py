@@ -7,7 +7,7 @@ paired by samples, which says nothing of other trainings.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from eval.report.differences import (
     mean_over_trainings,
     over_samples,
 )
+from eval.report.notes import near_chance
 from eval.studies.correlation import correlations
 from eval.studies.paper_claims import Claim
 from eval.tables.cells import correlation_told, number
@@ -98,7 +99,15 @@ def findings_table(found: Sequence[Finding]) -> Findings:
 
 
 def _judged(records: Records, shown: Sequence[Shown], claim: Claim) -> list[Finding]:
-    return JUDGES[claim.kind](records, [s for s in shown if claim.data in ("", s.record.model.data)], claim)
+    """A claim, without models whose accuracy is near chance: they are alike in whatever the claim is about."""
+    about = [s for s in shown if claim.data in ("", s.record.model.data)]
+    lost = {record.subject.key for record in records if record.quantity.kind == "accuracy" and near_chance(record)}
+    kept = [s for s in about if s.record.subject.key not in lost]
+    found = JUDGES[claim.kind](records, kept, claim)
+    named = {str(value) for value in claim.about.values()}
+    if all(s.record.model.recipe not in named for s in about if s.record.subject.key in lost):
+        return found
+    return [replace(f, sentence=f"{f.sentence} Models at chance are left out.") for f in found]
 
 
 def _differences(records: Records, shown: Sequence[Shown], claim: Claim) -> list[Finding]:

@@ -176,12 +176,17 @@ def _doubts(records: list[Record]) -> list[str]:
     return found
 
 
+def near_chance(record: Record) -> bool:
+    """Whether an accuracy is hardly above that of guessing; False where the record does not say the classes."""
+    return "classes" in record.details and record.value <= 1 / record.details["classes"] + CHANCE
+
+
 def _about_accuracy(record: Record) -> list[str]:
     told = record.details
     if "classes" not in told:
         return []
     found, chance = [], 1 / told["classes"]
-    if record.value <= chance + CHANCE:
+    if near_chance(record):
         found.append(f"accuracy {record.value:.1%} is near chance, {chance:.1%}: do weights, data and bounds fit?")
     if told["probabilities"] > 0.5:
         found.append("outputs look like probabilities, where attacks and margins need logits.")

@@ -263,3 +263,18 @@ def test_drawn_again_a_mean_spreads_as_its_standard_error() -> None:
     values = np.arange(100) % 2
     low, high = over_samples(lambda drawn: float(values[drawn].mean()), 100)
     assert (high - low) / 2 == pytest.approx(1.96 * 0.05, rel=0.15)
+
+
+@pytest.mark.parametrize(("accuracy", "verdict"), [(0.9, CONFIRMED), (0.54, UNDECIDED)])
+def test_models_at_chance_decide_nothing(tmp_path: Path, accuracy: float, verdict: str) -> None:
+    """They are equal in everything that is claimed to be."""
+    same = MORE | {"same": RADII["more"] | {"within": 0.02}}
+    made = [record(PGD, 0.3 + seed / 1000, Model("d", name, seed=seed)) for name in "PB" for seed in range(3)]
+    made += [
+        record(ACCURACY, accuracy, Model("d", name, seed=seed), details={"classes": 2})
+        for name in "PB"
+        for seed in range(3)
+    ]
+    found, sentence = judged(written(tmp_path, made), same)
+    assert found == verdict
+    assert ("Models at chance are left out" in sentence) == (verdict == UNDECIDED)
