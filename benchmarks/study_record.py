@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from eval.records import Records, Results
+from eval.records import Results
 from eval.records.store import read_json, write_json
-from eval.report import Table, all_tables
+from eval.report import Table, write_report
 
 LEFT_OUT = ("Cost of the measurements",)
 """Tables that say nothing of models."""
@@ -23,7 +23,9 @@ def gathered(folder: Path) -> dict[str, Any]:
         "revision": sorted({str(made.get("revision")) for made in provenance}),
         "machine": sorted({f"{made.get('device')}, {made.get('threads')} threads" for made in provenance}),
         "versions": provenance[0].get("versions", {}),
-        "tables": {heading: printed(table) for heading, table in tables_of(records).items()},
+        "tables": {
+            heading: printed(table) for heading, table in write_report(folder).items() if heading not in LEFT_OUT
+        },
     }
 
 
@@ -38,11 +40,6 @@ def training_seconds(folder: Path) -> float:
     """Of all models, and of what was trained before them."""
     marks = folder.rglob("training/trained.json")
     return sum(float(read_json(mark, {"best"}).get("seconds", 0)) for mark in marks)
-
-
-def tables_of(records: Records) -> dict[str, Table]:
-    """The tables that are kept."""
-    return {heading: table for heading, table in all_tables(records).items() if heading not in LEFT_OUT}
 
 
 def printed(table: Table) -> dict[str, Any]:
