@@ -1,5 +1,6 @@
 """The numbers that a claim is about, with the outcomes of samples behind each."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,6 +120,12 @@ def per_sample(records: Records, shown: Shown) -> PerSample | None:
     return found if same else None
 
 
+def _tau(strengths: np.ndarray) -> float:
+    """τ50%: of the median strength 1/τ, which is not the median of τ where it lies between two samples."""
+    median = _median(strengths)
+    return 1 / median if median else math.inf
+
+
 def _outcomes(frame: pd.DataFrame, record: Record, source: Record) -> PerSample | None:
     if "index" not in frame:
         return None
@@ -128,7 +135,7 @@ def _outcomes(frame: pd.DataFrame, record: Record, source: Record) -> PerSample 
     if source.quantity.kind == "epsilon50":
         return PerSample(frame.radius, _median)
     if source.quantity.kind == "tau50":
-        return PerSample(frame.radius.map(lambda strength: np.inf if strength == 0 else 1 / strength), _median)
+        return PerSample(frame.radius, _tau)
     if "robust" in frame:
         return PerSample(frame.robust.astype(float), _mean)
     if "predicted" in frame:

@@ -278,3 +278,19 @@ def test_models_at_chance_decide_nothing(tmp_path: Path, accuracy: float, verdic
     found, sentence = judged(written(tmp_path, made), same)
     assert found == verdict
     assert ("Models at chance are left out" in sentence) == (verdict == UNDECIDED)
+
+
+def test_tau_of_an_even_number_of_samples_is_that_of_the_median_strength(tmp_path: Path) -> None:
+    """Strengths of 0.1 and 0.2 in the middle: τ50% = 1 / 0.15, and not the mean of 10 and 5."""
+    strengths = np.array([0.05, 0.1, 0.2, 0.4])
+    frames = {
+        name: pd.DataFrame(
+            {"index": range(40), "label": 0, "radius": np.repeat(by * strengths, 10), "failed_at": 0.0}
+        )
+        for name, by in (("P", 3.0), ("B", 1.0))
+    }
+    values = {"P": 1 / 0.45, "B": 1 / 0.15}
+    less = MORE | {"less": {"measurement": "tau50_sta", "of": "P", "than": "B"}}
+    verdict, sentence = judged(samples_of(tmp_path, Quantity("tau50", "sta"), frames, values), less)
+    assert "so over 40 samples alone" in sentence
+    assert verdict == CONFIRMED
