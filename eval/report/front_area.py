@@ -128,10 +128,6 @@ def _over_samples(records: Records, fronts: Sequence[Sequence[Point]], corners: 
     return over_samples(difference, len(common)), len(common)
 
 
-def _drawn(axes: Sequence[PerSample], rows: np.ndarray) -> np.ndarray:
-    return np.array([axis.statistic(axis.outcomes.loc[rows].to_numpy()) for axis in axes])
-
-
 def _outcomes(records: Records, point: Point) -> tuple[PerSample, PerSample] | None:
     x, y = per_sample(records, point.x), per_sample(records, point.y)
     return None if x is None or y is None else (x, y)

@@ -30,8 +30,6 @@ SAID = (
     "unreliable",
 )
 """What `about` may hold."""
-OPTIONAL = ("footnote", "unreliable")
-"""Fields that stand in a file only if there is something to say."""
 FIELDS = (
     "link",
     "name",
