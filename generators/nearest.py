@@ -122,7 +122,7 @@ class NearestExample:
         """The digest, and every example's sketch by class, from one pass over the examples."""
         digest, directions = sha256(), self._directions
         # Made at once: pieces between the large blocks that come and go would keep memory from being used again.
-        sketches = torch.empty(len(self.examples.labels), directions.width)
+        sketches = torch.empty(len(self.examples.labels), directions.width, dtype=torch.float32)
         sizes = [len(rows) for rows in self._rows.values()]
         by_class = dict(zip(self._rows, sketches.split(sizes), strict=True))
         with tqdm(total=len(sketches), desc="examples", delay=10, leave=False) as bar:

@@ -30,10 +30,22 @@ def make_recordable(optimizer: Optimizer) -> None:
         else:
             group["fused"], group["foreach"] = True, False
         group["lr"] = torch.as_tensor(float(group["lr"]), dtype=torch.float32, device=device)
-    for state in optimizer.state.values():
-        if "step" in state:
-            device = next(value.device for name, value in state.items() if name != "step")
-            state["step"] = torch.as_tensor(float(state["step"]), dtype=torch.float32, device=device)
+    for weight, state in optimizer.state.items():
+        for name, value in state.items():
+            if name == "step":
+                state[name] = torch.as_tensor(float(value), dtype=torch.float32, device=weight.device)
+            elif isinstance(value, Tensor):
+                state[name] = laid_out_as(weight, value)
+
+
+def laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
+    """A value in the memory layout of a weight of its shape, which steps in fused form insist on.
+
+    A gradient may come in another one, such as that of a convolution from one channel in channels_last.
+    """
+    if value.shape != weight.shape or value.stride() == weight.stride():
+        return value
+    return torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def constants(optimizer: Optimizer) -> Hashable:

@@ -23,7 +23,7 @@ from generators.store import for_samples
 from training.data import Batch, DataSet
 from training.data.split import Split
 from training.graphs import Alone, Work
-from training.optimizers import constants, is_recordable, make_recordable
+from training.optimizers import constants, is_recordable, laid_out_as, make_recordable
 from training.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class RecordedTraining:
 
     def _move(self, gradients: list[Tensor | None]) -> None:
         for weight, gradient in zip(self.weights, gradients, strict=True):
-            weight.grad = gradient
+            weight.grad = gradient if gradient is None else laid_out_as(weight, gradient)
         trainer: Trainer = self.module.trainer
         self.module.configure_gradient_clipping(
             self.optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm

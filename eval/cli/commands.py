@@ -69,7 +69,7 @@ def study(
         fast: the form of a preset that a CPU can finish.
         list: print the presets with what they repeat and how long they take, and do nothing else.
         data_root: folder of data files such as MNIST's.
-        jobs: processes; as many as there are cores if not given, one with a GPU.
+        jobs: processes; if not given as many as there are cores, and with a GPU one, or several for small networks.
         device: to train and measure on: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one, and leaves
             a training's own `trainer.accelerator` as it is.
         side_by_side: models of equal shapes that a process trains at a time; if not given one on a CPU, and on a GPU

@@ -14,7 +14,8 @@ TINY = 1e-300
 SPREADS = (0.01, 1.0)
 """Smallest and largest standard deviation of a radius around what is predicted, as logarithms."""
 
-HALVINGS = 40
+POINTS, ROUNDS = 32, 6
+"""A quantile is looked for among so many radii at a time, so many times, each time closer together."""
 
 
 class Estimates:
@@ -66,14 +67,14 @@ class Estimates:
         gap = (self.reached / self.lower).clamp(min=1).log()
         return torch.where(self.lower > 0, 0.005 + 0.25 * gap, self.ratio.spread)
 
-    def below(self, radius: Float[Tensor, ""] | float) -> Float[Tensor, " N"]:
-        """Probability that each radius is at most this."""
+    def below(self, radius: Float[Tensor, "*K"] | float) -> Float[Tensor, "*K N"]:
+        """Probability that each radius is at most this, or at most each of several."""
         mean, spread = self.mean, self.spread
 
         def cumulative(values: Tensor) -> Tensor:
             return torch.special.ndtr((values.clamp(TINY, 1 / TINY).log() - mean) / spread)
 
-        radius = torch.as_tensor(radius).to(mean)
+        radius = torch.as_tensor(radius).to(mean).unsqueeze(-1)
         floor, top = cumulative(self.lower), cumulative(self.upper)
         share = ((cumulative(radius) - floor) / (top - floor).clamp(min=1e-12)).clamp(0, 1)
         return torch.where(radius >= self.upper, 1.0, torch.where(radius <= self.lower, 0.0, share))
@@ -81,8 +82,10 @@ class Estimates:
     def quantile(self, rank: int) -> Float[Tensor, ""]:
         """The radius that as many are expected to lie below as have a lower rank, without asking the host."""
         low, high = self.mean.min() - 1, self.mean.max() + 1
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            above = self.below(middle.exp()).sum() > rank + 0.5
-            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        places = torch.arange(1, POINTS, device=low.device, dtype=low.dtype) / POINTS
+        for _ in range(ROUNDS):
+            step = (high - low) / POINTS
+            lie_below = self.below((low + places * (high - low)).exp()).sum(dim=1)
+            low = low + step * (lie_below <= rank + 0.5).sum()
+            high = low + step
         return ((low + high) / 2).exp()

@@ -21,7 +21,7 @@ from eval.records.subject import Subject
 from eval.records.taking import Sitting
 from eval.studies.configuring import configured, kept_under, resolved
 from eval.studies.grid import Cell, EstimatorCell, ModelCell
-from eval.studies.grouping import fitting, parts
+from eval.studies.grouping import EACH, fitting, is_small, parts, shared
 from eval.studies.logs import training_records
 from eval.studies.overlay import FIRST
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
@@ -102,6 +102,26 @@ def _size(cells: Sequence[Cell], folder: Path, device: str) -> int:
         except Exception:  # it is said when this one is trained
             continue
     return 1
+
+
+def processes(cells: Sequence[Cell], folder: Path, device: str, cores: int) -> int:
+    """How many processes work on some models on one GPU where nobody says.
+
+    Several where it is the host that takes the time, since networks are small; one where it is the GPU.
+    """
+    kinds: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if not is_trained(home_of(cell, folder).path):
+            kinds.setdefault(shared(cell), []).append(cell)
+    small = sum(len(kind) for kind in kinds.values() if _is_small(kind[0], folder, device))
+    return max(1, min(cores, small // EACH))
+
+
+def _is_small(cell: Cell, folder: Path, device: str) -> bool:
+    try:
+        return isinstance(cell, ModelCell) and is_small(_training_of(cell, folder, device))
+    except Exception:  # it is said when this one is trained
+        return False
 
 
 def _run_part(cells: Sequence[Cell], folder: Path, device: str, wait: bool) -> dict[str, Done]:

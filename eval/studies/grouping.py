@@ -1,7 +1,9 @@
 """Which models of a study are trained side by side, and how many."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -23,11 +25,17 @@ PASSES = 6
 """As many forward passes as keep what their backward pass needs: two losses, twice differentiated, and an attack."""
 BESIDES = 2**27
 """Bytes that a GPU's libraries take for each, whatever it is."""
+SMALL = 2**26
+"""Bytes of a training, beside those, below which a GPU mostly waits for the host: one process cannot keep it busy."""
+EACH = 3
+"""Such models for a process, at least, since each process first loads its libraries."""
 GPUS = ("auto", "gpu", "cuda")
 """Accelerators of Lightning that are a GPU where there is one."""
 
 
-def groups(cells: Iterable[Cell], side_by_side: int | None, device: str = AUTO) -> list[tuple[Cell, ...]]:
+def groups(
+    cells: Iterable[Cell], side_by_side: int | None, device: str = AUTO, jobs: int = 1
+) -> list[tuple[Cell, ...]]:
     """Cells that are trained side by side, in the order in which the first of each group stands.
 
     They share data set, network and trainer with all their options, and so the shapes of their steps. Seeds, losses,
@@ -37,16 +45,25 @@ def groups(cells: Iterable[Cell], side_by_side: int | None, device: str = AUTO) 
         cells: of a study.
         side_by_side: the size of a group; None for one on a CPU, and what fits on a GPU.
         device: that they are trained on; auto for what their trainers say.
+        jobs: processes among which groups are divided, so that none is left without one.
     """
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         found.setdefault(shared(cell), []).append(cell)
-    return [part for group in found.values() for part in parts(group, most(group[0], side_by_side, device))]
+    share = MOST if jobs == 1 else math.ceil(sum(map(len, found.values())) / jobs)
+    return [part for group in found.values() for part in parts(group, most(group[0], side_by_side, device, share))]
 
 
 def parts(cells: Sequence[Cell], size: int) -> list[tuple[Cell, ...]]:
-    """Some cells in parts of a size."""
-    return [tuple(cells[start : start + size]) for start in range(0, len(cells), size)]
+    """Some cells in as few parts as have at most a size, which are as even as can be.
+
+    Example:
+        >>> [len(part) for part in parts(range(9), 4)]
+        [3, 3, 3]
+    """
+    count = math.ceil(len(cells) / size)
+    ends = [len(cells) * number // count for number in range(count + 1)]
+    return [tuple(cells[start:end]) for start, end in pairwise(ends)]
 
 
 def shared(cell: Cell) -> str:
@@ -58,13 +75,13 @@ def shared(cell: Cell) -> str:
     return digest([cell.model.data, cell.fit.get("data"), cell.fit.get("trainer"), network])
 
 
-def most(cell: Cell, side_by_side: int | None, device: str = AUTO) -> int:
-    """How many cells may go with this one, as far as is known before it is trained."""
+def most(cell: Cell, side_by_side: int | None, device: str = AUTO, share: int = MOST) -> int:
+    """How many cells may be trained together with this one among them, as far as is known before it is trained."""
     if not isinstance(cell, ModelCell):
         return 1
     if side_by_side is not None:
         return side_by_side
-    return MOST if on_gpu(cell.fit, device) else 1
+    return min(MOST, share) if on_gpu(cell.fit, device) else 1
 
 
 def on_gpu(fit: Mapping[str, Any], device: str = AUTO) -> bool:
@@ -83,6 +100,12 @@ def fitting(cli: FitCLI, free: int) -> int:
     """
     data = cli.datamodule
     return max(1, min(MOST, int(FREE * free / step_bytes(cli.model.network, data.shape, data.batch_size))))
+
+
+def is_small(cli: FitCLI) -> bool:
+    """Whether a training is so small that a GPU mostly waits for the host."""
+    data = cli.datamodule
+    return step_bytes(cli.model.network, data.shape, data.batch_size) - BESIDES < SMALL
 
 
 def step_bytes(network: nn.Module, shape: Sequence[int], batch_size: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eval.records.device import AUTO, chosen_device
 from eval.records.store import Results
-from eval.studies.cells import home_of, run_cells, train_first
+from eval.studies.cells import home_of, processes, run_cells, train_first
 from eval.studies.claim import claimed
 from eval.studies.grid import Cell, ModelCell
 from eval.studies.grouping import groups, on_gpu
@@ -49,8 +49,8 @@ def run_study(
     Args:
         study: what to run.
         folder: for results.
-        jobs: processes; None for one per two models but no more than there are cores, or one with a GPU. With a GPU
-            several are of use where models differ in data set, network or trainer.
+        jobs: processes; None for one per two models, but no more than there are cores. With a GPU one for several
+            models whose networks are too small to keep it busy, and one in all where they are not.
         side_by_side: models of equal shapes that a process trains at a time; None for one on a CPU, and as many as
             fit into the memory of a GPU, at most 16.
         device: to train and measure on, see `eval.records.device`; auto leaves trainings as they are configured.
@@ -69,26 +69,29 @@ def run_study(
             wanted_of(cell, results.folder)  # so that what cannot be measured is refused before anything is trained
     notes = claimed(results.folder, study)
     cores = os.cpu_count() or 1
-    if jobs is None:
-        jobs = 1 if works_on.type == "cuda" else max(1, min(cores, len(study.cells) // 2))
+    if jobs is None and works_on.type != "cuda":
+        jobs = max(1, min(cores, len(study.cells) // 2))
     first = [
         Task((name,), partial(train_first, name, results.folder, fit, device)) for name, fit in study.first.items()
     ]
-    if told := failures(all_done(first, f"{study.name}, first", jobs, cores)):
+    if told := failures(all_done(first, f"{study.name}, first", jobs or 1, cores)):
         raise ValueError(" ".join(told))
+    jobs = jobs or processes(study.cells, results.folder, device, cores)
     done: dict[str, Done] = {}
     wait = False
     while left := [cell for cell in study.cells if home_of(cell, results.folder).path.name not in done]:
-        done |= all_done(_tasks(left, results.folder, device, side_by_side, wait), study.name, jobs, cores)
+        done |= all_done(_tasks(left, results.folder, device, side_by_side, jobs, wait), study.name, jobs, cores)
         wait = True  # for what another process works on
     said = [note for model in done.values() for note in model.notes]
     return StudyRun(results, failures(done), [*notes, *dict.fromkeys(said)])
 
 
-def _tasks(cells: Sequence[Cell], folder: Path, device: str, side_by_side: int | None, wait: bool) -> list[Task]:
+def _tasks(
+    cells: Sequence[Cell], folder: Path, device: str, side_by_side: int | None, jobs: int, wait: bool
+) -> list[Task]:
     """Work on the cells of a study, one task for those that are trained side by side."""
     tasks = []
-    for group in groups(cells, side_by_side, device):
+    for group in groups(cells, side_by_side, device, jobs):
         names = tuple(home_of(cell, folder).path.name for cell in group)
         auto = side_by_side is None and isinstance(group[0], ModelCell) and on_gpu(group[0].fit, device)
         tasks.append(Task(names, partial(run_cells, group, folder, device, auto=auto, wait=wait)))

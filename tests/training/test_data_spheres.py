@@ -49,6 +49,20 @@ def test_sample_does_not_depend_on_the_batch_it_is_in():
         assert torch.equal(batch.indices, indices)
 
 
+@pytest.mark.parametrize("indices", [range(50), range(950, 1000), range(990, 1010), [3, 2], [0, 2], [1999]])
+def test_samples_that_were_sent_to_a_device_are_the_same(indices):
+    samples = SphereSamples(2500, 4, 0, fresh=True)
+    there = samples.near(torch.device("cpu"))
+    assert there is not samples
+    for split in (samples, there):
+        split.set_epoch(0, 3)
+        batch, whole = split.__getitems__(indices), drawn(2500, 4, epoch=3)
+        assert torch.equal(batch.x, whole.x[[*indices]])
+        assert torch.equal(batch.y, whole.y[[*indices]])
+        batch.x.zero_()  # is no part of the split
+        assert torch.equal(split.__getitems__(indices).x, whole.x[[*indices]])
+
+
 def test_sample_does_not_depend_on_the_number_of_samples():
     assert torch.equal(drawn(30, 4).x, drawn(2000, 4).x[:30])
 

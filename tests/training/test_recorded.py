@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
+from torch import nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, WeightedSum
 from training.data import DataSet, Digits, Spheres, Squares
 from training.graphs import Alone, Repeated
-from training.optimizers import constants, in_plain_form
+from training.optimizers import constants, in_plain_form, laid_out_as, make_recordable
 from training.recorded import residuals_of_all, why_plain
 
 CPU = torch.device("cpu")
@@ -334,3 +335,20 @@ def test_a_graph_is_made_anew_where_a_schedule_moves_more_than_learning_rates() 
         assert constants(optimizer) == before
         optimizer.param_groups[0][name] = value
         assert constants(optimizer) != before
+
+
+def test_gradients_and_moments_come_in_the_layout_of_their_weight() -> None:
+    """Steps of SGD in fused form refuse others; a convolution from one channel has gradients of either."""
+    weight = nn.Parameter(torch.rand(4, 1, 3, 3).to(memory_format=torch.channels_last))
+    other = torch.rand(4, 1, 3, 3)
+    assert other.stride() != weight.stride()
+    found = laid_out_as(weight, other)
+    assert found.stride() == weight.stride()
+    assert torch.equal(found, other)
+    assert laid_out_as(weight, found) is found
+    optimizer = SGD([weight], lr=0.1, momentum=0.9)
+    optimizer.state[weight] = {"momentum_buffer": other}
+    make_recordable(optimizer)
+    weight.grad = found
+    optimizer.step()
+    assert optimizer.state[weight]["momentum_buffer"].stride() == weight.stride()

@@ -14,11 +14,8 @@ from generators.biggan import projection_of
 from training.data.augmentation import Augmentation
 from training.data.order import EpochOrder
 from training.data.residuals import HALVES, named_residual, nearest_example
-from training.data.split import Batch, Bounds, OnDevice, Split, SplitName, as_it_is
+from training.data.split import Batch, Bounds, Split, SplitName, as_it_is
 from training.seeds import derived_seed
-
-ROOM = 0.2
-"""Of a GPU's free memory, how much the samples of a split may take to be kept there."""
 
 
 class DataSet(LightningDataModule):
@@ -151,13 +148,11 @@ class DataSet(LightningDataModule):
         return self.batches("test")
 
     def _near(self, split: Split) -> Split:
-        """The split where the trainer's steps are taken, if it lies in memory and that device has ample room."""
-        if self.trainer is None or self.workers or type(split) is not Split:
+        """The split where the trainer's steps are taken, if that is a GPU that can have it."""
+        if self.trainer is None or self.workers:
             return split
         device = self.trainer.strategy.root_device
-        if device.type != "cuda" or split.images.nbytes > ROOM * torch.cuda.mem_get_info(device)[0]:
-            return split
-        return OnDevice(split, device)
+        return split.near(device) if device.type == "cuda" else split
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Send a batch to a device, unless it is there already; called by Lightning."""

@@ -23,10 +23,13 @@ class SphereSamples(Split):
         dimensions: of the space.
         seed: what the draws depend on.
         fresh: whether every epoch draws anew.
+        device: where they are, after they were drawn on the CPU, so that they are the same everywhere.
     """
 
-    def __init__(self, size: int, dimensions: int, seed: int | str, fresh: bool) -> None:
-        self.size, self.dimensions, self.seed, self.fresh = size, dimensions, seed, fresh
+    def __init__(
+        self, size: int, dimensions: int, seed: int | str, fresh: bool, device: torch.device | str = "cpu"
+    ) -> None:
+        self.size, self.dimensions, self.seed, self.fresh, self.device = size, dimensions, seed, fresh, device
         self.epoch = 0
         self._block: tuple[int, Tensor, Tensor] | None = None
 
@@ -36,13 +39,22 @@ class SphereSamples(Split):
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Points and their classes by indices."""
         index = torch.as_tensor(indices, dtype=torch.int64)
-        x = torch.empty(len(index), self.dimensions)
-        y = torch.empty(len(index), dtype=torch.int64)
-        for number in (index // BLOCK).unique().tolist():
-            chosen = index // BLOCK == number
+        number, start = divmod(indices[0], BLOCK)
+        if start + len(indices) <= BLOCK and [*indices] == [*range(indices[0], indices[0] + len(indices))]:
             points, labels = self._draw(number)
-            x[chosen], y[chosen] = points[index[chosen] % BLOCK], labels[index[chosen] % BLOCK]
+            return Batch(points[start:][: len(index)].clone(), labels[start:][: len(index)].clone(), index)
+        x = torch.empty(len(index), self.dimensions, device=self.device)
+        y = torch.empty(len(index), dtype=torch.int64, device=self.device)
+        for number in (index // BLOCK).unique().tolist():
+            chosen = (index // BLOCK == number).nonzero().squeeze(1).to(self.device)
+            places = (index[index // BLOCK == number] % BLOCK).to(self.device)
+            points, labels = self._draw(number)
+            x[chosen], y[chosen] = points[places], labels[places]
         return Batch(x, y, index)
+
+    def near(self, device: torch.device) -> "SphereSamples":
+        """The same samples, sent there a block at a time."""
+        return SphereSamples(self.size, self.dimensions, self.seed, self.fresh, device)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
         """Draw the samples of another epoch from now on."""
@@ -59,7 +71,7 @@ class SphereSamples(Split):
             labels = torch.randint(len(RADII), (BLOCK,), generator=generator)
             points = torch.randn(BLOCK, self.dimensions, generator=generator, dtype=torch.float64)
             points *= (torch.tensor(RADII, dtype=torch.float64)[labels] / points.norm(dim=1)).unsqueeze(1)
-            self._block = number, points.float(), labels
+            self._block = number, points.float().to(self.device), labels.to(self.device)
         return self._block[1:]
 
 

@@ -13,6 +13,9 @@ from training.seeds import derived_seed
 SplitName = Literal["train", "validation", "test"]
 Bounds = tuple[float, float]
 
+ROOM = 0.2
+"""Of a GPU's free memory, how much the samples of a split may take to be kept there."""
+
 READ_AT_ONCE = 1024
 """Samples that are read together where labels are known only from the samples themselves."""
 
@@ -50,6 +53,12 @@ class Split(Dataset[Batch]):
         if images.dtype == torch.uint8:
             images = from_bytes(images, self.bounds)
         return Batch(images, self.labels[index], index)
+
+    def near(self, device: torch.device) -> "Split":
+        """The same samples in a GPU's memory, if they lie in memory and it has ample room; else as they are."""
+        if type(self) is not Split or self.images.nbytes > ROOM * torch.cuda.mem_get_info(device)[0]:
+            return self
+        return OnDevice(self, device)
 
     def _where_images_are(self, index: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         return index

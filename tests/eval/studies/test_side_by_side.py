@@ -15,8 +15,19 @@ from torch import nn
 
 from eval.fit import FitCLI
 from eval.studies import StudyRun, load_study, run_study
-from eval.studies.cells import home_of, run_cells
-from eval.studies.grouping import BESIDES, COPIES, FREE, MOST, PASSES, fitting, groups, shared, step_bytes
+from eval.studies.cells import home_of, processes, run_cells
+from eval.studies.grouping import (
+    BESIDES,
+    COPIES,
+    EACH,
+    FREE,
+    MOST,
+    PASSES,
+    fitting,
+    groups,
+    shared,
+    step_bytes,
+)
 from eval.studies.overlay import laid_over
 from eval.studies.plan import Cell
 from eval.studies.work import Done, Task, all_done
@@ -321,7 +332,7 @@ def test_models_of_one_data_set_network_and_trainer_are_a_group(tmp_path: Path) 
     alike = load_study(planned(tmp_path, RECIPES | others, (0, 1))).cells
     assert len({shared(cell) for cell in alike}) == 1
     assert sizes(alike, 4) == [4, 4, 4]
-    assert sizes(alike, 5) == [5, 5, 2]
+    assert sizes(alike, 5) == [4, 4, 4]  # as even as can be
     assert sizes(alike, 1) == [1] * 12
     assert sizes(alike, None) == [1] * 12  # on a CPU
 
@@ -348,8 +359,20 @@ def test_on_a_gpu_a_group_is_as_large_as_memory_allows(tmp_path: Path, monkeypat
     cells = load_study(planned(tmp_path, RECIPES, (0, 1, 2, 3, 4))).cells
     assert sizes(cells, None) == [1] * 20  # the trainer is told to use the CPU
     cells = load_study(planned(tmp_path, RECIPES, (0, 1, 2, 3, 4), trainer={"accelerator": "auto"})).cells
-    assert sizes(cells, None) == [MOST, 20 - MOST]
-    assert sizes(cells, 3) == [3] * 6 + [2]
+    assert sizes(cells, None) == [10, 10]
+    assert max(sizes(cells, None)) <= MOST
+    assert sizes(cells, 3) == [2] + [3] * 6
+    assert [len(group) for group in groups(cells, None, jobs=7)] == [2] + [3] * 6  # each process has one
+
+
+def test_small_networks_on_a_gpu_are_divided_among_processes(tmp_path: Path) -> None:
+    small = load_study(planned(tmp_path, RECIPES, (0, 1, 2))).cells
+    assert [processes(small, tmp_path, "cpu", cores) for cores in (16, 2)] == [len(small) // EACH, 2]
+    assert processes(small[:2], tmp_path, "cpu", 16) == 1
+    wide = {"wide": {"model": {"network_options": {"hidden": [4000, 4000]}}}}
+    assert processes(load_study(planned(tmp_path, wide, range(9))).cells, tmp_path, "cpu", 16) == 1
+    broken = {"broken": {"model": {"netwrok": "mlp"}}}
+    assert processes(load_study(planned(tmp_path, broken, range(9))).cells, tmp_path, "cpu", 16) == 1
 
 
 def test_memory_of_a_training_grows_with_its_batch_and_its_weights(tmp_path: Path) -> None:
