@@ -57,7 +57,9 @@ def read_exported(path: Path) -> nn.Module:
         ValueError: if it cannot be read, was made for batches of one size, or in training mode.
     """
     try:
-        program = torch.export.load(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given buffer is not writable")  # which nobody writes to
+            program = torch.export.load(path)
     except Exception as error:  # the reader of a program can fail in any way
         raise ValueError(f"{path} cannot be read as a program of torch.export. ({error})") from error
     sizes = [_size(node) for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]

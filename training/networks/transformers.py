@@ -143,6 +143,8 @@ def _read(make: Callable[..., Any], path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. `weights` should be 'imagenet', a file of weights, or null.")
     try:
-        return make(pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+        # Before timm 1.0.31 a file would be read as the format that the published weights have.
+        source = {"file": str(path), "custom_load": path.suffix == ".npz"}
+        return make(pretrained=True, pretrained_cfg_overlay=source)
     except Exception as error:  # a file of another kind can make the reader fail in any way
         raise ValueError(f"{path}: holds no weights for this model, head included ({error}).") from error

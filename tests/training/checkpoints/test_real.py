@@ -35,7 +35,9 @@ def test_model_that_pyautoattack_ships() -> None:
 def test_networks_of_torchvision(tmp_path: Path, name: str) -> None:
     make = getattr(torchvision.models, name)
     original = make(weights=None, num_classes=10)
-    torch.save({"state_dict": nn.DataParallel(original).state_dict(), "arch": name}, tmp_path / "file.pth.tar")
+    # As nn.DataParallel saves them, which would move the network to a GPU where there is one.
+    weights = {f"module.{key}": value for key, value in original.state_dict().items()}
+    torch.save({"state_dict": weights, "arch": name}, tmp_path / "file.pth.tar")
     loaded = load_classifier(f"torchvision.models.{name}", checkpoint=tmp_path / "file.pth.tar", **CIFAR10)
     assert_same(loaded, original)
 
