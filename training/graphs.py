@@ -5,6 +5,7 @@ tensors that stay where they are, and must not look at a value. Random numbers a
 generators that are told beforehand.
 """
 
+import gc
 import threading
 import warnings
 from collections import Counter
@@ -48,7 +49,7 @@ class Graph:
         torch.clear_autocast_cache()  # weights cast before are cast anew by every replay
         _forget_workspaces()
         pool = None if beside is None else beside.graph.pool()
-        with torch.cuda.graph(self.graph, pool, capture_error_mode="thread_local"):
+        with _nothing_collected(), torch.cuda.graph(self.graph, pool, capture_error_mode="thread_local"):
             current = torch.cuda.current_stream()
             for stream, work in zip(side, pieces[1:], strict=True):
                 stream.wait_stream(current)
@@ -162,6 +163,19 @@ def _forget_workspaces() -> None:
     go that others still write to: https://github.com/pytorch/pytorch/issues/193402.
     """
     torch._C._cuda_clearCublasWorkspaces()
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Let Python collect no garbage: a graph that is let go of while another one is recorded breaks it."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Recording(threading.local):

@@ -18,19 +18,16 @@ from torch.optim import Optimizer
 from alignment.closest_class import closest_class
 from alignment.deferral import Deferred, deferred
 from alignment.residuals import residuals_of
-from generators import ExactResidual, NearestExample
+from generators import ExactResidual
 from generators.store import for_samples
-from training.data import Batch, DataSet
-from training.data.split import Split
+from training.data import Batch
 from training.graphs import Alone, Work
+from training.known_residuals import known_residuals
 from training.optimizers import constants, is_recordable, laid_out_as, make_recordable
 from training.seeds import derived_seed
 
 if TYPE_CHECKING:
     from training.classifier import Classifier
-
-BLOCK, MOST_BYTES = 1024, 2**31
-"""Samples whose residuals are found at a time, and the memory that those of all may take."""
 
 LOOK = 50
 """Steps between two looks at what the checks found."""
@@ -75,24 +72,6 @@ def why_plain(module: "Classifier", trainer: Trainer) -> str | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def residuals_of_all(module: "Classifier") -> Float[Tensor, "N *shape"] | None:
-    """The residual of every training sample to the one other class; None where no step could look it up.
-
-    They are found once for all where there are two classes, images are not augmented, the estimator draws them from
-    the examples themselves, and the device has ample room.
-    """
-    data: DataSet = module.trainer.datamodule  # type: ignore[attr-defined]
-    estimator = module.estimator
-    if not isinstance(estimator, ExactResidual | NearestExample) or data.num_classes != 2 or data.augments:
-        return None
-    split = data.split("train")
-    if type(split) is not Split or split.images.numel() * 4 > MOST_BYTES:
-        return None
-    parts = [split.__getitems__(part.tolist()) for part in torch.arange(len(split)).split(BLOCK)]
-    found = [residuals_of(estimator, part.x, part.y, 1 - part.y) for part in parts]
-    return torch.cat(found).to(module.device)
-
-
 class RecordedTraining:
     """The steps of one classifier's training.
 
@@ -111,7 +90,7 @@ class RecordedTraining:
         self.run: Runner = runner or Alone(self.device)
         self.buffers: dict[tuple[int, ...], Buffers] = {}
         self.weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        self.known = residuals_of_all(module)
+        self.known = known_residuals(module)
         self.loss = torch.zeros((), device=self.device)
         self.totals: dict[str, Tensor] = {}
         self.wrong: dict[Hashable, tuple[Deferred, Tensor]] = {}
@@ -133,7 +112,7 @@ class RecordedTraining:
         if self.module.estimator is not None or self.module.gradient_weight:
             self._find_target(kind, buffers)
         if self.module.estimator is not None:
-            buffers.residual.copy_(self._residual(buffers, batch.indices))
+            buffers.residual.copy_(self._residual(kind, buffers, batch.indices))
         self.run(("step", *kind), partial(self._step, kind, buffers), self.generator)
         self.taken += 1
         if self.taken % LOOK == 0:
@@ -171,12 +150,17 @@ class RecordedTraining:
         buffers.load(batch)
         return buffers
 
-    def _residual(self, buffers: Buffers, indices: Tensor) -> Tensor:
+    def _residual(self, kind: tuple, buffers: Buffers, indices: Tensor) -> Tensor:
         """Residuals to the targets: looked up where they are known, else asked for, which may wait for the device."""
         if self.known is not None:
-            return self.known[indices.to(self.device)]
-        residual = for_samples(self.module.estimator, indices)  # type: ignore[arg-type]
-        return residuals_of(residual, buffers.x, buffers.y, buffers.target)
+            return self.known(indices, buffers.x, buffers.target)
+        estimator = for_samples(self.module.estimator, indices)  # type: ignore[arg-type]
+        if not isinstance(estimator, ExactResidual):
+            return residuals_of(estimator, buffers.x, buffers.y, buffers.target)
+        with deferred() as checks:
+            found = residuals_of(estimator, buffers.x, buffers.y, buffers.target)
+        self._note(("residual", *kind), checks)
+        return found
 
     def _find_target(self, kind: tuple, buffers: Buffers) -> None:
         """The closest classes, which of two is the other one."""

@@ -8,10 +8,15 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 
 import torch
 from tqdm import tqdm
+
+START = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+"""How processes start: forked from one that has loaded the libraries, and nothing else, where the system can."""
+PRELOADED = "eval.cli"
+"""What is loaded: whatever the command imports, which each process would import anew."""
 
 
 @dataclass
@@ -69,7 +74,10 @@ def _in_turn(tasks: Sequence[Task]) -> Iterator[Mapping[str, Done]]:
 
 
 def _at_once(tasks: Sequence[Task], jobs: int, threads: int) -> Iterator[Mapping[str, Done]]:
-    with ProcessPoolExecutor(jobs, get_context("spawn"), quiet, (threads,)) as pool:
+    context = get_context(START)
+    if START == "forkserver":
+        context.set_forkserver_preload([PRELOADED])
+    with ProcessPoolExecutor(jobs, context, quiet, (threads,)) as pool:
         waiting = {pool.submit(_survived, task): task for task in tasks}
         for future in as_completed(waiting):
             yield _survived(Task(waiting[future].names, partial(_result, future)))

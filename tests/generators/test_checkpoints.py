@@ -122,4 +122,4 @@ def test_misspelt_option_of_an_estimator_is_named(tmp_path: Path) -> None:
 
 def test_sizes_that_no_generator_can_have_are_named() -> None:
     with pytest.raises(ValueError, match=r"The generator 'unet' cannot be built with .*'width': "):
-        build_generator("unet", shape=(1, 8, 8), num_classes=2, bounds=(-1.0, 1.0), width=10**12)
+        build_generator("unet", shape=(1, 8, 8), num_classes=2, bounds=(-1.0, 1.0), width=10**18)

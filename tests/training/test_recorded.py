@@ -16,8 +16,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, WeightedSum
 from training.data import DataSet, Digits, Spheres, Squares
 from training.graphs import Alone, Repeated
+from training.known_residuals import KnownNearest, known_residuals
 from training.optimizers import constants, in_plain_form, laid_out_as, make_recordable
-from training.recorded import residuals_of_all, why_plain
+from training.recorded import why_plain
 
 CPU = torch.device("cpu")
 
@@ -195,18 +196,41 @@ def test_what_a_graph_cannot_hold_is_named(
     assert found[0] is None if reason is None else reason in found[0]
 
 
-def test_residuals_that_are_known_are_looked_up(quiet_trainer: Callable[..., Trainer]) -> None:
-    data = data_of("squares")
-    module = made(data, alignment_weight=0.5, residual="nearest")
+def known_of(data: DataSet, trainer: Trainer, **options: Any) -> Any:
+    """What steps of a training look up."""
     found: list[Any] = []
 
     class Asks(Callback):
         def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-            found.append(residuals_of_all(pl_module))
+            found.append(known_residuals(pl_module))
+            trainer.should_stop = True
 
-    quiet_trainer(epochs=1, callbacks=[Asks()]).fit(module, data)
-    split = data.split("train").__getitems__(range(len(data.split("train"))))
-    torch.testing.assert_close(found[0], data.residual("nearest")(split.x, split.y, 1 - split.y))
+    trainer.callbacks.append(Asks())  # type: ignore[attr-defined]
+    trainer.fit(made(data, alignment_weight=0.5, **options), data)
+    return found[0]
+
+
+def test_residuals_that_are_known_are_looked_up(quiet_trainer: Callable[..., Trainer]) -> None:
+    data = data_of("squares")
+    known = known_of(data, quiet_trainer(epochs=1), residual="nearest")
+    x, y, indices = data.split("train").__getitems__([5, 2, 9])
+    torch.testing.assert_close(known(indices, x, 1 - y), data.residual("nearest")(x, y, 1 - y))
+
+
+def test_of_several_classes_the_nearest_examples_are_known_on_a_gpu(
+    quiet_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_of("digits")
+    assert known_of(data, quiet_trainer(epochs=1), residual="nearest-even") is None  # a CPU searches when it must
+    monkeypatch.setattr("training.known_residuals.SEARCHED_BEFORE", ("cpu",))
+    known = known_of(data, quiet_trainer(epochs=1), residual="nearest-even")
+    assert isinstance(known, KnownNearest)
+    x, y, indices = data.split("train").__getitems__([*range(0, 300, 7)])
+    for shift in range(1, data.num_classes):
+        target = (y + shift) % data.num_classes
+        torch.testing.assert_close(known(indices, x, target), data.residual("nearest-even")(x, y, target))
+    monkeypatch.setattr("training.known_residuals.MOST_SEARCHES", 100)
+    assert known_of(data, quiet_trainer(epochs=1), residual="nearest-even") is None
 
 
 def test_a_checkpoint_keeps_nothing_that_only_a_gpu_reads() -> None:
