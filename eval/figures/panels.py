@@ -1,5 +1,6 @@
 """What all pictures share: panels, a colour for each recipe, names as they are, models by data set."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import Any
@@ -16,6 +17,7 @@ from eval.tables import Row, rows
 
 COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
 OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")
+STYLES = ("-", "--", ":", "-.")
 STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
 ACROSS = 3
 """Panels in a line where nothing says how many."""
@@ -58,6 +60,23 @@ def colours_of(recipes: Iterable[str]) -> list[str]:
 def coloured(chosen: Sequence[Row]) -> list[tuple[Row, str]]:
     """Each row with its colour."""
     return [*zip(chosen, colours_of(row.recipe for row in chosen), strict=True)]
+
+
+def lined(chosen: Sequence[Row]) -> list[tuple[Row, dict[str, Any]]]:
+    """Each row with colour and style of its lines, no two alike: broken where a colour comes again."""
+    found, seen = [], Counter[str]()
+    for row, colour in coloured(chosen):
+        found.append((row, {"color": colour, "linestyle": STYLES[seen[colour] % len(STYLES)]}))
+        seen[colour] += 1
+    return found
+
+
+def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all panels, below them, in as many lines as the width asks for."""
+    named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    longest = max(map(len, named), default=1)
+    across = max(1, min(len(named), int(figure.get_figwidth() / (0.45 + 0.065 * longest))))
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=across, frameon=False, fontsize=7)
 
 
 def levels(count: int) -> list[str]:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import OTHERS, literal, over_epochs, panels, rows_by_data
+from eval.figures.panels import OTHERS, legend_below, literal, over_epochs, panels, rows_by_data
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
@@ -68,10 +68,7 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         axis.set_title(literal(row.recipe), fontsize=9)
     for axis in axes[len(rows) :]:
         axis.axis("off")
-    named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False, fontsize=7
-    )
+    legend_below(figure, axes)
     figure.suptitle(f"{literal(data)}: loss over the epochs of training", fontsize=10)
     return figure
 

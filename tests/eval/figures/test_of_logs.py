@@ -8,8 +8,10 @@ import pytest
 
 from eval.figures import FIGURES
 from eval.figures.kind import FigureKind
+from eval.figures.panels import OTHERS, legend_below, lined, panels
 from eval.records import Quantity, Record, Records, Results
 from eval.report import write_report
+from eval.tables import Row
 from tests.eval.made import model, record
 
 LAYERS = pd.DataFrame(
@@ -132,3 +134,23 @@ def test_they_stand_on_the_page_each_under_its_heading_and_not_among_the_models(
     assert len(tables["Side by side"].frame.columns) == 4  # data, recipe, models, accuracy
     pictures = {file.name for file in (tmp_path / "plots").iterdir()}
     assert pictures == {f"{name}-d.png" for name in names}
+
+
+def test_more_recipes_than_colours_are_told_apart_by_their_lines() -> None:
+    rows = [Row("d", f"recipe {number}", []) for number in range(len(OTHERS) + 3)]
+    styles = [tuple(style.values()) for _, style in lined(rows)]
+    assert len({*styles}) == len(styles)
+
+
+def test_a_legend_stands_below_all_panels_once() -> None:
+    figure, axes = panels(2)
+    for axis in axes:
+        for name in ("short", "a recipe of a name that is rather long, with its settings"):
+            axis.plot([0, 1], [0, 1], label=name)
+    legend_below(figure, axes)
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 2
+    figure.canvas.draw()
+    box, below = legend.get_window_extent(), min(axis.get_window_extent().y0 for axis in axes)
+    assert box.y1 < below
+    assert box.width < figure.bbox.width
