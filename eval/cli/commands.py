@@ -128,6 +128,9 @@ def main(args: list[str] | None = None) -> None:
             _run(args)
     except KeyboardInterrupt:
         sys.exit("alphadx: interrupted; the same command goes on where it stopped.")
+    except BrokenPipeError:  # whoever reads has seen enough, as `alphadx study --list | head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f"alphadx: {_sentence(error)}")
 

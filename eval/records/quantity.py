@@ -154,10 +154,17 @@ def differences(settings: Mapping[str, Any], others: Iterable[Mapping[str, Any]]
     Example:
         >>> differences({"steps": 3}, [{"steps": 4}]), differences({"a": 1, "decay": 2}, [{"a": 1}])
         ('steps 3', 'decay 2')
+        >>> differences({"class_path": "torch.optim.Adam"}, [{"class_path": "torch.optim.SGD"}])
+        'Adam'
     """
     flat = flattened(settings)
     told = {key for other in others for key in _apart(flat, flattened(other))}
-    return ", ".join(f"{key.rpartition('.')[2]} {flat[key]}" for key in flat if key in told)
+    return ", ".join(_told(key.rpartition(".")[2], flat[key]) for key in flat if key in told)
+
+
+def _told(key: str, value: Any) -> str:
+    """A setting with its value; a class by its name."""
+    return str(value).rpartition(".")[2] if key == "class_path" else f"{key} {value}"
 
 
 def _apart(flat: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

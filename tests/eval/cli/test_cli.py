@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -366,3 +368,14 @@ def test_a_judge_of_other_data_is_refused(tmp_path: Path) -> None:
         main(
             ["measure", str(tmp_path / "a.h5"), "--data=Digits", "--limit=5", "--judge", str(tmp_path / "judge.ckpt")]
         )
+
+
+@pytest.mark.slow
+def test_a_reader_may_stop_reading(tmp_path: Path) -> None:
+    listing = [sys.executable, "-m", "eval.cli", "study", "--list"]
+    with subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
