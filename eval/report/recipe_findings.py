@@ -22,6 +22,8 @@ from eval.report.verdicts import UNDECIDED, Evidence, Finding, inside, side, why
 from eval.studies.paper_claims import Claim
 
 LEFT_OUT = " Models near chance are left out."
+LENGTHS = ("residual_norm", "residual_similarity")
+"""Kinds that say something of an estimator whose residuals lead to the target class."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,9 @@ def _difference(
         said = f"{where}: {title} of {called(of)} or {called(than)} has several numbers for one seed."
         return Finding(claim, UNDECIDED, said)
     verdict, bound, reaches = _verdict(claim, compared)
-    left_out = LEFT_OUT if len(kept[0]) + len(kept[1]) < len(ones) + len(others) else ""
+    remarks = _remarks(evidence, (*ones, *others), (*kept[0], *kept[1]))
     told = f"{_told(compared, of, than)}{bound}{why(verdict, compared.interval, reaches)}"
-    return Finding(claim, verdict, f"{where}: {told}.{left_out}")
+    return Finding(claim, verdict, f"{where}: {told}.{remarks}")
 
 
 def _verdict(claim: Claim, compared: Compared) -> tuple[str, str, str]:
@@ -156,8 +158,19 @@ def _value(evidence: Evidence, claim: Claim, where: str, numbers: Sequence[Shown
     least, most = digits(first.quantity, low, _mean(values)), amount(first.quantity, high, _mean(values))
     told = f"{title} is {with_ends(first.quantity, _mean(values), interval)} for {called(of)} ({how})"
     told += f", where {least} to {most} is claimed"
-    left_out = LEFT_OUT if len(kept) < len(numbers) else ""
-    return Finding(claim, verdict, f"{where}: {told}{why(verdict, interval, 'reaches beyond that')}.{left_out}")
+    told += why(verdict, interval, "reaches beyond that")
+    return Finding(claim, verdict, f"{where}: {told}.{_remarks(evidence, numbers, kept)}")
+
+
+def _remarks(evidence: Evidence, shown: Sequence[Shown], kept: Sequence[Shown]) -> str:
+    """What makes the numbers of a finding mean less than they seem to."""
+    astray = {
+        called(s.record.model.recipe)
+        for s in kept
+        if s.record.quantity.kind in LENGTHS and s.record.subject.key in evidence.astray
+    }
+    told = [f" Most x̂' of {name} are not of the target class." for name in sorted(astray)]
+    return (LEFT_OUT if len(kept) < len(shown) else "") + "".join(told)
 
 
 def _told(compared: Compared, of: str, than: str) -> str:

@@ -16,6 +16,7 @@ from eval.report.correlating import correlation_table
 from eval.report.front_table import front_table
 from eval.report.of_figures import figure_tables
 from eval.report.published import beside, estimator_beside
+from eval.report.residual_doubts import residual_doubts
 from eval.report.sweeps import sweep_table
 from eval.report.worst import black_box_ahead, worst_of_all
 from eval.tables.cells import spread
@@ -83,7 +84,8 @@ def quality_table(records: Records) -> Table:
         if published := estimator_beside(row):
             first = {"data": "", "estimator": f"  {published.label}"}
             lines.append(first | _published_cells(published.numbers, chosen))
-    return Table(pd.DataFrame(lines), [*notes.facts(found), *notes.of_intervals(found), *notes.doubts(found)])
+    told = [*notes.facts(found), *notes.of_intervals(found), *notes.doubts(found), *residual_doubts(found)]
+    return Table(pd.DataFrame(lines), told)
 
 
 def masking_table(records: Records) -> Table:

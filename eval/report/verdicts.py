@@ -10,6 +10,7 @@ from eval.report.chance import at_chance
 from eval.report.chosen_numbers import Shown, all_shown
 from eval.report.correlating import Correlated, correlated
 from eval.report.differences import Interval
+from eval.report.residual_doubts import leads_nowhere
 from eval.report.sweeps import Sweep, derived, sweeps
 from eval.studies.paper_claims import Claim
 
@@ -46,6 +47,11 @@ class Evidence:
     def lost(self) -> set[str]:
         """Subjects that are near chance."""
         return at_chance(self.records)
+
+    @cached_property
+    def astray(self) -> set[str]:
+        """Estimators that lead most samples not to the class that they should."""
+        return leads_nowhere(self.records)
 
     @cached_property
     def sweeps(self) -> list[Sweep]:
