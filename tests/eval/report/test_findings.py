@@ -411,7 +411,8 @@ def test_a_correlation_of_too_few_says_so(tmp_path: Path, count: int, said: str)
 
 def test_the_areas_of_a_claim_are_those_of_the_table(tmp_path: Path) -> None:
     """A third recipe, the best of all, is part of the rectangle of both."""
-    source = {"title": "s", "experiments": {"d": {"fronts": [{"x": "accuracy", "y": "accuracy_pgd_linf_0.1"}]}}}
+    asked = {"x": "accuracy", "y": "accuracy_pgd_linf_0.1", "reference": [0.2, 0.2]}
+    source = {"title": "s", "experiments": {"d": {"fronts": [asked]}}}
     write_json(tmp_path / "study.json", {"name": "s", "title": "s", "models": 1, "source": source})
     made = front("CA-AT", [(0.6, 0.5), (0.5, 0.6)]) + front("vanilla", [(0.55, 0.5), (0.5, 0.55)])
     records = written(tmp_path, made + front("best", [(0.9, 0.8), (0.4, 0.4)]))
@@ -420,7 +421,7 @@ def test_the_areas_of_a_claim_are_those_of_the_table(tmp_path: Path) -> None:
     assert (
         f"the area is {areas['CA-AT over ε']} for CA-AT over ε and {areas['vanilla over ε']} for vanilla" in sentence
     )
-    assert areas["CA-AT over ε"] == "0.150"  # .2 · .1 + .1 · .2 less .1 · .1 of .5 · .4
+    assert areas["CA-AT over ε"] == "0.357"  # .4 · .3 + .3 · .1 of .7 · .6
     _, stated = judged(records, MORE | {"front": FRONT | {"reference": [0, 0]}})
     assert f"{areas['CA-AT over ε']} for CA-AT" not in stated
 
