@@ -1,7 +1,7 @@
 """The numbers that a claim is about, with the outcomes of samples behind each."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from eval.records import Record, Records
 from eval.records.identity import digest
 from eval.records.quantity import WORST
 from eval.records.subject import CHOSEN_BY, SWEEP
+from eval.report.sweeps import place_of
 from eval.report.worst import worst_of_all
-from eval.tables.rows import at_strengths, samples_key, training_but_seed
+from eval.tables.rows import at_strengths, samples_key
 from training.strength import Strength
 
 CLOSE = 1e-6
@@ -81,14 +82,26 @@ def _meant(part: Sequence[Shown]) -> tuple[bool, int]:
     return record.subject.samples.split == "test", record.samples
 
 
-def side_by_side(shown: Sequence[Shown]) -> list[Shown]:
-    """Those of no sweep, if there are any."""
-    return [s for s in shown if set(s.record.model.groups) - {SWEEP}] or [*shown]
+def by_setting(shown: Sequence[Shown], at: Mapping[str, str] | None = None) -> dict[str, list[Shown]]:
+    """Numbers by the setting of their sweep, in words and in the order of its values.
 
+    Those that stand beside others count before those of a sweep; what stands in no sweep is called "".
 
-def swept(shown: Sequence[Shown]) -> list[Shown]:
-    """Those of a sweep, if there are any."""
-    return [s for s in shown if SWEEP in s.record.model.groups] or [*shown]
+    Args:
+        shown: of one recipe.
+        at: values of settings, as written; only sweeps over all of them are meant, at these values.
+    """
+    wanted = at or {}
+    beside = [s for s in shown if set(s.record.model.groups) - {SWEEP}]
+    members = [(names, s) for s in shown for names in s.record.model.swept]
+    if (beside and not wanted) or not members:
+        return {"": beside or [*shown]} if shown else {}
+    found: dict[str, list[Shown]] = {}
+    for names, one in sorted(members, key=lambda member: place_of(member[1].record.model, member[0])):
+        model = one.record.model
+        if wanted.keys() <= set(names) and all(model.value_of(name) == value for name, value in wanted.items()):
+            found.setdefault(model.told(names), []).append(one)
+    return found
 
 
 def by_seed(shown: Iterable[Shown]) -> dict[int, Shown] | None:
@@ -98,12 +111,6 @@ def by_seed(shown: Iterable[Shown]) -> dict[int, Shown] | None:
         if found.setdefault(one.record.model.seed, one).record.key != one.record.key:
             return None
     return found
-
-
-def setting(record: Record) -> str:
-    """What tells a model from others but for its seed: its training, or its name or weights where that is unknown."""
-    called = record.model.recipe if record.model.named else record.subject.model_key
-    return digest([training_but_seed(record) or called, record.model.epsilon])
 
 
 def per_sample(records: Records, shown: Shown) -> PerSample | None:
@@ -143,6 +150,10 @@ def _outcomes(frame: pd.DataFrame, record: Record, source: Record) -> PerSample 
     if "cosine" in frame:
         valid: Any = frame.get("valid", pd.Series(True, index=frame.index))
         return PerSample(frame.cosine[valid.astype(bool)], _mean)
+    if source.quantity.kind == "residual_norm" and "norm" in frame:
+        return PerSample(frame.norm, _lower_median)
+    if "judged" in frame:
+        return PerSample((frame.judged == frame.target).astype(float), _mean)
     return None
 
 
@@ -155,3 +166,8 @@ def _median(values: np.ndarray) -> float:
     ranked = np.sort(values)
     below, above = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
     return float(below) if below == above else float((below + above) / 2)
+
+
+def _lower_median(values: np.ndarray) -> float:
+    """The lower of the two middle values, as `torch.median`."""
+    return float(np.sort(values)[(len(values) - 1) // 2])

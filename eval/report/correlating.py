@@ -1,10 +1,15 @@
 """Correlation of alignment with robustness over the models of sweeps, and over those that were only measured."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import pandas as pd
 
 from eval.records import Quantity, Records
+from eval.records.quantity import WORST
+from eval.report.chance import at_chance
 from eval.report.published import correlation_beside
-from eval.report.sweeps import Sweep, numbers, pooled, sweeps
+from eval.report.sweeps import Sweep, derived, numbers, pooled, sweeps, with_derived
 from eval.studies.correlation import correlations
 from eval.tables.cells import correlation_told
 from eval.tables.table import Table
@@ -13,22 +18,58 @@ ALIGNMENTS = ("alpha_dx", "alpha_x")
 ROBUSTNESS = ("epsilon50", "tau50")
 OF_PAPER = ("epsilon50", "pgd", "Linf")
 """The measure of robustness of the paper's correlations."""
+LEFT_OUT = "Left out are models with a number that is infinite, and those whose accuracy is near chance."
 
 
-def correlated(records: Records) -> list[Sweep]:
-    """All groups of models over which something may be correlated."""
-    return [*sweeps(records), *pooled(records)]
+@dataclass(frozen=True)
+class Correlated:
+    """Groups of models over which something may be correlated.
+
+    Attributes:
+        groups: of models.
+        frame: their numbers, see `eval.report.sweeps.numbers`; NaN of models near chance.
+        quantities: what stands behind each title.
+    """
+
+    groups: list[Sweep]
+    frame: pd.DataFrame
+    quantities: dict[str, Quantity]
+
+    def between(self, metrics: "Chooses", robustness: "Chooses") -> pd.DataFrame:
+        """Correlations of the quantities that are chosen, group by group; the one source of tables and findings."""
+        titles = (
+            [t for t, quantity in self.quantities.items() if chooses(quantity)] for chooses in (metrics, robustness)
+        )
+        return correlations(self.frame, *titles)
+
+
+Chooses = Callable[[Quantity], bool]
+"""Says which quantities are meant."""
+
+
+def correlated(records: Records) -> Correlated:
+    """The models of every sweep, and those that were only measured."""
+    groups = [*sweeps(records), *pooled(records)]
+    extra = derived(records, groups)
+    whole = [replace(group, rows=[with_derived(row, extra) for row in group.rows]) for group in groups]
+    return Correlated(groups, *numbers(whole, at_chance(records)))
+
+
+def is_alignment(quantity: Quantity) -> bool:
+    """Whether robustness is correlated with it in tables and pictures."""
+    return quantity.kind in ALIGNMENTS
+
+
+def is_robustness(quantity: Quantity) -> bool:
+    """Whether alignment is correlated with it in tables and pictures."""
+    return quantity.kind in ROBUSTNESS and quantity.attack != WORST
 
 
 def correlation_table(records: Records) -> Table:
     """Correlation of α_Δx and α_x with ε50% and τ50%, group by group of models; empty without one."""
-    groups = correlated(records)
-    frame, quantities = numbers(groups)
-    metrics, robustness = (
-        [title for title, quantity in quantities.items() if quantity.kind in kinds]
-        for kinds in (ALIGNMENTS, ROBUSTNESS)
-    )
-    found = correlations(frame, metrics, robustness)
+    everything = correlated(records)
+    groups, quantities = everything.groups, everything.quantities
+    found = everything.between(is_alignment, is_robustness)
     if found.empty:
         return Table(found)
     ranks = {title: quantity.rank for title, quantity in quantities.items()}
@@ -44,6 +85,7 @@ def correlation_table(records: Records) -> Table:
     wide.insert(1, "of", [groups[place].title for place in wide["data"]])
     wide["data"] = [groups[place].data for place in wide["data"]]
     told = _notes(groups, (quantities[title] for title in wide["robustness"]))
+    told += [LEFT_OUT] if wide["left_out"].any() else []
     return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told)
 
 

@@ -13,18 +13,18 @@ from eval.figures.panels import levels, literal, panels
 from eval.records import Quantity, Records
 from eval.records.identity import slug
 from eval.records.subject import SETTINGS
-from eval.report.correlating import ALIGNMENTS, ROBUSTNESS, beside, correlated
-from eval.report.sweeps import Sweep, number_of, numbers
+from eval.report.correlating import beside, correlated, is_alignment, is_robustness
+from eval.report.sweeps import Sweep, number_of
 
 
 def correlation_figures(records: Records) -> dict[str, Figure]:
     """A picture per group of models, by name; none of those without alignment or robustness."""
-    groups = correlated(records)
-    frame, quantities = numbers(groups)
+    everything = correlated(records)
+    groups, frame = everything.groups, everything.frame
     on_data = [group.data for group in groups]
     figures = {}
     for place, group in enumerate(groups):
-        figure = correlation(group, frame[frame.data == place], quantities)
+        figure = correlation(group, frame[frame.data == place], everything.quantities)
         alone = on_data.count(group.data) == 1
         name = f"correlation-{slug(group.data)}" if alone else f"correlation-{slug(group.data)}-{slug(group.title)}"
         if figure is not None:
@@ -42,8 +42,8 @@ def correlation(group: Sweep, frame: pd.DataFrame, quantities: Mapping[str, Quan
     """
     wide = frame.pivot_table(index=["setting", "seed"], columns="measurement", values="value").reset_index()
     here = sorted((title for title in quantities if title in wide), key=lambda title: quantities[title].rank)
-    metrics = [title for title in here if quantities[title].kind in ALIGNMENTS]
-    radii = [title for title in here if quantities[title].kind in ROBUSTNESS]
+    metrics = [title for title in here if is_alignment(quantities[title])]
+    radii = [title for title in here if is_robustness(quantities[title])]
     if not metrics or not radii:
         return None
     title, named = _levels(group)

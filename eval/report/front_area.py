@@ -1,39 +1,21 @@
 """Two fronts by area: seed by seed, or over samples where there is one training at each setting."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from eval.records import Records
-from eval.report.chosen_numbers import PerSample, Shown, per_sample, setting
-from eval.report.differences import Interval, mean_over_trainings, over_samples
-from eval.report.fronts import LOWER
-from eval.studies.fronts import area
+from eval.records.intervals import UNSURE
+from eval.report.chosen_numbers import PerSample, Shown, all_shown, per_sample
+from eval.report.differences import Interval, between_trainings, mean_over_trainings, over_samples
+from eval.report.fronts import AXES, Front, Fronts
+from eval.report.sentences import of_areas
 
 LEAST = 2
-"""Settings that a front needs."""
-Corners = tuple[list[float], list[float]]
-"""The worst and the best corner of the rectangle whose share is the area."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One training at one setting: what stands on each axis."""
-
-    x: Shown
-    y: Shown
-
-    @property
-    def signs(self) -> np.ndarray:
-        """−1 for what is better where it is less."""
-        kinds = (shown.record.quantity.kind for shown in (self.x, self.y))
-        return np.array([-1.0 if kind in LOWER else 1.0 for kind in kinds])
-
-    @property
-    def place(self) -> np.ndarray:
-        """Where more is better on both axes."""
-        return self.signs * [self.x.record.value, self.y.record.value]
+"""Settings that a front needs to be compared."""
 
 
 @dataclass(frozen=True)
@@ -44,90 +26,74 @@ class FrontDifference:
     interval: Interval
     how: str
 
-
-Front = Mapping[str, Mapping[int, Point]]
-"""Points by setting and seed."""
-
-
-def front_of(xs: Sequence[Shown], ys: Sequence[Shown]) -> Front:
-    """The points of one recipe: what was measured on one model makes a pair."""
-    of_model = {one.record.subject.key: one for one in ys}
-    found: dict[str, dict[int, Point]] = {}
-    for x in xs:
-        y = of_model.get(x.record.subject.key)
-        if y is not None:
-            found.setdefault(setting(x.record), {})[x.record.model.seed] = Point(x, y)
-    return found
+    @property
+    def told(self) -> str:
+        """The difference, its interval and what it rests on."""
+        return f"{of_areas(self.areas[0] - self.areas[1], self.interval)}, {self.how}"
 
 
-def compared(
-    records: Records, one: Front, other: Front, reference: Sequence[float | int] | None = None
-) -> FrontDifference | None:
-    """The difference of two areas over seeds, or over samples where there is one; None if nothing can be compared.
-
-    Seeds that some setting lacks are left out.
+def compared(records: Records, fronts: Fronts, one: Front, other: Front) -> FrontDifference | None:
+    """The difference of the areas of two fronts; the one source of what is said beside the table and in findings.
 
     Args:
         records: that the points are from.
-        one: the first front.
+        fronts: both fronts, with the rectangle.
+        one: the first.
         other: the second.
-        reference: the worst corner, in the units of x and y; by default the worst of each that any point has.
+
+    Returns:
+        It, over seeds, paired where both have the same, or over samples where each has one; None where a front has
+        no area, or one setting alone.
     """
-    if min(len(one), len(other)) < LEAST:
+    areas = [fronts.areas(front) for front in (one, other)]
+    settings = [front.points.setting.nunique() for front in (one, other)]
+    if min(settings) < LEAST or not all(areas) or not np.isfinite(np.concatenate(areas)).all():
         return None
-    seeds = sorted(set.intersection(*(set(points) for front in (one, other) for points in front.values())))
-    if not seeds:
-        return None
-    fronts = [[[points[seed] for points in front.values()] for seed in seeds] for front in (one, other)]
-    corners = _corners(fronts, reference)
-    areas = np.array([[area(_places(points), *corners) for points in front] for front in fronts])
-    if not np.isfinite(areas).all():
-        return None
-    means = (float(areas[0].mean()), float(areas[1].mean()))
-    if len(seeds) > 1:
-        return FrontDifference(means, mean_over_trainings(areas[0] - areas[1]), f"paired over {len(seeds)} seeds")
-    interval, count = _over_samples(records, [front[0] for front in fronts], corners)
-    return FrontDifference(means, interval, f"one training at each setting, so over {count} samples alone")
+    a, b = areas
+    means = (float(np.mean(a)), float(np.mean(b)))
+    if len(a) > 1 and one.seeds == other.seeds:
+        return FrontDifference(means, mean_over_trainings(np.subtract(a, b)), f"paired over {len(a)} seeds")
+    if min(len(a), len(b)) > 1:
+        return FrontDifference(means, between_trainings(a, b), f"over {len(a)} and {len(b)} seeds")
+    if max(len(a), len(b)) > 1:
+        return FrontDifference(means, UNSURE, f"over {len(a)} and {len(b)} seeds")
+    interval, count = _over_samples(records, fronts, [front.of_seed(front.seeds[0]) for front in (one, other)])
+    how = f"so over {count} samples alone" if count else "and nothing recorded sample by sample"
+    return FrontDifference(means, interval, f"one training at each setting, {how}")
 
 
-def _corners(fronts: Sequence[Sequence[Sequence[Point]]], reference: Sequence[float | int] | None) -> Corners:
-    points = [point for front in fronts for of_seed in front for point in of_seed]
-    places = _places(points)
-    worst = places.min(axis=0) if reference is None else points[0].signs * np.asarray(reference, dtype=float)
-    return worst.tolist(), places.max(axis=0).tolist()
-
-
-def _places(points: Sequence[Point]) -> np.ndarray:
-    return np.array([point.place for point in points])
-
-
-def _over_samples(records: Records, fronts: Sequence[Sequence[Point]], corners: Corners) -> tuple[Interval, int]:
+def _over_samples(records: Records, fronts: Fronts, points: Sequence[pd.DataFrame]) -> tuple[Interval, int]:
     """The interval of the difference of areas where all points stand on the same samples, and how many those are."""
-    tried = [[(point, _outcomes(records, point)) for point in front] for front in fronts]
-    found = [[(point, axes) for point, axes in front if axes is not None] for front in tried]
-    if [len(front) for front in found] != [len(front) for front in tried]:
-        return (float("nan"), float("nan")), 0
-    indices = [set(axis.outcomes.index) for front in found for _, axes in front for axis in axes]
-    common = sorted(set.intersection(*indices))
-    tables = [
-        [
-            (point.signs, [(axis.statistic, axis.outcomes.loc[common].to_numpy()) for axis in axes])
-            for point, axes in front
-        ]
-        for front in found
-    ]
+    written = {shown.record.key: shown for shown in all_shown(records)}
+    found = [_outcomes(records, of_front, written) for of_front in points]
+    outcomes = [axis for of_front in found for point in of_front for axis in point]
+    if any(axis is None for axis in outcomes):
+        return UNSURE, 0
+    common = sorted(set.intersection(*(set(axis.outcomes.index) for axis in outcomes if axis)))
+    tables = [[[_drawable(axis, common) for axis in point if axis] for point in of_front] for of_front in found]
 
     def difference(drawn: np.ndarray) -> float:
-        places = [
-            np.array([signs * [statistic(values[drawn]) for statistic, values in axes] for signs, axes in front])
-            for front in tables
-        ]
-        ours, theirs = (area(front, *corners) for front in places)
+        ours, theirs = (
+            fronts.area(np.array([[statistic(values[drawn]) for statistic, values in point] for point in of_front]))
+            for of_front in tables
+        )
         return ours - theirs
 
-    return over_samples(difference, len(common)), len(common)
+    return over_samples(difference, len(common)) if common else UNSURE, len(common)
 
 
-def _outcomes(records: Records, point: Point) -> tuple[PerSample, PerSample] | None:
-    x, y = per_sample(records, point.x), per_sample(records, point.y)
-    return None if x is None or y is None else (x, y)
+def _outcomes(
+    records: Records, points: pd.DataFrame, written: Mapping[str, Shown]
+) -> list[tuple[PerSample | None, ...]]:
+    """What the numbers of each point are statistics of."""
+    shown = [[written.get(record.key) for record in points[f"{axis}_of"]] for axis in AXES]
+    return [tuple(per_sample(records, one) if one else None for one in point) for point in zip(*shown, strict=True)]
+
+
+def _drawable(axis: PerSample, common: Sequence[int]) -> tuple:
+    return axis.statistic, axis.outcomes.loc[common].to_numpy()
+
+
+def mean_area(areas: Sequence[float]) -> float:
+    """NaN where there is none."""
+    return float(np.mean(areas)) if areas else math.nan

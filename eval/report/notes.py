@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +12,12 @@ from eval.records.attack_radii import defaults
 from eval.records.identity import plain
 from eval.records.measurements import Alignment, ImageAlignment
 from eval.records.quantity import titles
+from eval.report.chance import near_chance
 from eval.report.doubts import Known, doubts_of, repeated
 from eval.report.published import doubtful, papers_of
 from eval.tables.cells import deviation
 from eval.tables.rows import Row, interval
 
-CHANCE = 0.05
-"""How far above 1/C an accuracy must be not to be near chance."""
 NARROW = 0.75
 """Part of the bounds that inputs should fill."""
 USUAL: dict[str, dict[str, Any]] = {
@@ -102,6 +101,21 @@ def _written(value: object) -> object:
     return value["written"] if isinstance(value, dict) and "written" in value else value
 
 
+def of_intervals(rows: Sequence[Row], of: str = "recipe") -> list[str]:
+    """What brackets and ± mean, where they stand.
+
+    Args:
+        rows: of a table.
+        of: what the models of a row share.
+    """
+    told = []
+    if any(row.models == 1 for row in rows):
+        told.append("In brackets, where there is one model: 95 % interval over its samples.")
+    if any(row.models > 1 for row in rows):
+        told.append(f"±: standard deviation over models of one {of}, trained with other seeds.")
+    return told
+
+
 def doubts(rows: Iterable[Row]) -> list[str]:
     """A sentence for everything that makes a number mean less than it seems to."""
     found: list[str] = []
@@ -174,11 +188,6 @@ def _doubts(records: list[Record]) -> list[str]:
         elif record.invalid:
             found.append(f"{record.quantity.title} left out {record.invalid} of {record.samples} samples.")
     return found
-
-
-def near_chance(record: Record) -> bool:
-    """Whether an accuracy is hardly above that of guessing; False where the record does not say the classes."""
-    return "classes" in record.details and record.value <= 1 / record.details["classes"] + CHANCE
 
 
 def _about_accuracy(record: Record) -> list[str]:

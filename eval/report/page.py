@@ -44,8 +44,11 @@ LEGEND = {
     "B, Lα, P": "plain training; plain training with the alignment penalty; adversarial training with PGD.",
     "confirmed, not confirmed, undecided": "whether a whole 95 % interval speaks for what a paper claims, all of it "
     "against, or neither. Intervals are over trainings, paired by their seeds; of one training each over samples, "
-    "which says nothing of other trainings.",
-    "fronts": "the area that the points of a recipe exceed in both coordinates, of the box around all points.",
+    "which says nothing of other trainings. A claim over a sweep is judged at each setting.",
+    "fronts": "the area is that of the part, of the rectangle around all points, in which a point of a sweep is at "
+    "least as good in both coordinates. What is said of it in the findings is said of the numbers of the table.",
+    "near chance": "models whose accuracy is at most 5 points above that of guessing are left out of findings, of "
+    "fronts and of correlations, and counted: they are alike in whatever else is measured.",
 }
 
 FINDINGS = "Findings"

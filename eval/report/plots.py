@@ -16,6 +16,7 @@ from eval.records.quantity import NORMS, RADII
 from eval.report.correlation_plot import correlation_figures
 from eval.report.front_plot import front_figures
 from eval.report.of_figures import figure_pictures
+from eval.report.sweep_grid import sweep_grids
 from eval.report.sweep_plots import sweep_figures
 from eval.report.sweeps import Sweep, sweeps
 from eval.report.tables import ESTIMATORS, compared
@@ -47,7 +48,8 @@ def all_figures(records: Records) -> dict[str, Figure]:
         if with_radii := [row for row in group.rows if any(r.quantity.kind in RADII for r in row.records)]:
             name = slug(f"{group.data}-{group.recipe}-{'-'.join(group.names)}")
             figures[f"sweep-curves-{name}"] = sweep_curves(records, group, with_radii)
-    figures |= sweep_figures(records) | front_figures(records) | correlation_figures(records)
+    figures |= sweep_figures(records) | sweep_grids(records)
+    figures |= front_figures(records) | correlation_figures(records)
     return figures | figure_pictures(records)
 
 

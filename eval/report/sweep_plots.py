@@ -13,9 +13,8 @@ from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
 from eval.records.subject import SETTINGS
-from eval.report.sweeps import Sweep, number_of, sweeps, with_derived
-from eval.report.worst import worst_of_all
-from eval.tables.rows import Row, at_strengths, column_titles
+from eval.report.sweeps import Sweep, derived, number_of, sweeps, with_derived
+from eval.tables.rows import Row, column_titles
 
 WIDE = 20.0
 """Ratio of the largest value of a setting to the smallest from which on its axis is logarithmic."""
@@ -39,7 +38,7 @@ def against_setting(records: Records, groups: Sequence[Sweep]) -> Figure:
     A line joins means over seeds; bars are standard deviations, and points single models.
     """
     chosen = [record for group in groups for record in group.records]
-    extra = [*worst_of_all(records, chosen), *(one for record in chosen for one in at_strengths(record))]
+    extra = derived(records, groups)
     titles = column_titles([*chosen, *extra])
     drawn = sorted(titles, key=lambda quantity: quantity.rank)
     by_title: dict[str, list[Quantity]] = {}

@@ -1,6 +1,7 @@
 """The models of sweeps, and those that were only measured: in groups, in a table, and as numbers to correlate."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
@@ -8,7 +9,7 @@ from itertools import combinations
 import pandas as pd
 
 from eval.figures import FIGURE_KINDS
-from eval.records import Quantity, Record, Records
+from eval.records import Model, Quantity, Record, Records
 from eval.records.quantity import KINDS
 from eval.records.subject import CHOSEN_BY, SETTINGS
 from eval.report import notes
@@ -80,8 +81,12 @@ def pooled(records: Records) -> list[Sweep]:
     return [group for group in groups if sum(row.models for row in group.rows) >= CORRELATED]
 
 
-def numbers(groups: Sequence[Sweep]) -> tuple[pd.DataFrame, dict[str, Quantity]]:
+def numbers(groups: Sequence[Sweep], lost: Collection[str] = frozenset()) -> tuple[pd.DataFrame, dict[str, Quantity]]:
     """What was measured of some sweeps: a row per number, and what stands behind each title.
+
+    Args:
+        groups: the sweeps.
+        lost: subjects whose numbers say nothing, and become NaN.
 
     Returns:
         `data`, the number of the sweep; `recipe`; `setting`, the number of its row; `seed`, a number for each model
@@ -95,8 +100,9 @@ def numbers(groups: Sequence[Sweep]) -> tuple[pd.DataFrame, dict[str, Quantity]]
                 key: number for number, key in enumerate(dict.fromkeys(r.subject.model_key for r in row.records))
             }
             found += [
-                (place, r.model.recipe, setting, models[r.subject.model_key], titled[r.quantity], r.value)
+                (place, r.model.recipe, setting, models[r.subject.model_key], titled[r.quantity], value)
                 for r in row.records
+                for value in [math.nan if r.subject.key in lost else r.value]
             ]
     columns = ["data", "recipe", "setting", "seed", "measurement", "value"]
     return pd.DataFrame(found, columns=columns), {title: quantity for quantity, title in titled.items()}
@@ -106,7 +112,7 @@ def sweep_table(records: Records) -> Table:
     """One row per sweep and setting with all measurements, mean ± deviation over seeds; empty without a sweep."""
     groups = sweeps(records)
     chosen = [record for group in groups for record in group.records]
-    extra = [*worst_of_all(records, chosen), *(one for record in chosen for one in at_strengths(record))]
+    extra = derived(records, groups)
     shown = [with_derived(row, extra) for group in groups for row in group.rows]
     cells = iter(cell_lines(shown, [*chosen, *extra]))
     found = [
@@ -120,9 +126,8 @@ def sweep_table(records: Records) -> Table:
         for group in groups
         for row in group.rows
     ]
-    told = ["±: standard deviation over models of one setting, trained with other seeds."] if found else []
-    told += [sentence for group in groups for sentence in _equal(group)]
     all_rows = [row for group in groups for row in group.rows]
+    told = [*notes.of_intervals(all_rows, "setting"), *(sentence for group in groups for sentence in _equal(group))]
     return Table(
         pd.DataFrame(found), [*notes.facts(all_rows), *notes.settings(chosen), *told, *notes.doubts(all_rows)]
     )
@@ -141,7 +146,20 @@ def _equal(group: Sweep) -> list[str]:
 
 def in_order(found: Iterable[Row], names: Sequence[str]) -> list[Row]:
     """Rows by the values of settings: numbers first, then words."""
-    return sorted(found, key=lambda row: _place(row, names))
+    return sorted(found, key=lambda row: place_of(row.records[0].model, names))
+
+
+def place_of(model: Model, names: Sequence[str]) -> list[tuple[bool, float, str]]:
+    """Where a model stands by the values of its settings: numbers first, then words."""
+    written = [model.value_of(name) for name in names]
+    found = [number_of(text) for text in written]
+    return [(value is None, value or 0.0, text) for value, text in zip(found, written, strict=True)]
+
+
+def derived(records: Records, groups: Iterable[Sweep]) -> list[Record]:
+    """What follows from the records of sweeps: the worst of all attacks, and accuracies at chosen strengths."""
+    chosen = [record for group in groups for record in group.records]
+    return [*worst_of_all(records, chosen), *(one for record in chosen for one in at_strengths(record))]
 
 
 def with_derived(row: Row, extra: Iterable[Record]) -> Row:
@@ -169,19 +187,15 @@ def _shown(record: Record) -> bool:
     return kind in KINDS and kind not in (*FIGURE_KINDS, *TABLE_ONLY)
 
 
-def _place(row: Row, names: Sequence[str]) -> list[tuple[bool, float, str]]:
-    """By the values of settings: numbers first, then words."""
-    written = [row.records[0].model.value_of(name) for name in names]
-    found = [number_of(text) for text in written]
-    return [(value is None, value or 0.0, text) for value, text in zip(found, written, strict=True)]
-
-
 def _named(found: Sequence[Row]) -> list[tuple[str, Row]]:
     """Each row with its data set, and with its experiment where several have a sweep on the same samples."""
     experiments: dict[str, set[str]] = {}
     for row in found:
         experiments.setdefault(row.data, set()).update(r.model.data for r in row.records)
-    return [
-        (f"{row.data}, {row.records[0].model.data}" if len(experiments[row.data]) > 1 else row.data, row)
-        for row in found
-    ]
+    return [(_with_experiment(row) if len(experiments[row.data]) > 1 else row.data, row) for row in found]
+
+
+def _with_experiment(row: Row) -> str:
+    """The experiment's name, which most often says the data set, too."""
+    experiment = row.records[0].model.data
+    return experiment if experiment.startswith(row.data) else f"{row.data}, {experiment}"

@@ -13,14 +13,15 @@ from eval.records.subject import CHOSEN_BY, SWEEP
 from eval.report import notes
 from eval.report.choice import choice_table
 from eval.report.correlating import correlation_table
-from eval.report.fronts import front_table
+from eval.report.front_table import front_table
 from eval.report.of_figures import figure_tables
 from eval.report.published import beside, estimator_beside
+from eval.report.residual_doubts import residual_doubts
 from eval.report.sweeps import sweep_table
 from eval.report.worst import black_box_ahead, worst_of_all
 from eval.tables.cells import spread
 from eval.tables.lines import cell_lines
-from eval.tables.rows import Row, at_strengths, column_titles, rows
+from eval.tables.rows import at_strengths, column_titles, rows
 from eval.tables.table import Table
 
 ESTIMATORS = "estimators"
@@ -69,7 +70,7 @@ def side_by_side(records: Records) -> Table:
             runs = "–" if published.runs is None else str(published.runs)
             first = {"data": "", "recipe": f"  {published.label}", "models": runs}
             lines.append(first | _published_cells(published.numbers, shown))
-    told = [*notes.facts(found), *notes.settings(chosen), *_of_intervals(found), *notes.doubts(found)]
+    told = [*notes.facts(found), *notes.settings(chosen), *notes.of_intervals(found), *notes.doubts(found)]
     return Table(pd.DataFrame(lines), told)
 
 
@@ -83,7 +84,8 @@ def quality_table(records: Records) -> Table:
         if published := estimator_beside(row):
             first = {"data": "", "estimator": f"  {published.label}"}
             lines.append(first | _published_cells(published.numbers, chosen))
-    return Table(pd.DataFrame(lines), [*notes.facts(found), *_of_intervals(found), *notes.doubts(found)])
+    told = [*notes.facts(found), *notes.of_intervals(found), *notes.doubts(found), *residual_doubts(found)]
+    return Table(pd.DataFrame(lines), told)
 
 
 def masking_table(records: Records) -> Table:
@@ -177,12 +179,3 @@ def _published_cells(numbers: Mapping[str, tuple[float, ...]], shown: Sequence[R
             mean, *over = numbers[name]
             cells[title] = spread(quantity, mean, over[0] if over else None)
     return cells
-
-
-def _of_intervals(found: Sequence[Row]) -> list[str]:
-    told = []
-    if any(row.models == 1 for row in found):
-        told.append("In brackets, where there is one model: 95 % interval over its samples.")
-    if any(row.models > 1 for row in found):
-        told.append("±: standard deviation over models of one recipe, trained with other seeds.")
-    return told

@@ -11,6 +11,8 @@ from scipy import stats
 COLUMNS = (
     "data", "metric", "robustness", "statistic", "value", "low", "high", "models", "settings", "left_out",
 )  # fmt: skip
+FEWEST_MODELS = 3
+"""Of which a correlation says something."""
 FEWEST_SETTINGS = 5
 """Of which a bootstrap says something."""
 Statistic = Callable[[np.ndarray, np.ndarray], float]
@@ -52,7 +54,8 @@ def correlations(
         raise ValueError(f"`frame` should hold one value per model and measurement. Found two of {[*twice[keys]]}.")
     rows = []
     for data, part in frame.groupby("data", sort=False):
-        wide = part.pivot_table(index=[*settings_of, "seed"], columns="measurement", values="value")
+        # `pivot_table` drops models without a number, where they should be counted.
+        wide = part.pivot(index=[*settings_of, "seed"], columns="measurement", values="value")  # noqa: PD010
         here = [[name for name in names if name in wide.columns] for names in (metrics, robustness)]
         for metric, strength in product(*here):
             pairs = wide[[metric, strength]].to_numpy()
@@ -79,7 +82,7 @@ def _with_interval(
     statistic: Statistic, pairs: np.ndarray, settings: np.ndarray, resamples: int, seed: int
 ) -> tuple[float, float, float]:
     nothing = float("nan")
-    if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
+    if len(pairs) < FEWEST_MODELS or (np.ptp(pairs, axis=0) == 0).any():
         return (nothing,) * 3
     value = statistic(pairs[:, 0], pairs[:, 1])
     members = [np.flatnonzero(settings == setting) for setting in np.unique(settings)]

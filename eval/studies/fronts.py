@@ -2,12 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-
-from eval.records.intervals import LEVEL, UNSURE, Interval
 
 
 def non_dominated(points: np.ndarray) -> np.ndarray:
@@ -47,33 +43,3 @@ def area(points: np.ndarray, reference: Sequence[float | int], best: Sequence[fl
     scaled = scaled[np.argsort(-scaled[:, 0])]
     heights = np.maximum.accumulate(scaled[:, 1])
     return float((scaled[:, 0] * np.diff(heights, prepend=0.0)).sum())
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How much larger the mean of some areas is than that of others.
-
-    Attributes:
-        value: of the means.
-        interval: Welch's 95 % interval over seeds; NaN below two seeds on either side.
-    """
-
-    value: float
-    interval: Interval
-
-    @property
-    def decided(self) -> bool | None:
-        """Whether the interval leaves out zero; None where there is none."""
-        low, high = self.interval
-        return None if math.isnan(low) else not low <= 0 <= high
-
-
-def difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
-    """The difference of two means of areas, one area per seed."""
-    value = float(np.mean(ours) - np.mean(theirs))
-    if min(len(ours), len(theirs)) < 2:
-        return Difference(value, UNSURE)
-    if not np.ptp(ours) and not np.ptp(theirs):
-        return Difference(value, (value, value))
-    found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(LEVEL)
-    return Difference(value, (float(found.low), float(found.high)))

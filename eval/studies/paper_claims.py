@@ -10,7 +10,8 @@ is about, or all of them; and one of
     front: {x: accuracy, y: accuracy_pgd_linf_8/255, of: CA-AT, than: vanilla}, with the `reference` of the areas
         where the worst of each that any model has is not meant
 
-where a measurement is a `Quantity.name`.
+where a measurement is a `Quantity.name`. Of recipes of a sweep, the first four are judged at each setting that both
+have, or only at the one that they name, such as `at: {epsilon: 0.2}`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,13 +22,14 @@ from typing import Any
 from eval.attacks import ATTACKS
 from eval.figures import FIGURE_KINDS
 from eval.records.quantity import KINDS, UNDER_ATTACK, WORST, Quantity
+from eval.studies.claimed_settings import check_settings, offered, settings_of
 from training.strength import Strength
 
 ABOUT: dict[str, tuple[set[str], set[str]]] = {
-    "more": ({"measurement", "of", "than"}, set()),
-    "less": ({"measurement", "of", "than"}, set()),
-    "same": ({"measurement", "of", "than", "within"}, set()),
-    "value": ({"measurement", "of", "between"}, set()),
+    "more": ({"measurement", "of", "than"}, {"at"}),
+    "less": ({"measurement", "of", "than"}, {"at"}),
+    "same": ({"measurement", "of", "than", "within"}, {"at"}),
+    "value": ({"measurement", "of", "between"}, {"at"}),
     "correlates": ({"measurement", "with", "above"}, {"of"}),
     "front": ({"x", "y", "of", "than"}, {"reference"}),
 }
@@ -57,6 +59,11 @@ class Claim:
     data: str
     kind: str
     about: Mapping[str, Any]
+
+    @property
+    def at(self) -> dict[str, str]:
+        """The values of settings that the claim is about, as written; none for all of a sweep."""
+        return settings_of(self.about, self.says)
 
 
 def claims_of(source: Mapping[str, Any], where: str = "claims") -> list[Claim]:
@@ -93,6 +100,9 @@ def check_claims(source: Any, where: str) -> None:
         for name in (str(claim.about[key]) for key in RECIPES if key in claim.about):
             if name not in recipes:
                 raise ValueError(f"{where}: a claim should be about one of {sorted(recipes)}. Found {name!r}.")
+        if claim.at:
+            sweeps = (one for name, found in experiments if claim.data in ("", name) for one in offered(found))
+            check_settings(claim.at, [str(claim.about[key]) for key in RECIPES if key in claim.about], sweeps, where)
 
 
 def is_measurement(name: str) -> bool:
@@ -120,6 +130,7 @@ def _claim(found: Any, where: str) -> Claim:
     if not isinstance(about, Mapping) or not needed <= about.keys() <= needed | allowed:
         raise ValueError(f"{where}: `{kind}` should hold {', '.join(sorted(needed))}. Found {about!r}.")
     _check_numbers(about, f"{where}, {kind}")
+    settings_of(about, f"{where}, {kind}")
     for name in (about[key] for key in MEASURED if key in about):
         if not is_measurement(str(name)):
             raise ValueError(

@@ -13,6 +13,8 @@ from training.strength import Strength
 
 PARTS = ("data", "model", "trainer", "selection", "checkpoint")
 """Where a path of a setting may begin."""
+RESERVED = ("recipe", "recipes", "seeds")
+"""Keys of a sweep that are no settings."""
 MOST_SETTINGS = 2
 """Settings that a sweep may have; more could not be drawn."""
 PLACES: dict[str, tuple[str, ...]] = {
@@ -62,7 +64,7 @@ def points(sweep: Any, recipes: dict[str, Mapping[str, Any]], base: Mapping[str,
     Raises:
         ValueError: for anything else.
     """
-    check_keys(sweep, where, needed=set(), allowed={"recipe", "recipes", "seeds", *_names(sweep, where)})
+    check_keys(sweep, where, needed=set(), allowed={*RESERVED, *_names(sweep, where)})
     chosen = _chosen(sweep, recipes, base, where)
     values = {name: _values(sweep[name], name, where) for name in _names(sweep, where)}
     for recipe, fit in chosen.items():
@@ -75,9 +77,9 @@ def points(sweep: Any, recipes: dict[str, Mapping[str, Any]], base: Mapping[str,
         changes: dict[str, Any] = {}
         for name, value in told.items():
             changes = laid_over(changes, _change(name, value))
-        written = {name: _written(value) for name, value in told.items() if name != "epsilon"}
+        beside = {name: written(value) for name, value in told.items() if name != "epsilon"}
         for (recipe, fit), seed in product(chosen.items(), seeds_of(sweep, where)):
-            yield Point(recipe, laid_over(fit, changes), tuple(told), written, seed)
+            yield Point(recipe, laid_over(fit, changes), tuple(told), beside, seed)
 
 
 def _names(sweep: Any, where: str) -> list[str]:
@@ -87,7 +89,7 @@ def _names(sweep: Any, where: str) -> list[str]:
         ValueError: if there is none or there are too many, or one is neither a name nor a path.
     """
     check_mapping(sweep, where)
-    names = [str(name) for name in sweep if name not in ("recipe", "recipes", "seeds")]
+    names = [str(name) for name in sweep if name not in RESERVED]
     for name in names:
         if name not in PLACES and (not name.startswith(tuple(f"{part}." for part in PARTS)) or ".." in name):
             raise ValueError(
@@ -127,7 +129,7 @@ def _values(values: Any, name: str, where: str) -> list[Any]:
             Strength(str(value))  # so that what is no strength is refused before anything is trained
         if name == "weight" and not (isinstance(value, int | float) and 0 <= value <= 1):
             raise ValueError(f"{where}: `weight` should be λ in [0, 1], of the adversarial loss. Found {value!r}.")
-    return [*{_written(value): value for value in values}.values()]
+    return [*{written(value): value for value in values}.values()]
 
 
 def _check_has(name: str, recipe: str, fit: Mapping[str, Any], where: str) -> None:
@@ -154,15 +156,15 @@ def _vanilla(weight: float | int) -> dict[str, float]:
     return {"clean": float(1 - Decimal(str(weight))), "adversarial": weight}
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """A value in words.
 
     Example:
-        >>> _written(0.8), _written(None), _written({"residual": "a.ckpt", "options": {"method": "ours"}})
+        >>> written(0.8), written(None), written({"residual": "a.ckpt", "options": {"method": "ours"}})
         ('0.8', 'none', 'a.ckpt, ours')
     """
     if value is None:
         return "none"
     if isinstance(value, Mapping):
-        return ", ".join(map(_written, value.values()))
+        return ", ".join(map(written, value.values()))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,7 @@
 """Claims are judged by their intervals: closed values of made records."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import pandas as pd
 import pytest
 
 from eval.records import Model, Quantity, Record, Records, Results, Samples
+from eval.records.store import write_json
+from eval.report import correlation_table
 from eval.report.differences import between_shares, between_trainings, mean_over_trainings, over_samples
-from eval.report.findings import CONFIRMED, REFUTED, UNDECIDED, findings, findings_table
+from eval.report.findings import findings, findings_table
+from eval.report.front_table import front_table
+from eval.report.verdicts import CONFIRMED, REFUTED, UNDECIDED
 from eval.studies.paper_claims import claims_of
 from tests.eval.made import ACCURACY, ALPHA, PGD, record, written
 
@@ -35,7 +40,7 @@ def test_recipes_are_compared_over_paired_seeds(tmp_path: Path, b: list[float], 
     found, sentence = judged(trainings(tmp_path, P=[0.3, 0.4, 0.35], B=b), RADII)
     assert found == verdict
     assert "paired over 3 seeds" in sentence
-    assert sentence.endswith("; too few to decide.") == (verdict == UNDECIDED)
+    assert sentence.endswith("; the interval holds 0.") == (verdict == UNDECIDED)
 
 
 def test_the_interval_of_pairs_is_student_s(tmp_path: Path) -> None:
@@ -135,7 +140,7 @@ def test_accuracy_at_a_strength_is_read_off_a_search(tmp_path: Path) -> None:
     claim = MORE | {"more": {"measurement": "accuracy_pgd_linf_0.1", "of": "P", "than": "B"}}
     verdict, sentence = judged(results.load(), claim)
     assert verdict == CONFIRMED
-    assert "PGD L∞ 0.1 % is 80.0 for P and 50.0 for B: +30.0" in sentence
+    assert "PGD L∞ 0.1 is 80.0 % for P and 50.0 % for B: +30.0 points [" in sentence
 
 
 @pytest.mark.parametrize(
@@ -145,7 +150,7 @@ def test_values_lie_inside_with_their_interval(tmp_path: Path, between: list[flo
     claim = MORE | {"value": {"measurement": "epsilon50_pgd_linf", "of": "P", "between": between}}
     found, sentence = judged(trainings(tmp_path, P=[0.29, 0.31, 0.3]), claim)
     assert found == verdict
-    assert "ε50% PGD L∞ of P is 0.300 [0.275, 0.325] (over 3 trainings), where" in sentence
+    assert "ε50% PGD L∞ is 0.300 [0.275, 0.325] for P (over 3 trainings), where" in sentence
 
 
 def swept(epsilon: str, seed: int, alpha: float, radius: float) -> list[Record]:
@@ -164,7 +169,7 @@ def test_correlation_has_the_interval_over_settings(tmp_path: Path) -> None:
 def front(recipe: str, points: list[tuple[float, float]], seed: int = 0) -> list[Record]:
     robust = Quantity("robust_accuracy", "pgd", "Linf", {}, "0.1")
     return [
-        record(of, value, Model("d", recipe, seed=seed, groups=("sweep",)), training={"at": i}, weights=f"{i}{seed}")
+        record(of, value, Model("d", recipe, f"0.{i}", seed, ("sweep",)), training={"at": [i, recipe]})
         for i, pair in enumerate(points)
         for of, value in zip((ACCURACY, robust), pair, strict=True)
     ]
@@ -190,16 +195,16 @@ def test_fronts_of_one_training_are_compared_over_samples(tmp_path: Path) -> Non
     results = Results(tmp_path)
     for name, points in (("CA-AT", [(80, 40), (60, 60)]), ("vanilla", [(60, 40), (40, 60)])):
         for at, (clean, robust) in enumerate(points):
-            named = Model("d", name, groups=("sweep",))
+            named = Model("d", name, f"0.{at}", groups=("sweep",))
             for of, count, frame in (
                 (ACCURACY, clean, correct(clean)),
                 (Quantity("robust_accuracy", "pgd", "Linf", {}, "0.1"), robust, robust_of(robust)),
             ):
-                made = record(of, count / 100, named, training={"at": at}, weights=f"{name}{at}", details={})
+                made = record(of, count / 100, named, training={"at": [at, name]}, details={})
                 results.home(made.model, made.subject.model_key).write(made, frame)
     verdict, sentence = judged(results.load(), MORE | {"front": FRONT | {"reference": [0, 0]}})
     assert verdict == CONFIRMED
-    assert "fronts dominate 91.7 (CA-AT) and 66.7 (vanilla) % of the rectangle around them: +25.0 points" in sentence
+    assert "the area is 0.917 for CA-AT over ε and 0.667 for vanilla over ε: +0.250 [" in sentence
     assert "one training at each setting, so over 100 samples alone" in sentence
 
 
@@ -232,7 +237,7 @@ def test_test_samples_are_meant_and_not_those_that_something_was_chosen_by(tmp_p
 
 def test_what_was_not_measured_is_undecided(tmp_path: Path) -> None:
     verdict, sentence = judged(trainings(tmp_path, B=[0.1, 0.2]), RADII)
-    assert (verdict, sentence) == (UNDECIDED, "epsilon50_pgd_linf of P and B was not measured on the same samples.")
+    assert (verdict, sentence) == (UNDECIDED, "ε50% PGD L∞ of P and B was not measured on the same samples.")
 
 
 def test_a_sentence_stands_beside_the_paper_s(tmp_path: Path) -> None:
@@ -241,7 +246,7 @@ def test_a_sentence_stands_beside_the_paper_s(tmp_path: Path) -> None:
     assert list(table.frame.columns) == ["found", "verdict", "the paper claims", "paper"]
     first, second = str(table).splitlines()
     assert first.startswith("d: ε50% PGD L∞ is 0.350 for P and 0.150 for B")
-    assert second == "  confirmed: paper 1, Table 2: P is more robust"
+    assert second == "  confirmed: paper 1, Table 2: P is more robust."
 
 
 def test_intervals_have_their_closed_values() -> None:
@@ -277,7 +282,17 @@ def test_models_at_chance_decide_nothing(tmp_path: Path, accuracy: float, verdic
     ]
     found, sentence = judged(written(tmp_path, made), same)
     assert found == verdict
-    assert ("Models at chance are left out" in sentence) == (verdict == UNDECIDED)
+    nothing = sentence == "d: P and B are near chance, so that ε50% PGD L∞ is not compared."
+    assert nothing == (verdict == UNDECIDED)
+
+
+def test_models_at_chance_are_left_out_of_those_of_a_recipe(tmp_path: Path) -> None:
+    """Of seed 2, B guesses; the other seeds are compared."""
+    made = [record(PGD, v + s / 100, Model("d", n, seed=s)) for n, v in (("P", 0.3), ("B", 0.1)) for s in range(3)]
+    made.append(record(ACCURACY, 0.5, Model("d", "B", seed=2), details={"classes": 2}))
+    verdict, sentence = judged(written(tmp_path, made), RADII)
+    assert verdict == CONFIRMED
+    assert sentence.endswith("paired over 2 seeds. Models near chance are left out.")
 
 
 def test_tau_of_an_even_number_of_samples_is_that_of_the_median_strength(tmp_path: Path) -> None:
@@ -294,3 +309,167 @@ def test_tau_of_an_even_number_of_samples_is_that_of_the_median_strength(tmp_pat
     verdict, sentence = judged(samples_of(tmp_path, Quantity("tau50", "sta"), frames, values), less)
     assert "so over 40 samples alone" in sentence
     assert verdict == CONFIRMED
+
+
+def at(epsilon: str, recipe: str, value: float, seed: int = 0, **rest: Any) -> Record:
+    """A model of a sweep over ε, or over ε and κ."""
+    return record(
+        PGD, value, Model("d", recipe, epsilon, seed, ("sweep",), **rest), training={"r": [recipe, epsilon]}
+    )
+
+
+def swept_pair(**shifts: float) -> list[Record]:
+    """P is ahead by a shift at each ε, over two seeds."""
+    return [
+        at(epsilon, recipe, 0.1 + seed / 100 + (shift if recipe == "P" else 0), seed)
+        for epsilon, shift in shifts.items()
+        for recipe in ("P", "B")
+        for seed in (0, 1)
+    ]
+
+
+def test_a_claim_over_a_sweep_is_judged_at_each_setting_in_their_order(tmp_path: Path) -> None:
+    records = written(tmp_path, swept_pair(**{"16/255": -0.2, "8/255": 0.3}))
+    found = findings(records, claims_of({"claims": [RADII]}))
+    assert [(f.verdict, f.sentence.partition(": ")[0]) for f in found] == [
+        (CONFIRMED, "d, ε = 8/255"),
+        (REFUTED, "d, ε = 16/255"),
+    ]
+    assert "ε50% PGD L∞ is 0.405 for P and 0.105 for B: +0.300 [+0.300, +0.300]" in found[0].sentence
+
+
+def test_a_claim_about_one_setting_is_judged_there_alone(tmp_path: Path) -> None:
+    records = written(tmp_path, swept_pair(**{"0.1": 0.3, "0.2": -0.2}))
+    verdict, sentence = judged(records, MORE | {"more": RADII["more"] | {"at": {"epsilon": 0.2}}})
+    assert (verdict, sentence[:12]) == (REFUTED, "d, ε = 0.2: ")
+    value = {"measurement": "epsilon50_pgd_linf", "of": "P", "between": [0.3, 0.5], "at": {"epsilon": 0.1}}
+    assert judged(records, MORE | {"value": value})[1].startswith("d, ε = 0.1: ε50% PGD L∞ is 0.405 ")
+
+
+def test_of_two_settings_a_claim_about_one_is_judged_at_each_value_of_the_other(tmp_path: Path) -> None:
+    names = {"sweeps": (("epsilon", "steps"),)}
+    made = [
+        at(e, r, 0.1 + seed / 100 + (r == "P"), seed, setting={"steps": k}, **names)
+        for e in ("0.1", "0.2") for k in ("10", "5") for r in "PB" for seed in (0, 1)
+    ]  # fmt: skip
+    claim = MORE | {"more": RADII["more"] | {"at": {"epsilon": 0.2}}}
+    found = findings(written(tmp_path, made), claims_of({"claims": [claim]}))
+    assert [f.sentence.partition(": ")[0] for f in found] == ["d, ε = 0.2, κ = 5", "d, ε = 0.2, κ = 10"]
+
+
+def test_what_stands_beside_others_counts_before_a_sweep_and_against_each_setting_of_one(tmp_path: Path) -> None:
+    """B is in no sweep; P is in one, and at first beside it, too."""
+    b = [record(PGD, 0.2 + seed / 100, Model("d", "B", seed=seed)) for seed in (0, 1)]
+    made = [*b, *(one for one in swept_pair(**{"0.1": 0.3, "0.2": -0.05}) if one.model.recipe == "P")]
+    found = findings(written(tmp_path / "a", made), claims_of({"claims": [RADII]}))
+    assert [(f.verdict, f.sentence[:10]) for f in found] == [(CONFIRMED, "d, ε = 0.1"), (REFUTED, "d, ε = 0.2")]
+    made += [record(PGD, 0.5 + seed / 100, Model("d", "P", "0.3", seed)) for seed in (0, 1)]
+    verdict, sentence = judged(written(tmp_path / "b", made), RADII)
+    assert (verdict, sentence[:3]) == (CONFIRMED, "d: ")
+
+
+def test_sweeps_over_other_settings_share_none(tmp_path: Path) -> None:
+    made = [
+        record(PGD, 0.1, Model("d", recipe, "", 0, ("sweep",), setting={name: "1"}, sweeps=((name,),)))
+        for recipe, name in (("P", "gamma"), ("B", "weight"))
+    ]
+    verdict, sentence = judged(written(tmp_path, made), RADII)
+    assert (verdict, sentence) == (UNDECIDED, "d: P and B share no setting of a sweep.")
+
+
+def test_the_number_of_a_correlation_is_that_of_the_table(tmp_path: Path) -> None:
+    """Both are of one bootstrap; settings are in the order of their values, whatever that of the records."""
+    made = [r for i in (3, 1, 5, 0, 4, 2) for s in (0, 1) for r in swept(f"0.{i}", s, i + 0.7 * s, i + 1.3 * (i % 2))]
+    made += [
+        record(ACCURACY, 0.5 if r.model.epsilon == "0.5" else 0.9, r.model, details={"classes": 2}) for r in made
+    ]
+    records = written(tmp_path, made)
+    (line,) = correlation_table(records).frame.to_dict("records")
+    claim = MORE | {"correlates": {"measurement": "alpha_dx", "with": "epsilon50_pgd_linf", "above": 0.1}}
+    _, sentence = judged(records, claim)
+    assert "[" in line["Pearson"]
+    assert (line["models"], line["settings"], line["left out"]) == (10, 5, 2)  # those of ε = 0.5 guess
+    told = f"d, P over ε: Pearson's correlation of α_Δx and ε50% PGD L∞ is {line['Pearson']}, over 10 models of 5"
+    assert sentence.startswith(told.replace("-", "−"))
+    assert "without 2 that are left out" in sentence
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (2, "is not computed over 2 models of 2 settings: it needs 3."),
+        (4, "is 1.000, over 4 models of 4 settings; below 5 settings there is no interval, so nothing is decided."),
+    ],
+)
+def test_a_correlation_of_too_few_says_so(tmp_path: Path, count: int, said: str) -> None:
+    made = [r for i in range(count) for r in swept(f"0.{i}", 0, float(i), float(i))]
+    claim = MORE | {"correlates": {"measurement": "alpha_dx", "with": "epsilon50_pgd_linf", "above": 0.5}}
+    verdict, sentence = judged(written(tmp_path, made), claim)
+    assert verdict == UNDECIDED
+    assert sentence.endswith(said)
+
+
+def test_the_areas_of_a_claim_are_those_of_the_table(tmp_path: Path) -> None:
+    """A third recipe, the best of all, is part of the rectangle of both."""
+    asked = {"x": "accuracy", "y": "accuracy_pgd_linf_0.1", "reference": [0.2, 0.2]}
+    source = {"title": "s", "experiments": {"d": {"fronts": [asked]}}}
+    write_json(tmp_path / "study.json", {"name": "s", "title": "s", "models": 1, "source": source})
+    made = front("CA-AT", [(0.6, 0.5), (0.5, 0.6)]) + front("vanilla", [(0.55, 0.5), (0.5, 0.55)])
+    records = written(tmp_path, made + front("best", [(0.9, 0.8), (0.4, 0.4)]))
+    areas = dict(zip(*(front_table(records).frame[key] for key in ("sweep", "area")), strict=True))
+    _, sentence = judged(records, MORE | {"front": FRONT})
+    assert (
+        f"the area is {areas['CA-AT over ε']} for CA-AT over ε and {areas['vanilla over ε']} for vanilla" in sentence
+    )
+    assert areas["CA-AT over ε"] == "0.357"  # .4 · .3 + .3 · .1 of .7 · .6
+    _, stated = judged(records, MORE | {"front": FRONT | {"reference": [0, 0]}})
+    assert f"{areas['CA-AT over ε']} for CA-AT" not in stated
+
+
+def test_fronts_of_models_at_chance_are_not_compared(tmp_path: Path) -> None:
+    made = front("CA-AT", [(0.1, 0.0), (0.11, 0.01)]) + front("vanilla", [(0.6, 0.5), (0.5, 0.6)])
+    made = [replace(r, details={"classes": 10}) for r in made]
+    _, sentence = judged(written(tmp_path, made), MORE | {"front": FRONT})
+    assert sentence == "d: CA-AT is near chance at every setting, so that fronts are not compared."
+
+
+def test_a_number_without_interval_has_no_brackets(tmp_path: Path) -> None:
+    norm = Quantity("residual_norm")
+    made = [record(norm, value, Model("d", name)) for name, value in (("direct, paper", 8.04), ("B", 6.14))]
+    claim = MORE | {"more": {"measurement": "residual_norm", "of": "direct, paper", "than": "B"}}
+    verdict, sentence = judged(written(tmp_path, made), claim)
+    assert verdict == UNDECIDED
+    assert sentence == (
+        "d: median ‖Δ̂x‖₂ is 8.04 for “direct, paper” and 6.14 for B: +1.90, one training each, and nothing recorded "
+        "sample by sample; without an interval, nothing is decided."
+    )
+
+
+def test_norms_and_target_classes_are_compared_sample_by_sample(tmp_path: Path) -> None:
+    """The median is torch's, the lower of two."""
+    norm, share = Quantity("residual_norm"), Quantity("residual_target_share")
+    frames = {
+        name: pd.DataFrame({"index": range(40), "label": 0, "norm": np.arange(40) + off})
+        for name, off in (("P", 5.0), ("B", 0.0))
+    }
+    more = MORE | {"more": {"measurement": "residual_norm", "of": "P", "than": "B"}}
+    verdict, sentence = judged(samples_of(tmp_path / "a", norm, frames, {"P": 24.0, "B": 19.0}), more)
+    assert verdict == CONFIRMED
+    assert "+5.0 [+5.0, +5.0], one training each, so over 40 samples alone" in sentence
+    frames = {
+        name: pd.DataFrame({"index": range(40), "label": 0, "target": 1, "judged": [1] * hits + [0] * (40 - hits)})
+        for name, hits in (("P", 30), ("B", 10))
+    }
+    more = MORE | {"more": {"measurement": "residual_target_share", "of": "P", "than": "B"}}
+    assert judged(samples_of(tmp_path / "b", share, frames, {"P": 0.75, "B": 0.25}), more)[0] == CONFIRMED
+
+
+def test_the_bound_of_sameness_is_said(tmp_path: Path) -> None:
+    same = MORE | {"same": {"measurement": "accuracy", "of": "P", "than": "B", "within": 0.01}}
+    frames = {"P": correct(300, 500), "B": correct(300, 500)}
+    verdict, sentence = judged(samples_of(tmp_path, ACCURACY, frames, {"P": 0.6, "B": 0.6}), same)
+    assert verdict == CONFIRMED
+    assert sentence == (
+        "d: accuracy is 60.0 % for P and 60.0 % for B: 0.0 points [−0.4, +0.4], one training each, so over 500 "
+        "samples alone, where up to ±1.0 points is the same."
+    )

@@ -12,7 +12,8 @@ from eval.records import Model, Quantity, Record, Records
 from eval.records.store import write_json
 from eval.report import write_report
 from eval.report.choice import choice_table
-from eval.report.fronts import all_fronts, front_table, verdict
+from eval.report.front_table import front_table
+from eval.report.fronts import all_fronts
 from eval.report.plots import all_figures
 from tests.eval.made import ACCURACY, PGD, record, written
 
@@ -57,7 +58,7 @@ def test_the_area_is_that_of_the_rectangle_from_the_worst_to_the_best(tmp_path: 
     table = front_table(records)
     assert list(table.frame["sweep"]) == ["C over γ", "V over γ"]
     assert list(table.frame["area"]) == ["0.556", "0.000"]
-    assert "C over γ is ahead with an area of 0.556 against 0.000 of V over γ; of too few seeds" in table.notes[1]
+    assert "C over γ is ahead with an area of 0.556 against 0.000 of V over γ; there is too little" in table.notes[1]
     assert "from the worst of any model (accuracy % 40.0, accuracy under PGD L∞ 8/255 % 50.0)" in table.notes[0]
 
 
@@ -72,7 +73,7 @@ def test_seeds_have_an_area_each(tmp_path: Path) -> None:
     (found,) = all_fronts(records)
     assert {len(found.areas(front)) for front in found.fronts} == {2}
     assert "± " in front_table(records).frame["area"][0]
-    assert "over seeds" in front_table(records).notes[1]
+    assert "paired over 2 seeds" in front_table(records).notes[1]
 
 
 def test_a_seed_that_lacks_a_setting_has_no_area(tmp_path: Path) -> None:
@@ -114,10 +115,37 @@ def test_a_front_of_what_was_not_measured_is_said(tmp_path: Path) -> None:
     )
 
 
-def test_a_difference_within_the_spread_over_seeds_is_undecided() -> None:
-    assert verdict({"A": [0.5, 0.7], "B": [0.4, 0.6]}, "d").startswith("d: undecided; A has an area of 0.600")
-    assert verdict({"A": [0.5, 0.51], "B": [0.4, 0.41]}, "d").startswith("d: A is better")
-    assert verdict({"A": [0.5]}, "d") == ""
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        (0.0, "C over γ has an area of 0.330 against 0.330 of V over γ: 0.000 [−0.254, +0.254], paired over 2 seeds"),
+        (0.3, "C over γ is better, with an area of 0.630 against 0.330 of V over γ: +0.300 [+0.046, +0.554], paired"),
+    ],
+)
+def test_seeds_decide_which_is_better(tmp_path: Path, ahead: float, said: str) -> None:
+    """Above (0, 0), to (1, 1), the area is y at x = 1: differences of ahead ± .02, and t(.975, 1) = 12.706."""
+    made = []
+    for recipe, more in (("C", (ahead + 0.02, ahead - 0.02)), ("V", (0.0, 0.0))):
+        for seed, off in enumerate(more):
+            area = 0.33 + off
+            for value, x, y in (("0", area, 1.0), ("1", 1.0, 0.0)):
+                made += one(recipe, value, seed, {ACCURACY: x, ROBUST: y}, sweeps=(("gamma",),))
+    table = front_table(asking(tmp_path, made, fronts=[FRONT | {"reference": [0, 0]}]))
+    assert said in table.notes[1]
+    assert ("the interval holds 0" in table.notes[1]) == (not ahead)
+
+
+def test_models_near_chance_are_left_out_of_a_front_and_said(tmp_path: Path) -> None:
+    """The worst corner is that of the others."""
+    made = [
+        replace(r, details={"classes": 10})
+        for r in [*both(), *one("C", "2", 0, {ACCURACY: 0.1, ROBUST: 0.0}, sweeps=(("gamma",),))]
+    ]
+    records = asking(tmp_path, made, fronts=[FRONT])
+    (found,) = all_fronts(records)
+    assert found.reference == (0.4, 0.5)
+    assert found.lost == {"C over γ": (1, 3), "V over γ": (0, 2)}
+    assert "d, C over γ: 1 of 3 models are near chance and left out." in front_table(records).notes
 
 
 RULE = {"most": "epsilon50_pgd_linf", "within": 0.04, "of": "accuracy", "against": "B"}

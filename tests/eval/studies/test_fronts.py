@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from eval.studies.fronts import area, difference, non_dominated
+from eval.studies.fronts import area, non_dominated
 
 
 def covered(points: np.ndarray, side: int = 400) -> float:
@@ -42,17 +42,3 @@ def test_without_points_or_a_rectangle_there_is_no_area() -> None:
 
 def test_equal_points_are_all_on_the_front() -> None:
     assert non_dominated(np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0]])).tolist() == [True, True, False]
-
-
-def test_the_difference_of_areas_has_welchs_interval() -> None:
-    """Of two seeds each with deviations s: d ± t(2) · s, since s² + s² over 2 is s²."""
-    found = difference([0.5, 0.6], [0.2, 0.3])
-    assert found.value == pytest.approx(0.3)
-    assert found.interval == pytest.approx((0.3 - 4.302653 * 0.1 / 2**0.5, 0.3 + 4.302653 * 0.1 / 2**0.5), rel=1e-5)
-    assert found.decided is False
-    assert difference([0.5, 0.51], [0.2, 0.21]).decided is True
-    assert difference([0.5, 0.5], [0.2, 0.2]).interval == (0.3, 0.3)
-
-
-def test_one_seed_decides_nothing() -> None:
-    assert difference([0.5], [0.2]).decided is None

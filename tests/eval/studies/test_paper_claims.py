@@ -56,6 +56,44 @@ def test_what_is_no_number_where_one_belongs_is_refused(about: dict[str, Any]) -
         claims_of(study({"says": "so"} | about))
 
 
+SWEPT = {"recipes": {"B": {}, "P": {}}, "sweep": [{"recipe": "P", "epsilon": [0.1, "8/255"]}]}
+
+
+@pytest.mark.parametrize("at", [{"epsilon": 0.1}, {"epsilon": "8/255"}])
+def test_a_claim_may_name_a_setting_of_a_sweep(at: dict[str, Any]) -> None:
+    whole = study(claim(more=ABOUT | {"at": at}))
+    whole["experiments"]["d"] = SWEPT
+    check_claims(whole, "s")
+    (found,) = claims_of(whole)
+    assert found.at == {name: str(value) for name, value in at.items()}
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ({"epsilon": 0.2}, "which are {'epsilon': ['0.1', '8/255']}. Found {'epsilon': '0.2'}."),
+        ({"gamma": 0.1}, "of 'P' or 'B', which is over ['epsilon']. Found ['gamma']."),
+        ({"epsilon": 0.1, "gamma": 1}, "`at` should name settings of one sweep of 'P' or 'B'"),
+        ({}, "`at` should hold settings of a sweep, such as {epsilon: 0.2}. Found {}."),
+        (0.1, "Found 0.1."),
+    ],
+)
+def test_a_setting_that_no_sweep_has_is_refused(at: Any, said: str) -> None:
+    whole = study(claim(more=ABOUT | {"at": at}))
+    whole["experiments"]["d"] = SWEPT
+    with pytest.raises(ValueError, match="s") as error:
+        check_claims(whole, "s")
+    assert said in str(error.value)
+
+
+def test_a_setting_of_another_recipe_s_or_experiment_s_sweep_is_refused() -> None:
+    whole = study(claim(more=ABOUT | {"at": {"epsilon": 0.1}}, data="d"))
+    for sweep in ({"recipes": {"Q": {}}, "epsilon": [0.1]}, None):
+        whole["experiments"] = {"d": {"recipes": {"B": {}, "P": {}}, "sweep": sweep}, "e": SWEPT}
+        with pytest.raises(ValueError, match="which is over none"):
+            check_claims(whole, "s")
+
+
 def test_recipes_of_sweeps_and_of_the_fast_form_are_known() -> None:
     swept = {"sweep": [{"recipes": {"vanilla": {}}, "weight": [0.1]}]}
     front = {"says": "so", "front": {"x": "accuracy", "y": "accuracy_pgd_linf_8/255", "of": "Q", "than": "vanilla"}}

@@ -1,0 +1,97 @@
+"""Fronts as a table: the area of each, and a sentence on which is better."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from eval.records import Records
+from eval.report.front_area import compared, mean_area
+from eval.report.fronts import Fronts, all_fronts
+from eval.report.verdicts import UNDECIDED, side
+from eval.studies.asked import asked
+from eval.tables.cells import deviation, number
+from eval.tables.rows import at_strengths
+from eval.tables.table import Table
+
+
+def front_table(records: Records) -> Table:
+    """One row per front with its area, and a sentence on which is better; empty without fronts."""
+    lines, told = [], []
+    for fronts in all_fronts(records):
+        lines += _lines(fronts)
+        told += [_meaning(fronts), ahead(records, fronts), *_lost(fronts)]
+    told += _missing(records)
+    return Table(pd.DataFrame(lines), [note for note in dict.fromkeys(told) if note])
+
+
+def _lines(fronts: Fronts) -> list[dict[str, str]]:
+    return [
+        {
+            "data": fronts.data,
+            "of": fronts.title,
+            "sweep": front.title,
+            "settings": str(front.points.setting.nunique()),
+            "seeds": str(len(front.seeds)),
+            "area": _told(fronts.areas(front)),
+        }
+        for front in fronts.fronts
+    ]
+
+
+def ahead(records: Records, fronts: Fronts) -> str:
+    """Which front has the largest area, how much larger it is than the next, and whether that is decided."""
+    areas = {front.title: mean_area(fronts.areas(front)) for front in fronts.fronts}
+    known = [front for front in fronts.fronts if not math.isnan(areas[front.title])]
+    if len(known) < 2:
+        return ""
+    first, second, *_ = sorted(known, key=lambda front: -areas[front.title])
+    where = f"{fronts.data}, {fronts.title}: {first.title}"
+    against = f"an area of {areas[first.title]:.3f} against {areas[second.title]:.3f} of {second.title}"
+    found = compared(records, fronts, first, second)
+    if found is None or any(map(math.isnan, found.interval)):
+        return f"{where} is ahead with {against}; there is too little for an interval."
+    if side(found.interval) == UNDECIDED:
+        return f"{where} has {against}: {found.told}; the interval holds 0, so that nothing is decided."
+    return f"{where} is better, with {against}: {found.told}."
+
+
+def _meaning(fronts: Fronts) -> str:
+    """What the area is of."""
+    axes = (fronts.x, fronts.y)
+    worst, best = (
+        ", ".join(f"{quantity.title} {number(quantity, value)}" for quantity, value in zip(axes, corner, strict=True))
+        for corner in (fronts.reference, fronts.best)
+    )
+    which = "the stated reference" if fronts.stated else "the worst of any model"
+    return (
+        f"{fronts.data}: area is the share of the rectangle from {which} ({worst}) to the best of any model ({best}) "
+        "in which a front is at least as good in both; seed by seed, mean ± deviation."
+    )
+
+
+def _lost(fronts: Fronts) -> list[str]:
+    """A sentence for each sweep some of whose models are left out."""
+    return [
+        f"{fronts.data}, {title}: {lost} of {count} models are near chance and left out."
+        for title, (lost, count) in fronts.lost.items()
+        if lost
+    ]
+
+
+def _missing(records: Records) -> list[str]:
+    """A sentence for each front that is asked for, and that no sweep has the measurements of."""
+    names = {one.quantity.name.removeprefix("robust_") for r in records for one in (r, *at_strengths(r))}
+    return [
+        f"{experiment}: a front is asked for of {wanted['y']} against {wanted['x']}, and {name} was not measured."
+        for experiment, wanted in asked(records.folder, "fronts")
+        for name in (wanted["x"], wanted["y"])
+        if name.removeprefix("robust_") not in names
+    ]
+
+
+def _told(areas: Sequence[float]) -> str:
+    mean = mean_area(areas)
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:.3f}" + (f" ± {deviation(areas):.3f}" if len(areas) > 1 else "")
