@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,9 +16,9 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import evaluating, logits_of
 from eval.figures.kind import FigureKind
-from eval.figures.panels import coloured, literal, panels, rows_by_data
+from eval.figures.panels import coloured, literal, panels
+from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
-from eval.records.identity import slug
 from eval.records.intervals import LEVEL, UNSURE, Interval
 from eval.records.outcome import Measurement, Outcome, outcomes_of
 from eval.records.subject import first_samples
@@ -220,8 +221,13 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per model: the median and the tenth part of the directions that reaches least far."""
-    found = [row for of_data in rows_by_data(chosen).values() for row in of_data]
-    lines = [_line(row.data, row.recipe, record, records) for row in found for record in row.records]
+    found = [row for same in rows_by_settings(chosen).values() for row in same]
+    apart = told_apart(chosen)
+    lines = [
+        _line(row.data, row.recipe, record, records) | apart[record.quantity]
+        for row in found
+        for record in row.records
+    ]
     told = [
         "Distance along Gaussian directions at which the predicted class changes; inputs are not clipped. In "
         "brackets: 95 % interval from resampling images with all their directions.",
@@ -229,7 +235,7 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
     wrong = {record.details["wrong"] for record in chosen} - {0}
     if wrong:
         told.append("Images that are misclassified already count by where their predicted class changes.")
-    return Table(pd.DataFrame(lines), told)
+    return Table(pd.DataFrame(lines).fillna("–"), told)
 
 
 def _line(data: str, recipe: str, record: Record, records: Records) -> dict[str, str]:
@@ -256,8 +262,8 @@ def _within(value: float, largest: float) -> str:
 
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
-    """For each data set the distances in ascending order, as the paper draws them, a line per model."""
-    return {slug(data): _drawn(records, data, rows) for data, rows in rows_by_data(chosen).items()}
+    """For each data set and norm the distances in ascending order, as the paper draws them, a line per model."""
+    return pictures(chosen, partial(_drawn, records))
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:

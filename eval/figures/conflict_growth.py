@@ -12,6 +12,7 @@ and ½‖g_a − g_n‖² stands beside it. The theorem is of one input; here "x
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -28,6 +29,7 @@ from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum
 from eval.figures.kind import FigureKind
 from eval.figures.panels import coloured, literal, panels, rows_by_data
 from eval.figures.parameter_gradients import ParameterGradients
+from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
 from eval.records.identity import plain, slug
 from eval.records.outcome import Measurement, Outcome
@@ -151,8 +153,11 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per model: slope, and μ at the smallest and the largest budget with the bounds."""
-    found = [row for of_data in rows_by_data(chosen).values() for row in of_data]
-    lines = [_line(row, record, records.arrays(record)) for row in found for record in row.records]
+    found = [row for same in rows_by_settings(chosen).values() for row in same]
+    apart = told_apart(chosen)
+    lines = [
+        _line(row, record, records.arrays(record)) | apart[record.quantity] for row in found for record in row.records
+    ]
     told = [
         "Slope: of log μ against log δ; Theorem 1 has 2 as the largest order. ½‖g_a − g_n‖² bounds μ at every δ; "
         "½ λ_max ‖ε‖² is the theorem's, with ‖ε‖² ≤ d δ² in L∞ where the paper prints d² δ², and holds for small δ."
@@ -179,7 +184,9 @@ def _line(row: Row, record: Record, arrays: Mapping[str, np.ndarray]) -> dict[st
     ends = (0, -1)
     shown = {name: " … ".join(f"{arrays[key][end]:.3g}" for end in ends) for name, key in SHOWN.items()}
     names = {"data": row.data, "recipe": row.recipe, "seed": str(record.model.seed)}
-    slope = {"slope": f"{record.value:.2f}", "R²": f"{record.details['explained']:.3f}"}
+    explained = float(record.details["explained"])  # a NaN is read as its text
+    known = not math.isnan(record.value)
+    slope = {"slope": f"{record.value:.2f}" if known else "–", "R²": f"{explained:.3f}" if known else "–"}
     return names | slope | shown | {"inner maximum": str(record.details["inner_maximum"])}
 
 
@@ -188,9 +195,8 @@ SHOWN = {"δ": "budget", "μ": "mu", "½‖g_a − g_n‖²": "exact", "½ λ_ma
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
     """μ against δ for each model; and, where models were trained at several δ, each at its own, as in Fig. 2b."""
-    found: dict[str, Figure] = {}
+    found = pictures(chosen, partial(_grown, records))
     for data, rows in rows_by_data(chosen).items():
-        found[slug(data)] = _grown(records, data, rows)
         own = _at_their_own(records, rows)
         if len(own) > 1:
             found[f"trained-{slug(data)}"] = _trained(data, own)
@@ -202,7 +208,8 @@ def _grown(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     for row, colour in coloured(rows):
         for number, record in enumerate(row.records):
             arrays = records.arrays(record)
-            label = None if number else f"{literal(row.recipe)}: slope {record.value:.2f}"
+            slope = "no slope" if math.isnan(record.value) else f"slope {record.value:.2f}"
+            label = None if number else f"{literal(row.recipe)}: {slope}"
             axis.plot(arrays["budget"], arrays["mu"], "o-", ms=3, color=colour, lw=1.3, label=label)
             for key, style in (("exact", ":"), ("theorem", "--")):
                 axis.plot(arrays["budget"], arrays[key], style, color=colour, lw=0.9)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,10 +17,11 @@ from sklearn.metrics import silhouette_score
 from alignment.contracts import check_choice, check_counts
 from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum
 from eval.figures.kind import FigureKind
-from eval.figures.panels import literal, panels, rows_by_data
+from eval.figures.panels import literal, panels
 from eval.figures.parameter_gradients import ParameterGradients
+from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
-from eval.records.identity import plain, slug
+from eval.records.identity import plain
 from eval.records.outcome import Measurement, Outcome
 from eval.records.subject import first_samples
 from eval.tables import Row, Table
@@ -135,19 +137,20 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per model, a column per budget."""
-    lines = []
-    for row in [row for of_data in rows_by_data(chosen).values() for row in of_data]:
+    lines, apart = [], told_apart(chosen)
+    for row in [row for same in rows_by_settings(chosen).values() for row in same]:
         for record in row.records:
             found = records.per_sample(record)
             by_budget = {f"δ = {line.budget:g}": f"{line.silhouette:.3f}" for line in found.itertuples()}
             lines.append({"data": row.data, "recipe": row.recipe, "seed": str(record.model.seed)} | by_budget)
+            lines[-1] |= apart[record.quantity]
     told = ["Silhouette of g_n against g_a of single samples: 1 for two groups far apart, 0 for two in one another."]
     return Table(pd.DataFrame(lines).fillna("–"), told)
 
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
     """One panel per model and budget; only those at their own budgets where several models were trained at one."""
-    return {slug(data): _drawn(records, data, rows) for data, rows in rows_by_data(chosen).items()}
+    return pictures(chosen, partial(_drawn, records))
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
