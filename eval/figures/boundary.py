@@ -223,11 +223,8 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per model: the median and the tenth part of the directions that reaches least far."""
     found = [row for same in rows_by_settings(chosen).values() for row in same]
     apart = told_apart(chosen)
-    lines = [
-        _line(row.data, row.recipe, record, records) | apart[record.quantity]
-        for row in found
-        for record in row.records
-    ]
+    every = [(row, record) for row in found for record in row.records]
+    lines = [_line(row.data, row.recipe, one, records) | apart[one.quantity] for row, one in every]
     told = [
         "Distance along Gaussian directions at which the predicted class changes; inputs are not clipped. In "
         "brackets: 95 % interval from resampling images with all their directions.",

@@ -182,8 +182,8 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
     told = [
         "Theorem 4.1 promises, of first order, that a step of AGR raises neither loss. Within: the achieved descent "
         "lies within η⟨∇L, g⟩ ± M η² ‖g‖² / 2, with M estimated from below, as the largest ‖Δ∇L‖ / ‖Δw‖ along the "
-        "step. Evaluation mode, the batch's own x' held fixed; plain gradient descent without momentum. Where AGR made "
-        "g orthogonal to ∇L a step promises 0, and only steps that promise more have a part in achieved / promised."
+        "step. Evaluation mode, the batch's own x' held fixed; plain gradient descent without momentum. Where AGR "
+        "made g orthogonal to ∇L a step promises 0, and only those that promise more count in achieved / promised."
     ]
     return Table(pd.DataFrame(lines), told)
 

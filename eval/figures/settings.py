@@ -35,8 +35,11 @@ def told_apart(chosen: Sequence[Record]) -> dict[Quantity, dict[str, str]]:
         >>> told_apart([])
         {}
     """
-    every = dict.fromkeys(record.quantity for record in chosen)
-    told = {one: differences(one.settings, [other.settings for other in every]) for one in every}
+    on: dict[Quantity, set[str]] = {}
+    for record in chosen:
+        on.setdefault(record.quantity, set()).add(record.subject.samples.data)
+    # What differs between data sets, such as a length in units of their bounds, is no choice of anybody's.
+    told = {one: differences(one.settings, [two.settings for two in on if on[one] & on[two]]) for one in on}
     return {one: {"settings": words} if any(told.values()) else {} for one, words in told.items()}
 
 

@@ -122,7 +122,8 @@ def _theorem_2(axis: Axes, models: Sequence[tuple[Row, Record]]) -> None:
         same = [record.details for row, record in models if _name(row, record) == name]
         alphas, rhos = ([float(told[key]) for told in same] for key in ("alpha", "rho"))
         axis.plot(alphas, rhos, "os^Dv*"[number % 6], ms=4, color=f"C{number}", label=literal(name))
-    axis.set(xlim=(0, 1))
+    least = min(float(told["alpha"]) for told in details)
+    axis.set(xlim=(min(0.0, 1.1 * least), 1))  # no bound holds where α < 0, but the dot is there
     axis.set_xlabel("α", fontsize=7)
     axis.set_ylabel("ρ_m", fontsize=7)
     axis.set_title("Theorem 2", fontsize=7)

@@ -9,7 +9,7 @@ from torch import nn
 from eval import measure
 from eval.figures import FIGURES
 from eval.figures.settings import rows_by_settings, told_apart
-from eval.records import Records, Results
+from eval.records import Quantity, Records, Results
 from tests.eval.classifiers import InMemory
 from tests.eval.made import PGD, PGD_L2, model, record
 
@@ -35,6 +35,10 @@ def test_repetitions_stand_together_and_other_settings_apart() -> None:
     assert {quantity for _, quantity in found} == {PGD, PGD_L2}
     assert [(row.recipe, row.models) for rows in found.values() for row in rows] == [("B", 2), ("B", 2)]
     assert told_apart([made[0]]) == {PGD: {}}
+    of_data = [Quantity("boundary", settings={"largest": largest}) for largest in (1.0, 2.0)]
+    assert told_apart([record(q, of=model(data)) for q, data in zip(of_data, "ab", strict=True)]) == {
+        q: {} for q in of_data
+    }
 
 
 def test_distances_in_two_norms_have_two_pictures(tmp_path: Path) -> None:

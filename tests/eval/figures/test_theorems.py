@@ -15,6 +15,7 @@ from eval.figures.pairs import Pairs, matched, pairs_of
 from eval.figures.theorems import THEOREMS, Theorems, fitting, interval_of, summed_up
 from eval.records import Results
 from tests.eval.classifiers import InMemory, Radial, half_problem
+from tests.eval.made import written
 from training.data import Spheres
 from training.passes import CountPasses
 
@@ -120,6 +121,10 @@ def test_a_model_without_pairs_has_a_line_and_no_panel(tmp_path: Path) -> None:
     (figure,) = THEOREMS.draw(records, [kept, empty]).values()
     assert [axis.get_title() for axis in figure.axes] == ["P, ρ by Lemma 1", "Theorem 2"]
     assert not THEOREMS.draw(records, [empty])
+    opposed = replace(kept, details={**kept.details, "alpha": -0.5})
+    again = written(tmp_path / "opposed", [opposed], records.per_sample(kept))
+    (figure,) = THEOREMS.draw(again, [*again]).values()
+    assert figure.axes[1].get_xlim()[0] < -0.5  # its dot is in the frame
 
 
 def test_a_sample_of_spheres_is_paired_with_its_closest_point() -> None:
