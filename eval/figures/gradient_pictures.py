@@ -114,7 +114,12 @@ def _directed(model: Shown, what: str, told: bool, axis: Axes, row: int) -> None
     line = model.outcomes.iloc[row]
     if told:
         arrow = f"→ {model.arrays['classes'][int(line.target)]}"
-        axis.set_xlabel(literal(f"{line.cosine:z.2f}" if what == "gradient" else arrow), fontsize=6, labelpad=1)
+        axis.set_xlabel(literal(_cosine(line) if what == "gradient" else arrow), fontsize=6, labelpad=1)
+
+
+def _cosine(line: pd.Series) -> str:
+    """Of a sample; there is none where ∇ℓ or Δx is zero."""
+    return f"{line.cosine:z.2f}" if line.valid else "no direction"
 
 
 def _signed(axis: Axes, image: np.ndarray) -> None:
@@ -137,7 +142,7 @@ def _components(model: Shown, axis: Axes, row: int) -> None:
     axis.plot([-reach, reach], [-reach, reach], color="black", lw=0.6, ls=":")
     axis.plot(residual, gradient, ".", ms=2, color="#2563eb")
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    axis.set_xlabel(f"{model.outcomes.cosine.iloc[row]:z.2f}", fontsize=6, labelpad=1)
+    axis.set_xlabel(_cosine(model.outcomes.iloc[row]), fontsize=6, labelpad=1)
 
 
 def _of_length_1(vector: np.ndarray) -> np.ndarray:

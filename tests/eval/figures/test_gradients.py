@@ -118,6 +118,16 @@ def test_vectors_are_compared_component_by_component(tmp_path: Path) -> None:
         np.testing.assert_allclose(*dots.get_data(), atol=1e-6)  # the perfect model lies on the diagonal
 
 
+@pytest.mark.parametrize("data", [Squares(size=8, train_size=8), Spheres(dimensions=6)])
+def test_a_gradient_of_zero_has_no_cosine(tmp_path: Path, data: DataSet) -> None:
+    blind = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(data.shape), 2))
+    nn.init.zeros_(blind[1].weight)
+    records = recorded(tmp_path, data, {"B": blind})
+    (figure,) = draw(records, [*records]).values()
+    told = {label for axis in figure.axes if (label := axis.get_xlabel())}
+    assert told == {"no direction"}
+
+
 def test_without_a_closest_example_the_gradient_stands_alone(tmp_path: Path) -> None:
     records = recorded(tmp_path, TestDigits(), {"B": nn.Sequential(nn.Flatten(), nn.Linear(64, 10))})
     (record,) = records
