@@ -34,6 +34,8 @@ KIND = "embedding"
 Method = Literal["t-SNE", "PCA"]
 LARGEST = 2**30
 """Entries of all gradients together, four bytes each."""
+BLOCK = 2**16
+"""Parameters whose gradients are taken together."""
 LABELS = {"clean": "g_n", "adversarial": "g_a"}
 
 
@@ -86,7 +88,7 @@ class Embedding:
         clean, lines, places = gradients.of_each(x), [], []
         for budget in sorted(map(float, self.budgets)):
             perturbed, how = maximum(classifier, x, y, budget)
-            both = torch.cat([clean, gradients.of_each(perturbed)]).numpy()
+            both = within_span(torch.cat([clean, gradients.of_each(perturbed)]).numpy())
             lines.append({"budget": budget, "silhouette": apart(both), "inner_maximum": how})
             places.append(self._placed(both).reshape(2, len(y), 2))
         frame = pd.DataFrame(lines)
@@ -105,6 +107,23 @@ class Embedding:
             return PCA(2, random_state=self.seed).fit_transform(vectors)
         perplexity = min(30.0, (len(vectors) - 1) / 3)
         return TSNE(2, perplexity=perplexity, init="pca", random_state=self.seed).fit_transform(vectors)
+
+
+def within_span(vectors: np.ndarray) -> np.ndarray:
+    """Coordinates of N vectors in the space that they span about their mean, `(N, N)`: all distances stay.
+
+    A network has millions of parameters, with which an embedding of a few vectors would fill the memory.
+
+    Args:
+        vectors: `(N, P)`, in float32.
+    """
+    products = np.zeros((len(vectors), len(vectors)))
+    for part in np.array_split(vectors, math.ceil(vectors.shape[1] / BLOCK), axis=1):
+        centred = part - part.mean(axis=0, dtype=np.float64)
+        products += centred @ centred.T
+    squares, axes = np.linalg.eigh(products)
+    rounding = float(np.finfo(np.float32).eps) ** 2 * float(np.vdot(vectors, vectors))
+    return axes * np.sqrt(np.where(squares > rounding, squares, 0))  # equal vectors have equal coordinates
 
 
 def apart(both: np.ndarray) -> float:
