@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from alignment.contracts import check_choice, check_counts
 from alignment.gradients import evaluating, logits_of
@@ -88,21 +89,31 @@ class ConflictGrowth:
         few = first_samples(batches, self.samples)
         x, y = (torch.cat(parts) for parts in zip(*[(batch.x, batch.y) for batch in few], strict=True))
         gradients = ParameterGradients(classifier, y)
-        clean, curved = gradients.mean(x), gradients.largest_curvature(x, generator_for(self.seed, "curvature"))
+        clean, curved = gradients.mean(x), self._curvature(gradients, x)
         bounds = data.bounds if self.clipped else UNBOUNDED
         maximum, right = InnerMaximum(self.norm, self.steps, bounds, self.seed), _accuracy(classifier, x, y)
         lines = []
         for budget in self.budgets:
             perturbed, how = maximum(classifier, x, y, float(budget))
             squared = float(budget) ** 2 * len(x) * (x[0].numel() if self.norm == "Linf" else 1)
-            line = {"budget": float(budget), "theorem": float(curved) * squared / 2}
+            line = {"budget": float(budget), "theorem": curved * squared / 2}
             line |= _compared(clean, gradients.mean(perturbed)) | {"accuracy": right}
             lines.append(line | {"adversarial_accuracy": _accuracy(classifier, perturbed, y)})
         frame = pd.DataFrame(lines).sort_values("budget", ignore_index=True)
         slope, explained = growth(frame.budget.to_numpy(), frame.mu.to_numpy())
-        told = {"explained": explained, "inner_maximum": how, "largest_curvature": float(curved)}
+        told = {"explained": explained, "inner_maximum": how, "largest_curvature": curved}
         arrays = {name: frame[name].to_numpy() for name in frame}
         return Outcome(slope, frame, details=told, arrays=arrays, samples=len(y))
+
+    def _curvature(self, gradients: ParameterGradients, x: Tensor) -> float:
+        """λ_max; NaN where an operation of the network has no second derivative, which μ does without."""
+        try:
+            with sdpa_kernel(SDPBackend.MATH):  # the fused forms of attention have none
+                return float(gradients.largest_curvature(x, generator_for(self.seed, "curvature")))
+        except RuntimeError as error:
+            if "is not implemented" not in str(error):
+                raise
+            return math.nan
 
 
 def growth(budgets: np.ndarray, mu: np.ndarray) -> tuple[float, float]:
@@ -162,11 +173,19 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
         "Slope: of log μ against log δ; Theorem 1 has 2 as the largest order. ½‖g_a − g_n‖² bounds μ at every δ; "
         "½ λ_max ‖ε‖² is the theorem's, with ‖ε‖² ≤ d δ² in L∞ where the paper prints d² δ², and holds for small δ."
     ]
-    broken = sum(int((records.arrays(r)["mu"] > records.arrays(r)["theorem"]).sum()) for r in chosen)
-    total = sum(len(records.arrays(r)["mu"]) for r in chosen)
+    bounds = [(records.arrays(record)["mu"], records.arrays(record)["theorem"]) for record in chosen]
+    broken, total = (sum(int(found.sum()) for found in kept) for kept in zip(*map(_broken, bounds), strict=True))
     told.append(f"μ lies above the theorem's bound at {broken} of {total} budgets.")
+    if any(np.isnan(bound).any() for _, bound in bounds):
+        told.append("½ λ_max ‖ε‖²: – where an operation of the network has no second derivative.")
     told += [_told_of_trained(data, _at_their_own(records, rows)) for data, rows in rows_by_data(chosen).items()]
     return Table(pd.DataFrame(lines), [note for note in told if note])
+
+
+def _broken(found: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """At which budgets μ lies above the bound, and at which the bound is known."""
+    mu, bound = found
+    return mu > bound, np.isfinite(bound)
 
 
 def _told_of_trained(data: str, own: pd.DataFrame) -> str:
@@ -182,7 +201,10 @@ def _told_of_trained(data: str, own: pd.DataFrame) -> str:
 
 def _line(row: Row, record: Record, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     ends = (0, -1)
-    shown = {name: " … ".join(f"{arrays[key][end]:.3g}" for end in ends) for name, key in SHOWN.items()}
+    shown = {
+        name: "–" if np.isnan(arrays[key]).any() else " … ".join(f"{arrays[key][end]:.3g}" for end in ends)
+        for name, key in SHOWN.items()
+    }
     names = {"data": row.data, "recipe": row.recipe, "seed": str(record.model.seed)}
     explained = float(record.details["explained"])  # a NaN is read as its text
     known = not math.isnan(record.value)
