@@ -269,7 +269,7 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         for number, record in enumerate(row.records):
             distance = np.sort(records.arrays(record)["distance"].ravel())
             share = 100 * (np.arange(distance.size) + 0.5) / distance.size
-            label = None if number else literal(row.recipe)
+            label = None if number else literal(row.recipe, 32)
             axis.plot(share, np.where(np.isinf(distance), np.nan, distance), color=colour, lw=1.5, label=label)
     norm = str(rows[0].records[0].quantity.settings["norm"])
     axis.set(xlabel="directions in ascending order, %", xlim=(0, 100), ylim=(0, None))

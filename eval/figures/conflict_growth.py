@@ -231,7 +231,7 @@ def _grown(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         for number, record in enumerate(row.records):
             arrays = records.arrays(record)
             slope = "no slope" if math.isnan(record.value) else f"slope {record.value:.2f}"
-            label = None if number else f"{literal(row.recipe)}: {slope}"
+            label = None if number else f"{literal(row.recipe, 32)}: {slope}"
             axis.plot(arrays["budget"], arrays["mu"], "o-", ms=3, color=colour, lw=1.3, label=label)
             for key, style in (("exact", ":"), ("theorem", "--")):
                 axis.plot(arrays["budget"], arrays[key], style, color=colour, lw=0.9)

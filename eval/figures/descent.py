@@ -222,7 +222,7 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
             for number, record in enumerate(row.records):
                 steps = records.per_sample(record)
                 steps = steps[steps.loss == name]
-                label = None if number else literal(row.recipe)
+                label = None if number else literal(row.recipe, 32)
                 axis.scatter(steps.promised, steps.achieved, s=9, color=colour, label=label, alpha=0.7)
         _diagonal(axis)
         axis.set(xlabel=f"promised, {LETTERS['promised']}", ylabel=f"achieved, {LETTERS['achieved']}")

@@ -183,7 +183,7 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         ):
             axis.scatter(places[:, 0], places[:, 1], s=4, color=colour, label=label)
         axis.set(xticks=[], yticks=[])
-        axis.set_title(f"{literal(row.recipe)}, δ = {arrays['budget'][number]:g}", fontsize=8)
+        axis.set_title(f"{literal(row.recipe, 24)}, δ = {arrays['budget'][number]:g}", fontsize=8)
     axes[0].legend(frameon=False, fontsize=7)
     for axis in axes[len(shown) :]:
         axis.axis("off")

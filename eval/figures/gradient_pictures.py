@@ -13,6 +13,8 @@ from eval.figures.panels import literal
 
 BRIGHTEST = 99.5
 """Percentile of the absolute values at which a picture of signed values is cut off."""
+NARROW = 16
+"""Characters of a heading above a picture."""
 LARGEST = 12
 """Models in one picture, at most."""
 
@@ -68,9 +70,9 @@ def _images(models: Sequence[Shown]) -> Figure:
         columns.append(("x̂'", partial(_input, models[0], True)))
     for model in models:
         if has_residual and not shared:
-            columns.append((f"{literal(model.name)}\nΔx", partial(_directed, model, "residual", True)))
-            columns.append((f"{literal(model.name)}\nx̂'", partial(_input, model, True)))
-        columns.append((f"{literal(model.name)}\n∇ℓ", partial(_directed, model, "gradient", has_residual)))
+            columns.append((f"{literal(model.name, NARROW)}\nΔx", partial(_directed, model, "residual", True)))
+            columns.append((f"{literal(model.name, NARROW)}\nx̂'", partial(_input, model, True)))
+        columns.append((f"{literal(model.name, NARROW)}\n∇ℓ", partial(_directed, model, "gradient", has_residual)))
     figure, axes = _grid(columns, len(models[0].outcomes), 1.1)
     for axis, number in zip(axes[:, 0], range(len(axes)), strict=True):
         label = models[0].direction(number)
@@ -79,7 +81,7 @@ def _images(models: Sequence[Shown]) -> Figure:
 
 
 def _vectors(models: Sequence[Shown]) -> Figure:
-    columns = [(f"{literal(model.name)}\n∇ℓ against Δx", partial(_components, model)) for model in models]
+    columns = [(f"{literal(model.name, NARROW)}\n∇ℓ against Δx", partial(_components, model)) for model in models]
     figure, axes = _grid(columns, len(models[0].outcomes), 1.4)
     for axis, number in zip(axes[:, 0], range(len(axes)), strict=True):
         axis.set_ylabel(literal(models[0].direction(number)), fontsize=7)

@@ -264,9 +264,8 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         for row, colour in coloured(rows):
             for number, record in enumerate(row.records):
                 arrays = records.arrays(record)
-                axis.plot(
-                    arrays["alpha"], arrays[kind], color=colour, lw=1.5, label=None if number else literal(row.recipe)
-                )
+                label = None if number else literal(row.recipe, 32)
+                axis.plot(arrays["alpha"], arrays[kind], color=colour, lw=1.5, label=label)
         axis.set(xlabel="α", ylabel=f"{kind} loss")
     axes[-1].legend(frameon=False, fontsize=8)
     figure.suptitle(f"{literal(data)}: loss along a random direction of the weights", fontsize=10)

@@ -232,7 +232,7 @@ def _panel(axis: Axes, frame: pd.DataFrame, title: str) -> None:
     told = f"n {len(known)}, missed {int(np.isinf(frame.radius).sum())}, beyond the frame {beyond}"
     axis.text(0.98, 0.02, told, transform=axis.transAxes, ha="right", fontsize=6)
     axis.set(xlim=(0, end), ylim=(0, end), aspect="equal")
-    axis.set_title(literal(title), fontsize=8)
+    axis.set_title(literal(title, 34), fontsize=8)
     axis.tick_params(labelsize=6)
 
 

@@ -105,7 +105,7 @@ def _theorem_1(axis: Axes, frame: pd.DataFrame, title: str) -> None:
     axis.set(xlim=(low, high), ylim=(low, high))
     axis.set_xlabel("‖x_j − x_i‖ α", fontsize=7)
     axis.set_ylabel("ρ(x_i) + ρ(x_j)", fontsize=7)
-    axis.set_title(literal(title), fontsize=7)
+    axis.set_title(literal(title, 40), fontsize=7)
     axis.tick_params(labelsize=6)
 
 
@@ -121,7 +121,7 @@ def _theorem_2(axis: Axes, models: Sequence[tuple[Row, Record]]) -> None:
     for number, name in enumerate(dict.fromkeys(_name(row, record) for row, record in models)):
         same = [record.details for row, record in models if _name(row, record) == name]
         alphas, rhos = ([float(told[key]) for told in same] for key in ("alpha", "rho"))
-        axis.plot(alphas, rhos, "os^Dv*"[number % 6], ms=4, color=f"C{number}", label=literal(name))
+        axis.plot(alphas, rhos, "os^Dv*"[number % 6], ms=4, color=f"C{number}", label=literal(name, 40))
     least = min(float(told["alpha"]) for told in details)
     axis.set(xlim=(min(0.0, 1.1 * least), 1))  # no bound holds where α < 0, but the dot is there
     axis.set_xlabel("α", fontsize=7)

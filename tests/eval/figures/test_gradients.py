@@ -118,6 +118,15 @@ def test_vectors_are_compared_component_by_component(tmp_path: Path) -> None:
         np.testing.assert_allclose(*dots.get_data(), atol=1e-6)  # the perfect model lies on the diagonal
 
 
+def test_a_long_name_stays_above_its_own_column(tmp_path: Path, squares: Squares) -> None:
+    name = "a long name that somebody has chosen"
+    records = recorded(tmp_path, squares, {name: Pull(torch.rand(1, 8, 8))}, per_class=1)
+    (figure,) = draw(records, [*records]).values()
+    lines = headings(figure)[-1].split("\n")
+    assert " ".join(lines) == f"{name} ∇ℓ"
+    assert max(map(len, lines)) <= 16
+
+
 @pytest.mark.parametrize("data", [Squares(size=8, train_size=8), Spheres(dimensions=6)])
 def test_a_gradient_of_zero_has_no_cosine(tmp_path: Path, data: DataSet) -> None:
     blind = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(data.shape), 2))
