@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,9 +16,9 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import evaluating, logits_of
 from eval.figures.kind import FigureKind
-from eval.figures.panels import coloured, literal, panels, rows_by_data
+from eval.figures.panels import coloured, literal, panels
+from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
-from eval.records.identity import slug
 from eval.records.intervals import LEVEL, UNSURE, Interval
 from eval.records.outcome import Measurement, Outcome, outcomes_of
 from eval.records.subject import first_samples
@@ -220,8 +221,10 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per model: the median and the tenth part of the directions that reaches least far."""
-    found = [row for of_data in rows_by_data(chosen).values() for row in of_data]
-    lines = [_line(row.data, row.recipe, record, records) for row in found for record in row.records]
+    found = [row for same in rows_by_settings(chosen).values() for row in same]
+    apart = told_apart(chosen)
+    every = [(row, record) for row in found for record in row.records]
+    lines = [_line(row.data, row.recipe, one, records) | apart[one.quantity] for row, one in every]
     told = [
         "Distance along Gaussian directions at which the predicted class changes; inputs are not clipped. In "
         "brackets: 95 % interval from resampling images with all their directions.",
@@ -229,7 +232,7 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
     wrong = {record.details["wrong"] for record in chosen} - {0}
     if wrong:
         told.append("Images that are misclassified already count by where their predicted class changes.")
-    return Table(pd.DataFrame(lines), told)
+    return Table(pd.DataFrame(lines).fillna("–"), told)
 
 
 def _line(data: str, recipe: str, record: Record, records: Records) -> dict[str, str]:
@@ -256,8 +259,8 @@ def _within(value: float, largest: float) -> str:
 
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
-    """For each data set the distances in ascending order, as the paper draws them, a line per model."""
-    return {slug(data): _drawn(records, data, rows) for data, rows in rows_by_data(chosen).items()}
+    """For each data set and norm the distances in ascending order, as the paper draws them, a line per model."""
+    return pictures(chosen, partial(_drawn, records))
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
@@ -266,7 +269,7 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         for number, record in enumerate(row.records):
             distance = np.sort(records.arrays(record)["distance"].ravel())
             share = 100 * (np.arange(distance.size) + 0.5) / distance.size
-            label = None if number else literal(row.recipe)
+            label = None if number else literal(row.recipe, 32)
             axis.plot(share, np.where(np.isinf(distance), np.nan, distance), color=colour, lw=1.5, label=label)
     norm = str(rows[0].records[0].quantity.settings["norm"])
     axis.set(xlabel="directions in ascending order, %", xlim=(0, 100), ylim=(0, None))

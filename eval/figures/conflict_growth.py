@@ -12,6 +12,7 @@ and ½‖g_a − g_n‖² stands beside it. The theorem is of one input; here "x
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -21,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from alignment.contracts import check_choice, check_counts
 from alignment.gradients import evaluating, logits_of
@@ -28,6 +30,7 @@ from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum
 from eval.figures.kind import FigureKind
 from eval.figures.panels import coloured, literal, panels, rows_by_data
 from eval.figures.parameter_gradients import ParameterGradients
+from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
 from eval.records.identity import plain, slug
 from eval.records.outcome import Measurement, Outcome
@@ -86,21 +89,31 @@ class ConflictGrowth:
         few = first_samples(batches, self.samples)
         x, y = (torch.cat(parts) for parts in zip(*[(batch.x, batch.y) for batch in few], strict=True))
         gradients = ParameterGradients(classifier, y)
-        clean, curved = gradients.mean(x), gradients.largest_curvature(x, generator_for(self.seed, "curvature"))
+        clean, curved = gradients.mean(x), self._curvature(gradients, x)
         bounds = data.bounds if self.clipped else UNBOUNDED
         maximum, right = InnerMaximum(self.norm, self.steps, bounds, self.seed), _accuracy(classifier, x, y)
         lines = []
         for budget in self.budgets:
             perturbed, how = maximum(classifier, x, y, float(budget))
             squared = float(budget) ** 2 * len(x) * (x[0].numel() if self.norm == "Linf" else 1)
-            line = {"budget": float(budget), "theorem": float(curved) * squared / 2}
+            line = {"budget": float(budget), "theorem": curved * squared / 2}
             line |= _compared(clean, gradients.mean(perturbed)) | {"accuracy": right}
             lines.append(line | {"adversarial_accuracy": _accuracy(classifier, perturbed, y)})
         frame = pd.DataFrame(lines).sort_values("budget", ignore_index=True)
         slope, explained = growth(frame.budget.to_numpy(), frame.mu.to_numpy())
-        told = {"explained": explained, "inner_maximum": how, "largest_curvature": float(curved)}
+        told = {"explained": explained, "inner_maximum": how, "largest_curvature": curved}
         arrays = {name: frame[name].to_numpy() for name in frame}
         return Outcome(slope, frame, details=told, arrays=arrays, samples=len(y))
+
+    def _curvature(self, gradients: ParameterGradients, x: Tensor) -> float:
+        """λ_max; NaN where an operation of the network has no second derivative, which μ does without."""
+        try:
+            with sdpa_kernel(SDPBackend.MATH):  # the fused forms of attention have none
+                return float(gradients.largest_curvature(x, generator_for(self.seed, "curvature")))
+        except RuntimeError as error:
+            if "is not implemented" not in str(error):
+                raise
+            return math.nan
 
 
 def growth(budgets: np.ndarray, mu: np.ndarray) -> tuple[float, float]:
@@ -151,17 +164,28 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per model: slope, and μ at the smallest and the largest budget with the bounds."""
-    found = [row for of_data in rows_by_data(chosen).values() for row in of_data]
-    lines = [_line(row, record, records.arrays(record)) for row in found for record in row.records]
+    found = [row for same in rows_by_settings(chosen).values() for row in same]
+    apart = told_apart(chosen)
+    lines = [
+        _line(row, record, records.arrays(record)) | apart[record.quantity] for row in found for record in row.records
+    ]
     told = [
         "Slope: of log μ against log δ; Theorem 1 has 2 as the largest order. ½‖g_a − g_n‖² bounds μ at every δ; "
         "½ λ_max ‖ε‖² is the theorem's, with ‖ε‖² ≤ d δ² in L∞ where the paper prints d² δ², and holds for small δ."
     ]
-    broken = sum(int((records.arrays(r)["mu"] > records.arrays(r)["theorem"]).sum()) for r in chosen)
-    total = sum(len(records.arrays(r)["mu"]) for r in chosen)
+    bounds = [(records.arrays(record)["mu"], records.arrays(record)["theorem"]) for record in chosen]
+    broken, total = (sum(int(found.sum()) for found in kept) for kept in zip(*map(_broken, bounds), strict=True))
     told.append(f"μ lies above the theorem's bound at {broken} of {total} budgets.")
+    if any(np.isnan(bound).any() for _, bound in bounds):
+        told.append("½ λ_max ‖ε‖²: – where an operation of the network has no second derivative.")
     told += [_told_of_trained(data, _at_their_own(records, rows)) for data, rows in rows_by_data(chosen).items()]
     return Table(pd.DataFrame(lines), [note for note in told if note])
+
+
+def _broken(found: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """At which budgets μ lies above the bound, and at which the bound is known."""
+    mu, bound = found
+    return mu > bound, np.isfinite(bound)
 
 
 def _told_of_trained(data: str, own: pd.DataFrame) -> str:
@@ -177,9 +201,14 @@ def _told_of_trained(data: str, own: pd.DataFrame) -> str:
 
 def _line(row: Row, record: Record, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     ends = (0, -1)
-    shown = {name: " … ".join(f"{arrays[key][end]:.3g}" for end in ends) for name, key in SHOWN.items()}
+    shown = {
+        name: "–" if np.isnan(arrays[key]).any() else " … ".join(f"{arrays[key][end]:.3g}" for end in ends)
+        for name, key in SHOWN.items()
+    }
     names = {"data": row.data, "recipe": row.recipe, "seed": str(record.model.seed)}
-    slope = {"slope": f"{record.value:.2f}", "R²": f"{record.details['explained']:.3f}"}
+    explained = float(record.details["explained"])  # a NaN is read as its text
+    known = not math.isnan(record.value)
+    slope = {"slope": f"{record.value:.2f}" if known else "–", "R²": f"{explained:.3f}" if known else "–"}
     return names | slope | shown | {"inner maximum": str(record.details["inner_maximum"])}
 
 
@@ -188,9 +217,8 @@ SHOWN = {"δ": "budget", "μ": "mu", "½‖g_a − g_n‖²": "exact", "½ λ_ma
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
     """μ against δ for each model; and, where models were trained at several δ, each at its own, as in Fig. 2b."""
-    found: dict[str, Figure] = {}
+    found = pictures(chosen, partial(_grown, records))
     for data, rows in rows_by_data(chosen).items():
-        found[slug(data)] = _grown(records, data, rows)
         own = _at_their_own(records, rows)
         if len(own) > 1:
             found[f"trained-{slug(data)}"] = _trained(data, own)
@@ -202,7 +230,8 @@ def _grown(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     for row, colour in coloured(rows):
         for number, record in enumerate(row.records):
             arrays = records.arrays(record)
-            label = None if number else f"{literal(row.recipe)}: slope {record.value:.2f}"
+            slope = "no slope" if math.isnan(record.value) else f"slope {record.value:.2f}"
+            label = None if number else f"{literal(row.recipe, 32)}: {slope}"
             axis.plot(arrays["budget"], arrays["mu"], "o-", ms=3, color=colour, lw=1.3, label=label)
             for key, style in (("exact", ":"), ("theorem", "--")):
                 axis.plot(arrays["budget"], arrays[key], style, color=colour, lw=0.9)

@@ -6,6 +6,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -19,10 +20,11 @@ from torch import Tensor
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import evaluating, logits_of
 from eval.figures.kind import FigureKind
-from eval.figures.panels import coloured, literal, panels, rows_by_data
+from eval.figures.panels import coloured, literal, panels
 from eval.figures.parameter_gradients import Moved, ParameterGradients
+from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
-from eval.records.identity import plain, slug
+from eval.records.identity import plain
 from eval.records.intervals import share_interval
 from eval.records.outcome import Measurement, Outcome
 from eval.records.subject import first_samples
@@ -166,8 +168,8 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per recipe and rate."""
-    lines = []
-    for row in [row for of_data in rows_by_data(chosen).values() for row in of_data]:
+    lines, apart = [], told_apart(chosen)
+    for row in [row for same in rows_by_settings(chosen).values() for row in same]:
         every = pd.concat([records.per_sample(r).assign(model=n) for n, r in enumerate(row.records)])
         names = {
             "data": row.data,
@@ -175,11 +177,13 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
             "models": str(row.models),
             "lowered both, all η": cell(row.records),
         }
+        names |= apart[row.records[0].quantity]
         lines += [names | _line(float(rate), steps) for rate, steps in every.groupby("rate")]
     told = [
         "Theorem 4.1 promises, of first order, that a step of AGR raises neither loss. Within: the achieved descent "
         "lies within η⟨∇L, g⟩ ± M η² ‖g‖² / 2, with M estimated from below, as the largest ‖Δ∇L‖ / ‖Δw‖ along the "
-        "step. Evaluation mode, the batch's own x' held fixed; plain gradient descent without momentum."
+        "step. Evaluation mode, the batch's own x' held fixed; plain gradient descent without momentum. Where AGR "
+        "made g orthogonal to ∇L a step promises 0, and only those that promise more count in achieved / promised."
     ]
     return Table(pd.DataFrame(lines), told)
 
@@ -188,11 +192,17 @@ def _line(rate: float, steps: pd.DataFrame) -> dict[str, str]:
     """Of all batches and models at one rate."""
     shares = {name: steps[steps.loss == name].achieved.ge(0).mean() for name in LOSSES}
     kept = steps.assign(lowered=steps.achieved >= 0).groupby(["model", "batch"]).lowered.all().mean()
-    ratio = {name: (steps.achieved / steps.promised)[steps.loss == name].median() for name in LOSSES}
+    ratio = {name: _ratio(steps[steps.loss == name]) for name in LOSSES}
     said = {"η": f"{rate:g}", "both lowered": f"{100 * kept:.1f} %"}
     said |= {f"{name} lowered": f"{100 * share:.1f} %" for name, share in shares.items()}
-    said |= {f"{name}, achieved / promised": f"{value:.3f}" for name, value in ratio.items()}
+    said |= {f"{name}, achieved / promised": value for name, value in ratio.items()}
     return said | {"within": f"{100 * _within(steps).mean():.1f} %"}
+
+
+def _ratio(steps: pd.DataFrame) -> str:
+    """Median of achieved over promised where something is promised: g may be orthogonal to ∇L, up to rounding."""
+    promising = steps[steps.promised.abs() > ROUNDING]
+    return f"{(promising.achieved / promising.promised).median():.3f}" if len(promising) else "–"
 
 
 def _within(steps: pd.DataFrame) -> pd.Series:
@@ -202,7 +212,7 @@ def _within(steps: pd.DataFrame) -> pd.Series:
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
     """For each data set the achieved against the promised descent of every step, a panel per loss."""
-    return {slug(data): _drawn(records, data, rows) for data, rows in rows_by_data(chosen).items()}
+    return pictures(chosen, partial(_drawn, records))
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
@@ -212,7 +222,7 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
             for number, record in enumerate(row.records):
                 steps = records.per_sample(record)
                 steps = steps[steps.loss == name]
-                label = None if number else literal(row.recipe)
+                label = None if number else literal(row.recipe, 32)
                 axis.scatter(steps.promised, steps.achieved, s=9, color=colour, label=label, alpha=0.7)
         _diagonal(axis)
         axis.set(xlabel=f"promised, {LETTERS['promised']}", ylabel=f"achieved, {LETTERS['achieved']}")

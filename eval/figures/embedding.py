@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,10 +17,11 @@ from sklearn.metrics import silhouette_score
 from alignment.contracts import check_choice, check_counts
 from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum
 from eval.figures.kind import FigureKind
-from eval.figures.panels import literal, panels, rows_by_data
+from eval.figures.panels import literal, panels
 from eval.figures.parameter_gradients import ParameterGradients
+from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
-from eval.records.identity import plain, slug
+from eval.records.identity import plain
 from eval.records.outcome import Measurement, Outcome
 from eval.records.subject import first_samples
 from eval.tables import Row, Table
@@ -32,6 +34,8 @@ KIND = "embedding"
 Method = Literal["t-SNE", "PCA"]
 LARGEST = 2**30
 """Entries of all gradients together, four bytes each."""
+BLOCK = 2**16
+"""Parameters whose gradients are taken together."""
 LABELS = {"clean": "g_n", "adversarial": "g_a"}
 
 
@@ -84,7 +88,7 @@ class Embedding:
         clean, lines, places = gradients.of_each(x), [], []
         for budget in sorted(map(float, self.budgets)):
             perturbed, how = maximum(classifier, x, y, budget)
-            both = torch.cat([clean, gradients.of_each(perturbed)]).numpy()
+            both = within_span(torch.cat([clean, gradients.of_each(perturbed)]).numpy())
             lines.append({"budget": budget, "silhouette": apart(both), "inner_maximum": how})
             places.append(self._placed(both).reshape(2, len(y), 2))
         frame = pd.DataFrame(lines)
@@ -103,6 +107,23 @@ class Embedding:
             return PCA(2, random_state=self.seed).fit_transform(vectors)
         perplexity = min(30.0, (len(vectors) - 1) / 3)
         return TSNE(2, perplexity=perplexity, init="pca", random_state=self.seed).fit_transform(vectors)
+
+
+def within_span(vectors: np.ndarray) -> np.ndarray:
+    """Coordinates of N vectors in the space that they span about their mean, `(N, N)`: all distances stay.
+
+    A network has millions of parameters, with which an embedding of a few vectors would fill the memory.
+
+    Args:
+        vectors: `(N, P)`, in float32.
+    """
+    products = np.zeros((len(vectors), len(vectors)))
+    for part in np.array_split(vectors, math.ceil(vectors.shape[1] / BLOCK), axis=1):
+        centred = part - part.mean(axis=0, dtype=np.float64)
+        products += centred @ centred.T
+    squares, axes = np.linalg.eigh(products)
+    rounding = float(np.finfo(np.float32).eps) ** 2 * float(np.vdot(vectors, vectors))
+    return axes * np.sqrt(np.where(squares > rounding, squares, 0))  # equal vectors have equal coordinates
 
 
 def apart(both: np.ndarray) -> float:
@@ -135,19 +156,20 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per model, a column per budget."""
-    lines = []
-    for row in [row for of_data in rows_by_data(chosen).values() for row in of_data]:
+    lines, apart = [], told_apart(chosen)
+    for row in [row for same in rows_by_settings(chosen).values() for row in same]:
         for record in row.records:
             found = records.per_sample(record)
             by_budget = {f"δ = {line.budget:g}": f"{line.silhouette:.3f}" for line in found.itertuples()}
             lines.append({"data": row.data, "recipe": row.recipe, "seed": str(record.model.seed)} | by_budget)
+            lines[-1] |= apart[record.quantity]
     told = ["Silhouette of g_n against g_a of single samples: 1 for two groups far apart, 0 for two in one another."]
     return Table(pd.DataFrame(lines).fillna("–"), told)
 
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
     """One panel per model and budget; only those at their own budgets where several models were trained at one."""
-    return {slug(data): _drawn(records, data, rows) for data, rows in rows_by_data(chosen).items()}
+    return pictures(chosen, partial(_drawn, records))
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
@@ -161,7 +183,7 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         ):
             axis.scatter(places[:, 0], places[:, 1], s=4, color=colour, label=label)
         axis.set(xticks=[], yticks=[])
-        axis.set_title(f"{literal(row.recipe)}, δ = {arrays['budget'][number]:g}", fontsize=8)
+        axis.set_title(f"{literal(row.recipe, 24)}, δ = {arrays['budget'][number]:g}", fontsize=8)
     axes[0].legend(frameon=False, fontsize=7)
     for axis in axes[len(shown) :]:
         axis.axis("off")

@@ -13,6 +13,8 @@ from eval.figures.panels import literal
 
 BRIGHTEST = 99.5
 """Percentile of the absolute values at which a picture of signed values is cut off."""
+NARROW = 16
+"""Characters of a heading above a picture."""
 LARGEST = 12
 """Models in one picture, at most."""
 
@@ -38,16 +40,16 @@ class Shown:
 
 
 def picture(data: str, models: Sequence[Shown]) -> Figure:
-    """One row per sample, and columns x, Δx and ∇ℓ of every model.
+    """One row per sample, and columns x, Δx, x̂' = x + Δx and ∇ℓ of every model.
 
-    Where the models have different closest classes, each ∇ℓ has its own Δx before it. Of what is no image, the
+    Where the models have different closest classes, each ∇ℓ has its own Δx and x̂' before it. Of what is no image, the
     components of ∇ℓ are drawn against those of Δx.
     """
     models = models[:LARGEST]
     shape = models[0].arrays["x"].shape[1:]
     drawn = _images if len(shape) == 3 and shape[0] in (1, 3) else _vectors
     figure = drawn(models)
-    figure.suptitle(f"{literal(data)}: x, Δx and ∇ℓ" if drawn is _images else literal(data), fontsize=9)
+    figure.suptitle(f"{literal(data)}: {_shown_of(models[0])}" if drawn is _images else literal(data), fontsize=9)
     return figure
 
 
@@ -55,16 +57,22 @@ Column = tuple[str, Callable[[Axes, int], None]]
 """A heading, and what draws a sample into an axis."""
 
 
+def _shown_of(model: Shown) -> str:
+    return "x, Δx, x̂' = x + Δx and ∇ℓ" if "residual" in model.arrays else "x and ∇ℓ"
+
+
 def _images(models: Sequence[Shown]) -> Figure:
-    columns: list[Column] = [("x", partial(_input, models[0]))]
+    columns: list[Column] = [("x", partial(_input, models[0], False))]
     shared = len({tuple(model.outcomes.target) for model in models}) == 1
     has_residual = "residual" in models[0].arrays
     if shared and has_residual:
         columns.append(("Δx", partial(_directed, models[0], "residual", False)))
+        columns.append(("x̂'", partial(_input, models[0], True)))
     for model in models:
         if has_residual and not shared:
-            columns.append((f"{literal(model.name)}\nΔx", partial(_directed, model, "residual", True)))
-        columns.append((f"{literal(model.name)}\n∇ℓ", partial(_directed, model, "gradient", has_residual)))
+            columns.append((f"{literal(model.name, NARROW)}\nΔx", partial(_directed, model, "residual", True)))
+            columns.append((f"{literal(model.name, NARROW)}\nx̂'", partial(_input, model, True)))
+        columns.append((f"{literal(model.name, NARROW)}\n∇ℓ", partial(_directed, model, "gradient", has_residual)))
     figure, axes = _grid(columns, len(models[0].outcomes), 1.1)
     for axis, number in zip(axes[:, 0], range(len(axes)), strict=True):
         label = models[0].direction(number)
@@ -73,7 +81,7 @@ def _images(models: Sequence[Shown]) -> Figure:
 
 
 def _vectors(models: Sequence[Shown]) -> Figure:
-    columns = [(f"{literal(model.name)}\n∇ℓ against Δx", partial(_components, model)) for model in models]
+    columns = [(f"{literal(model.name, NARROW)}\n∇ℓ against Δx", partial(_components, model)) for model in models]
     figure, axes = _grid(columns, len(models[0].outcomes), 1.4)
     for axis, number in zip(axes[:, 0], range(len(axes)), strict=True):
         axis.set_ylabel(literal(models[0].direction(number)), fontsize=7)
@@ -91,9 +99,11 @@ def _grid(columns: Sequence[Column], rows: int, size: float) -> tuple[Figure, np
     return figure, axes
 
 
-def _input(model: Shown, axis: Axes, row: int) -> None:
+def _input(model: Shown, moved: bool, axis: Axes, row: int) -> None:
+    """x, or where Δx moves it to: paper 1, Fig. S8."""
     low, high = model.arrays["bounds"]
-    image = model.arrays["x"][row].transpose(1, 2, 0)
+    image = model.arrays["x"][row] + (model.arrays["residual"][row] if moved else 0)
+    image = image.transpose(1, 2, 0)
     if not np.isfinite(high - low):
         low, high = image.min(), image.max()
     shown = np.clip((image - low) / (high - low), 0, 1)
@@ -106,7 +116,12 @@ def _directed(model: Shown, what: str, told: bool, axis: Axes, row: int) -> None
     line = model.outcomes.iloc[row]
     if told:
         arrow = f"→ {model.arrays['classes'][int(line.target)]}"
-        axis.set_xlabel(literal(f"{line.cosine:.2f}" if what == "gradient" else arrow), fontsize=6, labelpad=1)
+        axis.set_xlabel(literal(_cosine(line) if what == "gradient" else arrow), fontsize=6, labelpad=1)
+
+
+def _cosine(line: pd.Series) -> str:
+    """Of a sample; there is none where ∇ℓ or Δx is zero."""
+    return f"{line.cosine:z.2f}" if line.valid else "no direction"
 
 
 def _signed(axis: Axes, image: np.ndarray) -> None:
@@ -129,7 +144,7 @@ def _components(model: Shown, axis: Axes, row: int) -> None:
     axis.plot([-reach, reach], [-reach, reach], color="black", lw=0.6, ls=":")
     axis.plot(residual, gradient, ".", ms=2, color="#2563eb")
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    axis.set_xlabel(f"{model.outcomes.cosine.iloc[row]:.2f}", fontsize=6, labelpad=1)
+    axis.set_xlabel(_cosine(model.outcomes.iloc[row]), fontsize=6, labelpad=1)
 
 
 def _of_length_1(vector: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""x, Δx and ∇ℓ(x) side by side, for the models of a data set: paper 1, Figures 1, 9 and S8."""
+"""x, Δx, x̂' and ∇ℓ(x) side by side, for the models of a data set: paper 1, Figures 1, 9 and S8."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,8 +36,8 @@ SWEEP = "sweep"
 """The group whose models stand in a picture of their own."""
 SCALE = (
     "∇ℓ and Δx are drawn around zero, each picture scaled to the 99.5th percentile of its own absolute values: red "
-    "is above zero and blue below, or, of colour images, each channel around grey. The number below ∇ℓ is "
-    "sim(Δx, ∇ℓ), and an arrow leads to the closest class."
+    "is above zero and blue below, or, of colour images, each channel around grey. x̂' is x + Δx. The number below "
+    "∇ℓ is sim(Δx, ∇ℓ), and an arrow leads to the closest class."
 )
 
 
@@ -135,7 +135,7 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
             "recipe": row.recipe,
             "seed": record.model.seed,
             "samples": record.samples,
-            "mean sim(Δx, ∇ℓ) of these": "–" if math.isnan(record.value) else f"{record.value:.3f}",
+            "mean sim(Δx, ∇ℓ) of these": "–" if math.isnan(record.value) else f"{record.value:z.3f}",
         }
         for row, record in _drawn(chosen)
     ]

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import evaluating, logits_of
 from eval.figures.kind import FigureKind
-from eval.figures.panels import coloured, literal, panels, rows_by_data
+from eval.figures.panels import coloured, literal, panels
+from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
-from eval.records.identity import plain, slug
+from eval.records.identity import plain
 from eval.records.intervals import mean_interval
 from eval.records.outcome import Measurement, Outcome, outcomes_of
 from eval.robustness.batching import Batching
@@ -213,14 +214,16 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One line per recipe: loss at the trained weights, and its rise."""
-    found = [row for of_data in rows_by_data(chosen).values() for row in of_data]
+    found = [row for same in rows_by_settings(chosen).values() for row in same]
+    apart = told_apart(chosen)
     lines = [
         {"data": row.data, "recipe": row.recipe, "models": str(row.models), "rise of the loss": cell(row.records)}
         | _at_rest(records, row)
+        | apart[row.records[0].quantity]
         for row in found
     ]
     told = [_told(settings) for settings in {r.quantity: r.quantity.settings for r in chosen}.values()]
-    return Table(pd.DataFrame(lines), told)
+    return Table(pd.DataFrame(lines).fillna("–"), told)
 
 
 def _at_rest(records: Records, row: Row) -> dict[str, str]:
@@ -250,7 +253,7 @@ def _told(settings: Mapping) -> str:
 
 def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
     """For each data set a panel per loss, a line per model."""
-    return {slug(data): _drawn(records, data, rows) for data, rows in rows_by_data(chosen).items()}
+    return pictures(chosen, partial(_drawn, records))
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
@@ -261,9 +264,8 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         for row, colour in coloured(rows):
             for number, record in enumerate(row.records):
                 arrays = records.arrays(record)
-                axis.plot(
-                    arrays["alpha"], arrays[kind], color=colour, lw=1.5, label=None if number else literal(row.recipe)
-                )
+                label = None if number else literal(row.recipe, 32)
+                axis.plot(arrays["alpha"], arrays[kind], color=colour, lw=1.5, label=label)
         axis.set(xlabel="α", ylabel=f"{kind} loss")
     axes[-1].legend(frameon=False, fontsize=8)
     figure.suptitle(f"{literal(data)}: loss along a random direction of the weights", fontsize=10)

@@ -33,6 +33,12 @@ KIND = "linearity"
 TITLES = {"cw": "Carlini–Wagner", "fmn": "FMN", "ddn": "DDN", "deepfool": "DeepFool"}
 SEEN = 99
 """Percentile of both radii at which a panel ends."""
+FEW = 0.1
+"""Share of the samples that an attack may miss before r² says little of all of them."""
+MISSED = (
+    "The attack missed more than a tenth of the samples, and r² is of the others alone, which lie closer to the "
+    "boundary; give it more steps, or use another:"
+)
 MEANING = (
     "r² is the share of the variance of the radii found that a straight line through the linearised ones explains; "
     "“of the identity” is that of Lemma 1 itself, 1 − Σ(found − linearised)² / Σ(found − mean)², below 0 where the "
@@ -147,13 +153,22 @@ def measurements(
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One row per recipe and attack, over its seeds."""
-    return Table(pd.DataFrame([_line(row, group) for row, group in _groups(chosen)]), [MEANING])
+    groups = _groups(chosen)
+    selected = [f"{row.data}, {row.recipe}" for row, group in groups if any(map(_is_of_few, group))]
+    notes = [MEANING, f"{MISSED} {'; '.join(selected)}."] if selected else [MEANING]
+    return Table(pd.DataFrame([_line(row, group) for row, group in groups]), notes)
+
+
+def _is_of_few(record: Record) -> bool:
+    """Whether the attack missed more than a few samples: those that it found are then the closest ones."""
+    told = record.details
+    return int(told["missed"]) > FEW * (int(told["n"]) + int(told["missed"]))
 
 
 def _line(row: Row, group: Sequence[Record]) -> dict[str, Any]:
     def mean(name: str) -> str:
         values = np.array([float(record.details[name]) for record in group])
-        return f"{values.mean():.3g}"
+        return "–" if np.isnan(values).any() else f"{values.mean():.3g}"
 
     return {
         "data": row.data,
@@ -194,12 +209,16 @@ def _picture(records: Records, data: str, models: Sequence[tuple[Row, Record]]) 
     for axis in axes[len(models) :]:
         axis.remove()
     for axis, (row, record) in zip(axes, models, strict=False):
-        _panel(axis, records.per_sample(record), f"{row.recipe}, r² = {record.value:.2f}")
+        _panel(axis, records.per_sample(record), f"{row.recipe}, {_explained(record)}")
     attack = TITLES[models[0][1].quantity.settings["attack"]]
     figure.supxlabel("|ρ(x)_c̃|, linearised", fontsize=8)
     figure.supylabel(f"L2 distance under {attack}", fontsize=8)
     figure.suptitle(f"{literal(data)}: robustness against Lemma 1", fontsize=9)
     return figure
+
+
+def _explained(record: Record) -> str:
+    return "r² unknown" if math.isnan(record.value) else f"r² = {record.value:.2f}"
 
 
 def _panel(axis: Axes, frame: pd.DataFrame, title: str) -> None:
@@ -211,9 +230,9 @@ def _panel(axis: Axes, frame: pd.DataFrame, title: str) -> None:
     axis.plot([0, end], [0, end], color="gray", lw=0.8, ls="--", label="identity")
     axis.plot(*both.T, ".", ms=3, alpha=0.6, color="#2563eb", label="samples")
     told = f"n {len(known)}, missed {int(np.isinf(frame.radius).sum())}, beyond the frame {beyond}"
-    axis.text(0.02, 0.98, told, transform=axis.transAxes, va="top", fontsize=6)
+    axis.text(0.98, 0.02, told, transform=axis.transAxes, ha="right", fontsize=6)
     axis.set(xlim=(0, end), ylim=(0, end), aspect="equal")
-    axis.set_title(literal(title), fontsize=8)
+    axis.set_title(literal(title, 34), fontsize=8)
     axis.tick_params(labelsize=6)
 
 

@@ -19,13 +19,17 @@ from eval.records.identity import digest
 from eval.records.intervals import mean_interval
 from eval.records.measurements import Alignment
 from eval.records.outcome import Measurement, Outcome, outcomes_of
-from eval.tables.cells import cell
+from eval.tables.cells import cell, deviation
 from eval.tables.rows import Row, rows
 from eval.tables.table import Table
 from generators.store import for_samples
 from training.data import Batch, DataSet
 from training.passes import CountPasses
 
+OVER_SEEDS = "±: standard deviation over models of one recipe, trained with other seeds."
+NO_RATIO = (
+    "other / c̃(x): – where α_Δx at c̃(x) cannot be told from 0, by its interval or by two standard errors over models."
+)
 KIND, CLOSEST = "alpha_dx_other", "alpha_dx"
 
 
@@ -64,13 +68,15 @@ def table(records: Records, chosen: Sequence[Record]) -> Table:
     beside = [r for r in records if r.quantity.kind == CLOSEST and r.subject.model_key in models]
     beside = [r for r in beside if r.quantity.settings.get("of", Alignment().of) == Alignment().of]
     lines = [_line(row, estimator) for row in rows([*beside, *chosen]) for estimator in _estimators(row)]
-    return Table(pd.DataFrame(lines), ["±: standard deviation over models of one recipe, trained with other seeds."])
+    unknown = any(line["other / c̃(x)"] == "–" and line["α_Δx at c̃(x)"] != "–" for line in lines)
+    notes = [OVER_SEEDS, NO_RATIO] if unknown else [OVER_SEEDS]
+    return Table(pd.DataFrame(lines), notes)
 
 
 def _line(row: Row, estimator: str) -> dict[str, Any]:
     found = [record for record in row.records if _estimator(record) == estimator]
     closest, other = ([r for r in found if r.quantity.kind == kind] for kind in (CLOSEST, KIND))
-    share = _mean(other) / _mean(closest) if closest and _mean(closest) else math.nan
+    share = _mean(other) / _mean(closest) if closest and _is_apart_from_0(closest) else math.nan
     return {
         "data": row.data,
         "recipe": row.recipe,
@@ -84,6 +90,15 @@ def _line(row: Row, estimator: str) -> dict[str, Any]:
 
 def _cell(records: Sequence[Record]) -> str:
     return cell([replace(record, quantity=Quantity(CLOSEST)) for record in records]) if records else "–"
+
+
+def _is_apart_from_0(records: Sequence[Record]) -> bool:
+    """Whether a mean is known well enough to divide by: the interval of a single model, else two standard errors."""
+    values = [record.value for record in records]
+    if len(values) == 1:
+        low, high = records[0].interval
+        return low > 0 or high < 0
+    return abs(_mean(records)) > 2 * deviation(values) / math.sqrt(len(values))
 
 
 def _mean(records: Sequence[Record]) -> float:

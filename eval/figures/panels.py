@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import cycle
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -40,14 +41,20 @@ def panels_for(count: int) -> tuple[Figure, list[Axes]]:
     return figure, axes[:count]
 
 
-def literal(text: str) -> str:
-    r"""Text that matplotlib draws as it is: no formula, and no legend entry that is left out.
+def literal(text: str, width: int = 1000) -> str:
+    r"""Text that matplotlib draws as it is: no formula, no legend entry that is left out, and no line too long.
+
+    Args:
+        text: such as the name of a recipe.
+        width: characters in a line.
 
     Example:
         >>> literal("$a$"), literal("B")
         ('\\$a\\$', 'B')
+        >>> literal("a long name", width=6)
+        'a long\nname'
     """
-    escaped = text.replace("$", r"\$")
+    escaped = fill(text, width).replace("$", r"\$")
     return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 

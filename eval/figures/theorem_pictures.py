@@ -21,15 +21,34 @@ MEANING = (
     "that of the left side. Theorem 2 says inf(D) α / 2 ≤ ρ_m ≤ sup(D) α / 2 for means over all pairs, where D are "
     "their distances and no pair has α < 0."
 )
+NO_PAIRS = (
+    "–: no pair is left of which Theorem 1 says something. Both ends must have the two classes of the pair for the "
+    "predicted and the closest one; more samples, or data of two classes, have more such pairs."
+)
 
 
 def table(records: Records, chosen: Sequence[Record]) -> Table:
     """One row per model and source of ρ."""
-    return Table(pd.DataFrame([_line(row, record) for row in rows(chosen) for record in _in_order(row)]), [MEANING])
+    lines = [_line(row, record) for row in rows(chosen) for record in _in_order(row)]
+    notes = [MEANING] if all(map(_has_pairs, chosen)) else [MEANING, NO_PAIRS]
+    return Table(pd.DataFrame(lines), notes)
+
+
+def _has_pairs(record: Record) -> bool:
+    """Whether one pair at least is left, of which both radii are known."""
+    return math.isfinite(record.value)
 
 
 def _line(row: Row, record: Record) -> dict[str, Any]:
     told = {name: float(value) for name, value in record.details.items() if name in _TOLD}
+    numbers = {
+        "Theorem 1 off by": f"{100 * record.value:.3g} %",
+        "α": f"{told['alpha']:.3f}",
+        "inf(D) α / 2": f"{told['nearest'] * told['alpha'] / 2:.4g}",
+        "ρ_m": f"{told['rho']:.4g}",
+        "sup(D) α / 2": f"{told['furthest'] * told['alpha'] / 2:.4g}",
+        "α < 0": f"{told['negative']:.0f}",
+    }
     return {
         "data": row.data,
         "recipe": row.recipe,
@@ -37,12 +56,7 @@ def _line(row: Row, record: Record) -> dict[str, Any]:
         "ρ by": BY[record.quantity.settings["by"]],
         "pairs": record.samples,
         "left out": record.invalid + int(told["missed"]),
-        "Theorem 1 off by": f"{100 * record.value:.2g} %",
-        "α": f"{told['alpha']:.3f}",
-        "inf(D) α / 2": f"{told['nearest'] * told['alpha'] / 2:.4g}",
-        "ρ_m": f"{told['rho']:.4g}",
-        "sup(D) α / 2": f"{told['furthest'] * told['alpha'] / 2:.4g}",
-        "α < 0": int(told["negative"]),
+        **(numbers if _has_pairs(record) else dict.fromkeys(numbers, "–")),
     }
 
 
@@ -52,7 +66,7 @@ _TOLD = ("rho", "alpha", "nearest", "furthest", "negative", "missed")
 def draw(records: Records, chosen: Sequence[Record]) -> dict[str, Figure]:
     """A picture per data set: Theorem 1, a panel per recipe and source of ρ, and Theorem 2 with every model."""
     found: dict[str, Figure] = {}
-    grouped = rows(chosen)
+    grouped = rows(record for record in chosen if _has_pairs(record))
     for data in dict.fromkeys(row.data for row in grouped):
         models = [(row, record) for row in grouped if row.data == data for record in _in_order(row)]
         found[slug(data)] = _picture(records, data, models)
@@ -91,7 +105,7 @@ def _theorem_1(axis: Axes, frame: pd.DataFrame, title: str) -> None:
     axis.set(xlim=(low, high), ylim=(low, high))
     axis.set_xlabel("‖x_j − x_i‖ α", fontsize=7)
     axis.set_ylabel("ρ(x_i) + ρ(x_j)", fontsize=7)
-    axis.set_title(literal(title), fontsize=7)
+    axis.set_title(literal(title, 40), fontsize=7)
     axis.tick_params(labelsize=6)
 
 
@@ -107,8 +121,9 @@ def _theorem_2(axis: Axes, models: Sequence[tuple[Row, Record]]) -> None:
     for number, name in enumerate(dict.fromkeys(_name(row, record) for row, record in models)):
         same = [record.details for row, record in models if _name(row, record) == name]
         alphas, rhos = ([float(told[key]) for told in same] for key in ("alpha", "rho"))
-        axis.plot(alphas, rhos, "os^Dv*"[number % 6], ms=4, color=f"C{number}", label=literal(name))
-    axis.set(xlim=(0, 1))
+        axis.plot(alphas, rhos, "os^Dv*"[number % 6], ms=4, color=f"C{number}", label=literal(name, 40))
+    least = min(float(told["alpha"]) for told in details)
+    axis.set(xlim=(min(0.0, 1.1 * least), 1))  # no bound holds where α < 0, but the dot is there
     axis.set_xlabel("α", fontsize=7)
     axis.set_ylabel("ρ_m", fontsize=7)
     axis.set_title("Theorem 2", fontsize=7)

@@ -23,6 +23,7 @@ from eval.records.intervals import mean_interval
 from eval.records.outcome import Measurement, Outcome, outcomes_of
 from eval.records.sanity import logits_at
 from eval.tables import Table, rows
+from eval.tables.cells import correlation_told
 from generators import ResidualEstimator
 from generators.store import for_samples
 from training.data import Batch, DataSet
@@ -163,16 +164,15 @@ def _cells(record: Record, measure: str) -> dict[str, str]:
 
 
 def _cell(found: Mapping[str, Any]) -> str:
-    if found["mean"] != found["mean"]:
-        return "–"
-    told = f"{found['mean']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    # A number that JSON does not know is read as its text.
+    told = correlation_told(*(float(found[name]) for name in ("mean", "low", "high")))
     return told + (f" ({found['invalid']} without direction)" if found["invalid"] else "")
 
 
 def _said(record: Record) -> str:
     wrong, differ = record.details["misclassified"], record.details["differ"]
     form = (
-        f"on {differ} of them the signed form finds another closest class"
+        f"on {differ} of all {record.samples} the signed form finds another closest class"
         if differ
         else "both forms find the same closest class on every sample"
     )

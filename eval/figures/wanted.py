@@ -1,11 +1,12 @@
 """What is measured of a classifier: numbers for the tables of models, and figures."""
 
 from collections.abc import Mapping, Sequence
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, Literal, get_args
 
 from alignment.contracts import check_choice
 from eval.figures import FIGURES
+from eval.figures.kind import no_measurement
 from eval.records import standard_measurements
 from eval.records.outcome import Measurement
 
@@ -29,8 +30,8 @@ def all_measurements(
         standard: what `standard_measurements` takes; figures that take `residual` have it from there.
 
     Raises:
-        ValueError: if there is no such figure, or options are given for one that is not among `figures`; and as
-            `standard_measurements`.
+        ValueError: if there is no such figure, it is drawn from a training's log, it lacks an option, or options are
+            given for one that is not among `figures`; and as `standard_measurements`.
     """
     check_choice(only, get_args(Only), "only")
     figures = figures if figures is not None else () if only == "accuracy" else DEFAULT_FIGURES
@@ -39,6 +40,7 @@ def all_measurements(
     given = dict(figure_options or {})
     for name in figures:
         check_choice(name, tuple(FIGURES), "figures")
+        _check_measured(name)
     for name in given:
         check_choice(name, tuple(figures), "figure_options")
     found = [] if only == "figures" else standard_measurements(only=only, **standard)
@@ -62,4 +64,18 @@ def _of_figure(name: str, options: Mapping[str, Any], standard: Mapping[str, Any
     shared = {key: standard[key] for key in ("residual", "candidates", "seed") if key in standard and key in known}
     for key in options:
         check_choice(key, tuple(known), f"figure_options, {name}")
-    return make(**shared | dict(options))
+    given = shared | dict(options)
+    if lacking := [key for key, one in known.items() if one.default is Parameter.empty and key not in given]:
+        raise ValueError(
+            f"`figure_options` should hold {', '.join(lacking)} for {name}, such as "
+            f"{{{name}: {{{lacking[0]}: 8/255}}}}. Found {dict(options) or 'none'}."
+        )
+    return make(**given)
+
+
+def _check_measured(name: str) -> None:
+    if FIGURES[name].measurements is no_measurement:
+        raise ValueError(
+            f"`figures` should leave out {name}, which is not measured: it is drawn from what a training logged, by "
+            f"every `alphadx study` whose models log it. Found {name}."
+        )

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from alignment.gradients import evaluating
 from eval.measuring.candidates import Candidate
 from eval.measuring.probing import behind, probe
 from eval.records.device import device_of
@@ -73,6 +74,11 @@ def loaded_for(candidate: Candidate, data: DataSet) -> Loaded:
     fits: dict[str, Any] = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
     if said := sorted(fits.keys() & candidate.network_options.keys()):
         raise ValueError(f"`--network-options` should leave out {', '.join(said)}: the data set says it.")
+    if "pretrained" in candidate.network_options:
+        raise ValueError(
+            "`--network-options` should leave out pretrained: the weights are those of the checkpoint or, without "
+            f"one, the library's own. Found {candidate.network_options['pretrained']!r}."
+        )
     chosen = {"key": candidate.key, "normalize": candidate.normalize, "trust": candidate.trust}
     given = {name: value for name, value in chosen.items() if value}
     checkpoint: Any = candidate.checkpoint
@@ -81,6 +87,7 @@ def loaded_for(candidate: Candidate, data: DataSet) -> Loaded:
 
 def _given(candidate: Candidate, module: nn.Module, data: DataSet) -> Loaded:
     """A module, normalised as its user says."""
+    _check_modes(module)
     described = {"network": type(module).__name__}
     if candidate.normalize is None:
         own: Any = module.normalization if isinstance(module, Normalized) else None
@@ -88,6 +95,18 @@ def _given(candidate: Candidate, module: nn.Module, data: DataSet) -> Loaded:
     normalization = normalization_of(candidate.normalize)
     classifier = module if normalization is None else behind(normalization, module, data)
     return Loaded(classifier, normalization, "`normalize`", described)
+
+
+def _check_modes(module: nn.Module) -> None:
+    """Refuse a program of torch.export as such, which raises where it is put in evaluation mode."""
+    try:
+        with evaluating(module):
+            pass
+    except NotImplementedError as error:
+        raise ValueError(
+            "`model` should have an evaluation mode, which a module of a torch.export program has not. Save the "
+            f"program with torch.export.save and name its .pt2 file, with trust=True. Found {type(module).__name__}."
+        ) from error
 
 
 def identity_of(described: Mapping[str, Any], normalization: Normalization | None) -> dict[str, Any]:

@@ -111,16 +111,25 @@ class Session:
             self.say(f"note: {sentence}")
 
     def _possible(self) -> list[Measurement]:
-        """What is wanted, without an α_Δx that nobody named an estimator for and that the data does not allow."""
+        """What is wanted, without an α_Δx that nobody named an estimator for and that the data does not allow.
+
+        Raises:
+            ValueError: for a figure that needs Δx all the same, which somebody asked for.
+        """
         found = []
         for measurement in self.wanted:
             try:
-                if isinstance(measurement, Alignment) and measurement.residual == "auto":
+                if getattr(measurement, "residual", None) == "auto":
                     measurement.quantity(self.data)
                 found.append(measurement)
             except (ValueError, FileNotFoundError) as error:
                 if isinstance(error, FileNotFoundError):
                     self.data.split(self.chosen["split"])  # where these files are missing too, that is what is said
+                if not isinstance(measurement, Alignment):
+                    raise ValueError(
+                        "`figures` should leave out those that need Δx (other_classes, residual_grid, variants), or "
+                        f"`residual` name an estimator of it. Found none for {self.data.name}: {error}"
+                    ) from error
                 self.tell(f"α_Δx is left out, for which {self.data.name} has no closest example: {error}")
         return found
 

@@ -149,7 +149,7 @@ def _is_radius(quantity: Quantity, norm: str) -> bool:
 
 def cost_table(records: Records) -> Table:
     """Forward and backward passes per sample and seconds, per measurement, over all models."""
-    chosen = [r for r in records if r.forward_passes > 0]
+    chosen = [r for r in records if r.forward_passes > 0 and r.samples > 0]  # a figure may find no sample that fits
     named = column_titles(chosen)
     lines = []
     for title in sorted(set(named.values()), key=lambda t: min(q.rank for q, name in named.items() if name == t)):

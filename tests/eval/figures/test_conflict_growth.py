@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
+from eval import measure
 from eval.figures.conflict_growth import ConflictGrowth, draw, growth, measurements, table
 from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum, is_linear
 from eval.figures.parameter_gradients import ParameterGradients
@@ -166,3 +167,35 @@ def test_a_model_alone_has_no_picture_of_several_trainings(tmp_path: Path) -> No
     assert [*draw(records, [*records])] == ["d"]
     assert len(table(records, [*records]).notes) == 2
     assert ConflictGrowth() == measurements()[0]
+
+
+class Attending(nn.Module):
+    """Attention over the features of an input, in its fused form wherever nothing else is asked for."""
+
+    def __init__(self, gate: nn.Module) -> None:
+        super().__init__()
+        self.embed, self.head, self.gate = nn.Linear(1, 4), nn.Linear(4, 2), gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.embed(x.unsqueeze(-1))
+        return self.head(self.gate(F.scaled_dot_product_attention(tokens, tokens, tokens)).mean(dim=1))
+
+
+@pytest.mark.parametrize(("gate", "is_known"), [(nn.Tanh(), True), (nn.Hardsigmoid(), False)])
+def test_the_bound_alone_needs_second_derivatives(tmp_path: Path, gate: nn.Module, is_known: bool) -> None:
+    """Fused attention has another form, which has them; others have none, and μ is measured without a bound."""
+    data = InMemory(torch.rand(6, 3), torch.arange(6) % 2)
+    options = {"conflict_growth": {"budgets": [0.1, 0.2], "steps": 2}}
+    asked = {"figures": ["conflict_growth"], "figure_options": options, "only": "figures", "say": lambda _: None}
+    report = measure(Attending(gate), data, out=tmp_path, **asked)
+    assert not report.failures
+    records = Results(tmp_path).load()
+    (one,) = records
+    arrays = records.arrays(one)
+    assert np.isfinite(arrays["mu"]).all()
+    assert np.isfinite(arrays["theorem"]).all() == is_known
+    found = table(records, [one])
+    assert (found.frame["½ λ_max ‖ε‖²"][0] == "–") == (not is_known)
+    assert f"of {2 * is_known} budgets" in found.notes[1]
+    assert len(found.notes) == (2 if is_known else 3)
+    draw(records, [one])

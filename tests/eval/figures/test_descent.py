@@ -4,13 +4,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from eval import measure
-from eval.figures.descent import StepDescent, draw, measurements, table
+from eval.figures.descent import StepDescent, _ratio, draw, measurements, table
 from eval.figures.parameter_gradients import Moved, ParameterGradients
 from eval.records import Results
 from eval.records.subject import chosen_samples
@@ -90,6 +91,13 @@ def test_table_and_picture_are_of_the_saved_steps(tmp_path: Path) -> None:
     adversarial = steps[steps.loss == "adversarial"]
     np.testing.assert_allclose(points, adversarial[["promised", "achieved"]])
     assert figure.axes[0].get_title() == "clean loss"
+
+
+def test_a_promise_of_nothing_has_no_ratio() -> None:
+    """Where g is orthogonal to ∇L what is promised is rounding, by which nothing can be divided."""
+    steps = pd.DataFrame({"promised": [1e-12, -1e-10, 0.2], "achieved": [-0.1, -0.1, 0.1]})
+    assert _ratio(steps) == "0.500"
+    assert _ratio(steps[:2]) == "–"
 
 
 @pytest.mark.parametrize("rates", [(), (0.0,), (math.inf,)])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eval import measure
-from eval.figures.embedding import Embedding, apart, draw, measurements, table
+from eval.figures.embedding import Embedding, apart, draw, measurements, table, within_span
 from eval.records import Quantity, Results
 from eval.records.subject import chosen_samples
 from tests.eval.classifiers import Half, InMemory
@@ -22,6 +22,17 @@ def test_the_silhouette_of_groups_that_are_known() -> None:
     assert apart(np.concatenate([near, far])) == pytest.approx(1, abs=1e-4)
     assert apart(np.concatenate([near, near])) < 0  # each lies on one of the other group
     assert np.isnan(apart(np.zeros((6, 2))))
+
+
+@pytest.mark.parametrize("parameters", [3, 200, 70_000])
+def test_distances_stay_in_the_space_that_is_spanned(parameters: int) -> None:
+    """Of few parameters, of more than vectors, and of more than are taken together."""
+    vectors = 5 + torch.randn(6, parameters)
+    found = within_span(vectors.numpy())
+    assert found.shape == (6, 6)
+    np.testing.assert_allclose(torch.cdist(*[torch.from_numpy(found)] * 2), torch.cdist(vectors, vectors), rtol=1e-3)
+    np.testing.assert_allclose(found.sum(axis=0), 0, atol=1e-3)
+    assert not within_span(np.full((4, parameters), 0.1, dtype=np.float32)).any()
 
 
 @pytest.mark.parametrize("method", ["t-SNE", "PCA"])

@@ -86,14 +86,17 @@ def test_one_picture_shows_every_model_on_the_same_samples(tmp_path: Path, squar
     assert b.value < 0.9
 
     (figure,) = draw(records, [*records]).values()
-    assert headings(figure) == ["x", "Δx", "B\n∇ℓ", "P\n∇ℓ"]
-    rows = np.array(figure.axes).reshape(4, 4)
+    assert headings(figure) == ["x", "Δx", "x̂'", "B\n∇ℓ", "P\n∇ℓ"]
+    rows = np.array(figure.axes).reshape(4, 5)
     assert [axis.get_ylabel() for axis in rows[:, 0]] == ["small → large"] * 2 + ["large → small"] * 2
     np.testing.assert_allclose(drawn(rows[0, 1]), toward[0], atol=1e-6)
-    np.testing.assert_allclose(drawn(rows[3, 3]), -toward[0], atol=1e-6)  # toward the small one
-    assert rows[0, 3].get_xlabel() == "1.00"
-    low, high = rows[0, 2].images[0].get_clim()
-    assert -low == high == pytest.approx(np.percentile(np.abs(drawn(rows[0, 2])), 99.5))
+    x, low, high = records.arrays(p)["x"][0, 0], *squares.bounds
+    moved = np.clip((x + toward[0].numpy() - low) / (high - low), 0, 1)
+    np.testing.assert_allclose(drawn(rows[0, 2]), moved, atol=1e-6)
+    np.testing.assert_allclose(drawn(rows[3, 4]), -toward[0], atol=1e-6)  # toward the small one
+    assert rows[0, 4].get_xlabel() == "1.00"
+    low, high = rows[0, 3].images[0].get_clim()
+    assert -low == high == pytest.approx(np.percentile(np.abs(drawn(rows[0, 3])), 99.5))
 
 
 def test_where_closest_classes_differ_each_gradient_has_its_own_direction(tmp_path: Path) -> None:
@@ -103,7 +106,7 @@ def test_where_closest_classes_differ_each_gradient_has_its_own_direction(tmp_pa
     targets = [records.per_sample(record).target.tolist() for record in records]
     assert targets[0] != targets[1]
     (figure,) = draw(records, [*records]).values()
-    assert headings(figure) == ["x", "B\nΔx", "B\n∇ℓ", "P\nΔx", "P\n∇ℓ"]
+    assert headings(figure) == ["x", "B\nΔx", "B\nx̂'", "B\n∇ℓ", "P\nΔx", "P\nx̂'", "P\n∇ℓ"]
     assert [axis.get_xlabel() for axis in figure.axes[1:2]] == [f"→ {targets[0][0]}"]
 
 
@@ -113,6 +116,25 @@ def test_vectors_are_compared_component_by_component(tmp_path: Path) -> None:
     for axis in figure.axes:
         _, dots = axis.lines
         np.testing.assert_allclose(*dots.get_data(), atol=1e-6)  # the perfect model lies on the diagonal
+
+
+def test_a_long_name_stays_above_its_own_column(tmp_path: Path, squares: Squares) -> None:
+    name = "a long name that somebody has chosen"
+    records = recorded(tmp_path, squares, {name: Pull(torch.rand(1, 8, 8))}, per_class=1)
+    (figure,) = draw(records, [*records]).values()
+    lines = headings(figure)[-1].split("\n")
+    assert " ".join(lines) == f"{name} ∇ℓ"
+    assert max(map(len, lines)) <= 16
+
+
+@pytest.mark.parametrize("data", [Squares(size=8, train_size=8), Spheres(dimensions=6)])
+def test_a_gradient_of_zero_has_no_cosine(tmp_path: Path, data: DataSet) -> None:
+    blind = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(data.shape), 2))
+    nn.init.zeros_(blind[1].weight)
+    records = recorded(tmp_path, data, {"B": blind})
+    (figure,) = draw(records, [*records]).values()
+    told = {label for axis in figure.axes if (label := axis.get_xlabel())}
+    assert told == {"no direction"}
 
 
 def test_without_a_closest_example_the_gradient_stands_alone(tmp_path: Path) -> None:

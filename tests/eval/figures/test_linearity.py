@@ -80,7 +80,9 @@ def test_the_picture_has_a_dot_per_sample_and_the_identity(tmp_path: Path) -> No
     (told,) = figure.axes[0].texts
     assert told.get_text() == "n 4, missed 1, beyond the frame 0"
 
-    frame = LINEARITY.table(records, [*records]).frame
+    table = LINEARITY.table(records, [*records])
+    assert ": d, B; d, P." in table.notes[1]  # one of five was missed
+    frame = table.frame
     assert frame.models.tolist() == [2, 2]
     assert frame["r²"].tolist() == ["0.800 ± 0.000"] * 2
     assert frame.n.tolist() == [8, 8]

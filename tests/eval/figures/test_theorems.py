@@ -1,6 +1,7 @@
 """Theorems 1 and 2 of paper 1 on models for which they are exact."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from eval.figures.pairs import Pairs, matched, pairs_of
 from eval.figures.theorems import THEOREMS, Theorems, fitting, interval_of, summed_up
 from eval.records import Results
 from tests.eval.classifiers import InMemory, Radial, half_problem
+from tests.eval.made import written
 from training.data import Spheres
 from training.passes import CountPasses
 
@@ -103,6 +105,26 @@ def test_no_pair_says_nothing() -> None:
     assert math.isnan(found.value)
     assert found.samples == 0
     assert summed_up(found.per_sample)["negative"] == 0
+
+
+def test_a_model_without_pairs_has_a_line_and_no_panel(tmp_path: Path) -> None:
+    """Its page is written, with what was measured beside it."""
+    data = Spheres(dimensions=6)
+    asked = {"data": data, "limit": 20, "figures": ["theorems"], "only": "figures", "say": lambda _: None}
+    measure({"P": Radial()}, out=tmp_path, **asked)
+    records = Results(tmp_path).load()
+    (kept,) = records
+    empty = replace(kept, model=replace(kept.model, recipe="none"), value=math.nan, samples=0)
+    table = THEOREMS.table(records, [kept, empty])
+    assert table.frame["ρ_m"].tolist() == ["0.15", "–"]
+    assert "no pair is left" in table.notes[1]
+    (figure,) = THEOREMS.draw(records, [kept, empty]).values()
+    assert [axis.get_title() for axis in figure.axes] == ["P, ρ by Lemma 1", "Theorem 2"]
+    assert not THEOREMS.draw(records, [empty])
+    opposed = replace(kept, details={**kept.details, "alpha": -0.5})
+    again = written(tmp_path / "opposed", [opposed], records.per_sample(kept))
+    (figure,) = THEOREMS.draw(again, [*again]).values()
+    assert figure.axes[1].get_xlim()[0] < -0.5  # its dot is in the frame
 
 
 def test_a_sample_of_spheres_is_paired_with_its_closest_point() -> None:

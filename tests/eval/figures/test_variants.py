@@ -92,7 +92,7 @@ def test_table_has_a_row_per_measure_and_says_who_is_misclassified(tmp_path: Pat
     assert list(found.frame.columns) == ["data", "recipe", "seed", "α", *COLUMNS.values()]
     assert found.notes == [
         "given, B, seed 0: 1 of 3 samples are misclassified; "
-        "on 1 of them the signed form finds another closest class."
+        "on 1 of all 3 the signed form finds another closest class."
     ]
 
 

@@ -25,6 +25,8 @@ from training.data import Digits
             {"figures": ["other_classes"], "figure_options": {"other_classes": {"a": 1}}},
             "`figure_options, other_class",
         ),
+        ({"figures": ["descent"]}, "`figure_options` should hold epsilon for descent"),
+        ({"figures": ["epoch_cost"]}, "leave out epoch_cost.*what a training logged"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(asked: dict, message: str) -> None:

@@ -288,7 +288,8 @@ def test_unknowns_of_old_records_are_said(tmp_path: Path) -> None:
 
 
 def test_costs_are_per_sample(tmp_path: Path) -> None:
-    frame = cost_table(written(tmp_path, [record(PGD), record(PGD, of=model(seed=1))])).frame
+    nothing = record(ALPHA, math.nan, samples=0)  # as of a figure for which no sample was fit
+    frame = cost_table(written(tmp_path, [record(PGD), record(PGD, of=model(seed=1)), nothing])).frame
     assert frame.to_dict("records") == [
         {
             "measurement": "ε50% PGD L∞", "forward passes per sample": "2.0", "backward passes per sample": "1.0",
