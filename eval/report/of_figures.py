@@ -1,5 +1,6 @@
 """Tables and pictures of `eval.figures`, from saved records, with the papers' rows below ours."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,22 +18,33 @@ KEYS = ("data", "recipe")
 
 
 def figure_tables(records: Records) -> dict[str, Table]:
-    """The table of every figure that the records allow, by its heading."""
+    """The table of every figure that the records allow, by its heading; one that fails says so in its place."""
     found = {}
     for figure in FIGURES.values():
         if chosen := [r for r in records if r.quantity.kind in figure.kinds]:
-            found[figure.title] = with_papers(figure.name, figure.table(records, chosen), chosen)
+            try:
+                found[figure.title] = with_papers(figure.name, figure.table(records, chosen), chosen)
+            except Exception as error:  # no figure may take the page of all others with it
+                found[figure.title] = Table(pd.DataFrame(), [_failed(figure.name, error)])
     return found
 
 
 def figure_pictures(records: Records) -> dict[str, Figure]:
-    """Every picture that the records allow, by the name of its file without ending."""
+    """Every picture that the records allow, by the name of its file without ending; one that fails warns."""
     found: dict[str, Figure] = {}
     for figure in FIGURES.values():
         if chosen := [r for r in records if r.quantity.kind in figure.kinds]:
-            drawn = figure.draw(records, chosen)
+            try:
+                drawn = figure.draw(records, chosen)
+            except Exception as error:  # as above
+                warnings.warn(_failed(figure.name, error), stacklevel=2)
+                continue
             found |= {f"{figure.name}-{name}" if name else figure.name: picture for name, picture in drawn.items()}
     return found
+
+
+def _failed(name: str, error: Exception) -> str:
+    return f"The figure {name} could not be made of the records: {type(error).__name__}: {error}."
 
 
 def with_papers(figure: str, table: Table, chosen: Sequence[Record]) -> Table:

@@ -1,13 +1,17 @@
 """A paper's row stands below ours in the table of a figure."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from eval.records import Model, Quantity, Record, Samples
-from eval.report.of_figures import with_papers
+from eval.figures import FIGURES
+from eval.records import Model, Quantity, Record, Records, Samples
+from eval.report.of_figures import figure_pictures, figure_tables, with_papers
 from eval.tables.table import Table
 from tests.eval.made import record
 
@@ -60,3 +64,17 @@ def test_a_figure_of_no_paper_s_table_is_left_as_it_is() -> None:
     left = with_papers("linearity", table, [made("Lα")])
     pd.testing.assert_frame_equal(left.frame, table.frame)
     assert left.notes == table.notes
+
+
+def test_a_figure_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(records: Records, chosen: Sequence[Record]) -> Any:
+        raise ZeroDivisionError("of nothing")
+
+    broken = replace(FIGURES["other_classes"], table=fails, draw=fails)
+    monkeypatch.setitem(FIGURES, "other_classes", broken)
+    records = Records({Path("one.json"): made("Lα")})
+    with pytest.warns(UserWarning, match=r"other_classes could not be made of the records: ZeroDivisionError"):
+        assert not [name for name in figure_pictures(records) if name.startswith("other_classes")]
+    assert figure_tables(records)[broken.title].notes == [
+        "The figure other_classes could not be made of the records: ZeroDivisionError: of nothing."
+    ]
