@@ -76,8 +76,7 @@ def test_fools_just_above_the_radius_of_a_linear_classifier(
     assert torch.equal(auto_attack(classifier, x, y, 0.97 * radii, **(options | {"steps": 3})), x)
 
 
-@pytest.mark.parametrize("part", VERSIONS["plus"])
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("part", "norm"), PAIRS)
 @pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow), 4])
 def test_every_part_fools_by_itself(part: str, norm: Norm, classes: int) -> None:
     classifier, x, y, radii = linear_problem(classes, norm)
@@ -298,8 +297,14 @@ def test_costs_no_more_passes_than_the_librarys_own_evaluation_and_leaves_as_few
     assert all(mine <= 1.05 * other for mine, other in zip(*passes, strict=True)), passes
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    ("version", "norm"),
+    [
+        pytest.param(version, norm, marks=[] if i == j else pytest.mark.slow)
+        for i, version in enumerate(VERSIONS)
+        for j, norm in enumerate(NORMS)
+    ],
+)
 def test_leaves_no_trace(
     version: str,
     norm: Norm,

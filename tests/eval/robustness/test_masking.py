@@ -161,7 +161,7 @@ def test_class_that_gradients_overlook_is_no_sign_where_they_find_it_when_told()
         return x + 0.999999 * strength[:, None]
 
     x, y = torch.zeros(20, 1), torch.zeros(20, dtype=torch.int64)
-    signs = look(Answer(overlooked), [(x, y)], epsilon=0.5, black_box=upwards)
+    signs = look(Answer(overlooked), [(x, y)], epsilon=0.5, steps=10, black_box=upwards)
     assert figure(signs, BLACK_BOX) == 0
     assert figure(signs, HUGE) == 100
 
@@ -201,7 +201,7 @@ def test_difference_between_outputs_is_relative_to_the_largest_logit(drift: floa
             return (1 + drift * self.calls) * super().forward(x)
 
     x, y = torch.tensor([[3.0], [-8.0]]) / 10, torch.tensor([1, 0])
-    signs = look(Drifting(torch.full((1,), 1e4)), [(x, y)], epsilon=0.1, black_box=nobody)
+    signs = look(Drifting(torch.full((1,), 1e4)), [(x, y)], epsilon=0.1, steps=10, black_box=nobody)
     assert drift / 2 < figure(signs, DIFFER) < 10 * drift
     assert (DIFFER in caught(signs)) == expected
 
