@@ -5,6 +5,7 @@ Tests are the same on every machine. They work on the CPU, by default or because
 is the CPU. Only those marked `gpu`, all in tests/gpu, work on a GPU, and are skipped where there is none.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,22 @@ import torch
 from torch import nn
 
 Linear = Callable[..., nn.Module]
+
+
+def pytest_sessionstart() -> None:
+    """Nothing that is imported or collected is garbage, so that looking for garbage meanwhile finds none."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What lives now lives to the end: who collects garbage later, as halved batches do, need not look through it."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """The process ends as any other: what is let go of at its end is looked through again."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +71,12 @@ def as_in_production() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are written without pictures, which take longer than all else, for tests that look at none."""
+    monkeypatch.setattr("eval.report.page.all_plots", lambda records: {})
 
 
 @pytest.fixture

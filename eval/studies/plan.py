@@ -19,6 +19,7 @@ TOLD = ("paper", "minutes", "differs", "claims", "fronts")
 FAST = "_fast"
 """How the name of a study's fast form ends."""
 PRESETS = resources.files("eval.studies") / "presets"
+SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def content_of(name: str) -> Any:
             f"what each is. Found {name!r}."
         )
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, SAFE)
     except yaml.YAMLError as error:
         raise ValueError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from alignment import precision
 from alignment.precision import exact, rounding
 
 
@@ -81,7 +82,7 @@ def test_decorates() -> None:
 
 NEWER = """
 import torch
-from alignment.precision import exact, rounding
+from precision import exact, rounding
 
 parts = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
 for part, precision in zip(parts, ("tf32", "ieee", "tf32")):
@@ -96,6 +97,6 @@ assert rounding() == outside
 
 
 def test_newer_settings_of_a_program_are_respected() -> None:
-    """In a process of its own, which they would otherwise outlive."""
-    root = Path(__file__).resolve().parents[2]
-    subprocess.run([sys.executable, "-W", "error", "-c", NEWER], check=True, cwd=root)
+    """In a process of its own, which they would otherwise outlive; it imports this module and no other of ours."""
+    folder = Path(precision.__file__).parent
+    subprocess.run([sys.executable, "-W", "error", "-c", NEWER], check=True, cwd=folder)

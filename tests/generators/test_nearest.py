@@ -39,7 +39,7 @@ def brute_force(x: Tensor, target: Tensor, examples: Tensor, labels: Tensor) -> 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("block", [1, 2, 7, 4096])
+@pytest.mark.parametrize("block", [*(pytest.param(block, marks=pytest.mark.slow) for block in (1, 2)), 7, 4096])
 @pytest.mark.parametrize("directions", [1, 3, 128])
 def test_nearest_example_is_that_of_brute_force(
     directions: int, block: int, batch: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch

@@ -78,7 +78,7 @@ def assert_holds(stored: StoredResidual, samples: Split, expected: Callable[...,
 
 
 @pytest.mark.parametrize("memory", [0, 2**30], ids=["file", "memory"])
-@pytest.mark.parametrize("batch", [1, 7, 100])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 7, 100])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_read_is_what_was_computed(tmp_path: Path, shape: tuple[int, ...], batch: int, memory: int) -> None:
     samples = some(shape=shape)

@@ -83,8 +83,14 @@ OPTIONS = {
 }
 
 
-@NORMS
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(
+    ("norm", "options"),
+    [
+        pytest.param(norm, options, id=f"{name}-{norm}", marks=[] if (i - j) % 3 == 0 else pytest.mark.slow)
+        for i, (name, options) in enumerate(OPTIONS.items())
+        for j, norm in enumerate(("Linf", "L2", "L1"))
+    ],
+)
 def test_replayed_steps_end_where_single_steps_do(norm: str, options: dict, request: pytest.FixtureRequest) -> None:
     classifier = network()
     x, y = samples(classifier)

@@ -257,6 +257,7 @@ def test_share_for_validation_lies_between_nothing_and_all(write, share):
         HDF5Images([path], [path], validation_share=share)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_cifar10_is_read_from_its_shards(real_data):
     folder = real_data / "cifar10"

@@ -55,8 +55,8 @@ def test_the_step_follows_cross_entropy_and_the_weighted_norm(quiet_trainer: Cal
     "options",
     [
         {},
-        {"alignment_weight": 0.3, "residual": "nearest"},
-        {"objective": AT(Strength("0.1"), steps=2), "combiner": AGR()},
+        pytest.param({"alignment_weight": 0.3, "residual": "nearest"}, marks=pytest.mark.slow),
+        pytest.param({"objective": AT(Strength("0.1"), steps=2), "combiner": AGR()}, marks=pytest.mark.slow),
         {"objective": AT(Strength("0.1"), steps=2), "combiner": AGR(), "alignment_with": "own"},
     ],
     ids=["alone", "with alignment", "joined", "own"],

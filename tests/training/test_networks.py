@@ -49,7 +49,9 @@ def size_of(network: nn.Module) -> int:
         ("wide_resnet", (3, 9, 8), {"depth": 10, "widen": 1, "batch_norm": "no_running_statistics"}),
     ],
 )
-@pytest.mark.parametrize(("classes", "one_logit"), [(2, False), (5, False), (2, True)])
+@pytest.mark.parametrize(
+    ("classes", "one_logit"), [pytest.param(2, False, marks=pytest.mark.slow), (5, False), (2, True)]
+)
 def test_network_returns_one_logit_per_class(name, shape, options, classes, one_logit):
     network = build_network(name, shape=shape, num_classes=classes, one_logit=one_logit, **options).eval()
     assert network(torch.rand(3, *shape)).shape == (3, classes)

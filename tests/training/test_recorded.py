@@ -94,9 +94,15 @@ def test_every_objective_and_combiner_trains_as_in_a_plain_step(
     assert_same(*runs)
 
 
-@pytest.mark.parametrize("name", ["digits", "squares", "spheres"])
 @pytest.mark.parametrize(
-    "options", [{}, {"objective": AT(Strength("0.1"), steps=2), "combiner": AGR(), "alignment_with": "own"}]
+    "name", ["digits", *(pytest.param(n, marks=pytest.mark.slow) for n in ("squares", "spheres"))]
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"objective": AT(Strength("0.1"), steps=2), "combiner": AGR(), "alignment_with": "own"},
+    ],
 )
 def test_the_penalty_trains_as_in_a_plain_step(
     name: str, options: dict, quiet_trainer: Callable[..., Trainer]

@@ -114,13 +114,14 @@ def assert_same(found: Weights, wanted: Weights) -> None:
 @pytest.mark.parametrize("data", ["spheres", "digits"])
 def test_trainings_side_by_side_end_as_those_one_at_a_time(data: str) -> None:
     """Digits have ten classes, so that Lα looks for the closest one before a step, where the others do not."""
-    trainings = [partial(trained, recipe=recipe, seed=seed, data=data) for recipe in RECIPES for seed in (0, 1)]
+    seeds = (0, 1) if data == "spheres" else (0,)
+    trainings = [partial(trained, recipe=recipe, seed=seed, data=data) for recipe in RECIPES for seed in seeds]
     group = SideBySide(trainings)
     found, wanted = ended(group.run()), one_at_a_time(*trainings)
     for a, b in zip(found, wanted, strict=True):
         assert_same(a, b)
-    assert {member.together for member in group.members} == {8}
-    assert len({tuple(weights.kept[-1].tolist()) for weights in found}) == 8
+    assert {member.together for member in group.members} == {len(trainings)}
+    assert len({tuple(weights.kept[-1].tolist()) for weights in found}) == len(trainings)
 
 
 def test_a_training_side_by_side_ends_as_lightning_alone_would() -> None:

@@ -23,6 +23,13 @@ pytest.importorskip("pyautoattack")
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 UNBOUNDED = (-torch.inf, torch.inf)
 
+# Every part with one norm; the other pairs are slow.
+PAIRS = [
+    pytest.param(part, norm, marks=[] if (number - place) % 3 == 0 else pytest.mark.slow)
+    for number, part in enumerate(VERSIONS["plus"])
+    for place, norm in enumerate(NORMS)
+]
+
 
 def numpy_state() -> list[int]:
     return np.random.get_state()[1].tolist()  # noqa: NPY002
@@ -53,8 +60,10 @@ def tanh_problem(count: int) -> tuple[nn.Module, Tensor, Tensor]:
     return classifier, x, classifier(x).argmax(dim=1)
 
 
-@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), UNBOUNDED])
-@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize(
+    "bounds", [(-1.0, 1.0), *(pytest.param(bounds, marks=pytest.mark.slow) for bounds in ((0.0, 1.0), UNBOUNDED))]
+)
+@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow), 10])
 @pytest.mark.parametrize("norm", NORMS)
 def test_fools_just_above_the_radius_of_a_linear_classifier(
     norm: Norm, classes: int, bounds: tuple[float, float]
@@ -67,9 +76,8 @@ def test_fools_just_above_the_radius_of_a_linear_classifier(
     assert torch.equal(auto_attack(classifier, x, y, 0.97 * radii, **(options | {"steps": 3})), x)
 
 
-@pytest.mark.parametrize("part", VERSIONS["plus"])
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("classes", [2, 3, 4])
+@pytest.mark.parametrize(("part", "norm"), PAIRS)
+@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow), 4])
 def test_every_part_fools_by_itself(part: str, norm: Norm, classes: int) -> None:
     classifier, x, y, radii = linear_problem(classes, norm)
     strength = (8 if part == "square" else 3) * float(radii.max())
@@ -89,14 +97,12 @@ def test_every_part_fools_by_itself(part: str, norm: Norm, classes: int) -> None
     assert_within(result, x, torch.full((len(x),), strength), ORDER[norm], UNBOUNDED)
 
 
-@pytest.mark.parametrize("part", ["apgd-ce", "apgd-dlr", "apgd-t", "fab-t", "square"])
-@pytest.mark.parametrize(
-    ("norm", "strength"), [("Linf", 0.04), ("L2", 0.25), pytest.param("L1", 1.5, marks=pytest.mark.slow)]
-)
-def test_results_are_those_of_the_library(part: str, norm: Norm, strength: float) -> None:
+@pytest.mark.parametrize(("part", "norm"), [pair for pair in PAIRS if pair.values[0] != "fab"])
+def test_results_are_those_of_the_library(part: str, norm: Norm) -> None:
     from pyautoattack import AutoAttack
 
     classifier, x, y = tanh_problem(8)
+    strength = {"Linf": 0.04, "L2": 0.25, "L1": 1.5}[norm]
     strength = {"Linf": 0.2, "L2": 1.2, "L1": 4.0}[norm] if part == "square" else strength
     seed = int(torch.randint(2**31, (), generator=seeded()))
     with torch.random.fork_rng():
@@ -117,8 +123,7 @@ def test_results_are_those_of_the_library(part: str, norm: Norm, strength: float
         assert torch.equal(ours[~fooled], x[~fooled])
 
 
-@pytest.mark.parametrize("part", VERSIONS["plus"])
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("part", "norm"), PAIRS)
 def test_strengths_per_sample_are_each_their_own(part: str, norm: Norm) -> None:
     """In one batch: as many calls of the classifier as for a single strength."""
     classifier, x, y, radii = linear_problem(4, norm, count=10)
@@ -151,7 +156,9 @@ def test_random_starts_of_fab_are_each_of_their_own_radius() -> None:
     torch.testing.assert_close(size[others], radii[others], rtol=0.03, atol=0)
 
 
-@pytest.mark.parametrize(("norm", "strengths"), [("Linf", (0.2, 0.35)), ("L2", (1.0, 1.7))])
+@pytest.mark.parametrize(
+    ("norm", "strengths"), [("Linf", (0.2, 0.35)), pytest.param("L2", (1.0, 1.7), marks=pytest.mark.slow)]
+)
 def test_square_of_several_strengths_is_as_strong_as_the_library(norm: Norm, strengths: tuple[float, float]) -> None:
     """Within a point of robust accuracy, the mean of three seeds, on a trained network."""
     from pyautoattack.square import SquareAttack
@@ -290,8 +297,14 @@ def test_costs_no_more_passes_than_the_librarys_own_evaluation_and_leaves_as_few
     assert all(mine <= 1.05 * other for mine, other in zip(*passes, strict=True)), passes
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    ("version", "norm"),
+    [
+        pytest.param(version, norm, marks=[] if i == j else pytest.mark.slow)
+        for i, version in enumerate(VERSIONS)
+        for j, norm in enumerate(NORMS)
+    ],
+)
 def test_leaves_no_trace(
     version: str,
     norm: Norm,

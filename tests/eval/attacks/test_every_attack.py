@@ -180,7 +180,7 @@ def test_networks_whose_logits_are_not_plain_are_refused(attack: Call, wrap: Cal
 
 
 @every_attack
-@pytest.mark.parametrize("size", [0, 1, 6])
+@pytest.mark.parametrize("size", [0, pytest.param(1, marks=pytest.mark.slow), 6])
 @pytest.mark.parametrize("wrong", ["none", "some", "all"])
 def test_no_network_sees_an_empty_batch(attack: Call, size: int, wrong: str) -> None:
     network, x, y = problem(size)

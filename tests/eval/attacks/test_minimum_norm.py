@@ -42,7 +42,9 @@ def sizes(result: Tensor, x: Tensor, norm: Norm) -> Tensor:
     return torch.linalg.vector_norm((result.double() - x.double()).flatten(1), ord=ORDER[norm], dim=1)
 
 
-@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), UNBOUNDED])
+@pytest.mark.parametrize(
+    "bounds", [(0.0, 1.0), *(pytest.param(bounds, marks=pytest.mark.slow) for bounds in ((-1.0, 1.0), UNBOUNDED))]
+)
 @every_attack
 def test_reaches_the_radius_of_a_linear_classifier(
     attack: Any, norm: Norm, excess: float, bounds: tuple[float, float]
@@ -95,7 +97,7 @@ def test_spheres_are_vectors_without_bounds() -> None:
         assert torch.allclose(sizes(result, x, "L2"), torch.tensor(0.15, dtype=torch.float64), rtol=0.01)
 
 
-@pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
+@pytest.mark.parametrize("norm", ["Linf", *(pytest.param(norm, marks=pytest.mark.slow) for norm in ("L2", "L1"))])
 def test_fmn_goes_where_the_bounds_leave_room(norm: Norm) -> None:
     classifier = nn.Sequential(_Shift(torch.tensor([0.0, 0.85, 0.0])), Half(torch.tensor([4.0, -2.0, 1.0])))
     x = torch.tensor([[0.0, 1.0, 0.6]])  # the score is 0.3, and only the third coordinate can lower it

@@ -417,7 +417,7 @@ class ByImage(nn.Module):
         return (hidden * self.slope.flip(0)).sum(dim=2)
 
 
-@pytest.mark.parametrize("leave_when_fooled", [False, True])
+@pytest.mark.parametrize("leave_when_fooled", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_images_that_leave_in_buckets_end_where_they_would_have(leave_when_fooled, monkeypatch):
     classifier, x = ByImage(), 2 * torch.rand(140, 1, 8, 8, dtype=DOUBLE) - 1
     y = classifier(x).argmax(dim=1)

@@ -72,7 +72,9 @@ def correct(classifier: nn.Module, x: Tensor, y: Tensor) -> float:
         return float((classifier(x).argmax(dim=1) == y).float().mean())
 
 
-@pytest.mark.parametrize("shape", [(1, 6, 6), (36,), (2, 3, 6), (37,)])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 6), *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((1, 6, 6), (36,), (37,)))]
+)
 def test_corner_of_the_box_is_reached_on_a_linear_model(shape):
     """Single squares of size 1 reach every corner, so the least score is found, and never more."""
     classifier, x = Exact(torch.randn(shape) + 3), torch.rand(2, *shape) / 4
@@ -121,7 +123,9 @@ def test_everything_is_fooled_far_above_the_largest_radius(norm):
 
 
 @both_norms
-@pytest.mark.parametrize("shape", [(1, 4, 6), (25,), (2, 3, 5)])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 5), *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((1, 4, 6), (25,)))]
+)
 def test_result_does_not_depend_on_the_batch(norm, shape):
     """Bit by bit, for a model whose sums do not depend on the size of the batch."""
     classifier, x = Exact(dyadic(*shape)), dyadic(8, *shape)
@@ -151,7 +155,9 @@ def test_seed_decides(norm):
 
 
 @both_norms
-@pytest.mark.parametrize("epsilon", [1e-12, 1e-6, 1e-3, 0.5, 1e3, 1e12])
+@pytest.mark.parametrize(
+    "epsilon", [1e-12, 1e-3, 1e12, *(pytest.param(e, marks=pytest.mark.slow) for e in (1e-6, 0.5, 1e3))]
+)
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), UNBOUNDED])
 def test_result_lies_within_ball_and_bounds(norm, epsilon, bounds):
     x = torch.rand(9, 2, 5, 4) * 2 - 1
@@ -487,7 +493,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch, every: int = 8) -> None:
 
 
 @both_norms
-@pytest.mark.parametrize("every", [1, 8, 200])
+@pytest.mark.parametrize("every", [8, *(pytest.param(every, marks=pytest.mark.slow) for every in (1, 200))])
 def test_samples_that_leave_in_buckets_end_where_they_would_have(norm, every, monkeypatch):
     """Bit by bit, for a model whose sums do not depend on the size of the batch."""
     classifier, x = Exact(dyadic(1, 5, 5)), dyadic(300, 1, 5, 5)

@@ -168,6 +168,7 @@ def test_mistakes_end_in_one_sentence(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_study_runs_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     plan = {"title": "one", "base": FIT, "measure": {"steps": 2, "norms": ["Linf"]}}
     plan |= {"experiments": {"digits": {"recipes": {"B": {}}}}}
@@ -214,6 +215,7 @@ def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsy
 
 
 @lightning_hints
+@pytest.mark.usefixtures("without_pictures")
 def test_generator_is_fitted_measured_and_stored(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     discriminator = {"name": "mlp", "shape": [1, 8, 8], "num_classes": 10}
     options = {"network": "unet", "network_options": {"width": 2, "levels": 1}, "average": 0.5}
@@ -273,6 +275,7 @@ SMALL = ["--data=Digits", "--network=small_cnn", "--network-options", '{"width":
 SMALL += ["--norms=[Linf]", "--curve-resolution=null", "--steps=2"]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_two_checkpoints_called_best_are_two_rows_and_nothing_is_measured_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -342,6 +345,7 @@ def test_a_network_of_torchvision_gets_the_classes_of_the_data(tmp_path: Path, c
     assert f"network {name}" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_two_stores_called_best_are_two_estimators(tmp_path: Path) -> None:
     for name in ("nearest", "nearest-even"):
         (tmp_path / name).mkdir()

@@ -49,7 +49,7 @@ def test_run_that_ends_before_its_first_candidate_can_go_on_to_it(tmp_path: Path
     ("monitor", "chosen", "first"),
     [
         ({}, {}, 2),
-        (BY_ACCURACY, {"selection": {"first_epoch": 1}}, 1),
+        pytest.param(BY_ACCURACY, {"selection": {"first_epoch": 1}}, 1, marks=pytest.mark.slow),
         pytest.param(BY_ACCURACY, {}, 2, marks=pytest.mark.slow),
         pytest.param({}, {"selection": {"first_epoch": 1}}, 1, marks=pytest.mark.slow),
     ],

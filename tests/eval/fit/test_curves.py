@@ -19,12 +19,13 @@ def logged(folder: Path, *changes: dict) -> dict[str, float]:
 
 
 def test_validation_losses_are_logged_without_being_asked_for_and_test_losses_on_demand(tmp_path: Path) -> None:
-    usual = logged(tmp_path / "a", {"model": {"objective": AT}, "trainer": {"max_epochs": 1}})
+    short = {"model": {"objective": AT}, "trainer": {"max_epochs": 1, "limit_train_batches": 5}}
+    usual = logged(tmp_path / "a", short)
     assert {"val_clean", "val_adversarial"} <= usual.keys()
     assert usual["val_adversarial"] > usual["val_clean"]
     assert not [name for name in usual if name.startswith("test_")]
-    with_test = {"model": {"objective": AT}, "trainer": {"max_epochs": 1}, "curves": {"test": True, "samples": 20}}
-    assert {"test_clean", "test_adversarial"} <= logged(tmp_path / "b", with_test).keys()
+    with_test = {"curves": {"test": True, "samples": 20}}
+    assert {"test_clean", "test_adversarial"} <= logged(tmp_path / "b", short, with_test).keys()
 
 
 def test_losses_are_those_of_the_first_samples_at_the_weights_of_the_epoch(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_nothing_of_the_training_depends_on_the_curves(tmp_path: Path) -> None:
     runs = [
         fitted(
             tmp_path / str(samples),
-            {"model": {"objective": AT}, "trainer": {"max_epochs": 2}},
+            {"model": {"objective": AT}, "trainer": {"max_epochs": 2, "limit_train_batches": 5}},
             {"curves": {"samples": samples}},
         )
         for samples in (0, 40)

@@ -71,7 +71,7 @@ COMBINED = {"objective": AT, "combiner": {"class_path": "training.CAAT"}}
     ],
 )
 def test_training_in_any_precision_ends_in_a_best_epoch(tmp_path: Path, precision, model) -> None:
-    cli = fitted(tmp_path, {"trainer": {"precision": precision}, "model": model})
+    cli = fitted(tmp_path, {"trainer": {"precision": precision}, "model": model}, epochs(1))
     assert float(cli.best.best_model_score) > 0
     kind = str(saved(tmp_path)["state_dict"]["network.1.weight"].dtype).removeprefix("torch.")
     assert kind == {"bf16-true": "bfloat16", "64-true": "float64", "bf16-mixed": "float32"}[precision]

@@ -47,7 +47,7 @@ def rewritten(run: Path, change: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("resume", ["last", "{run}/checkpoints/last.ckpt"])
+@pytest.mark.parametrize("resume", ["last", pytest.param("{run}/checkpoints/last.ckpt", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -174,8 +174,8 @@ def test_parts_draw_what_smaller_batches_draw() -> None:
 @pytest.mark.parametrize(
     ("kind", "only"),
     [
-        ("Python", "all"),
         ("GPU", "median"),
+        pytest.param("Python", "all", marks=pytest.mark.slow),
         *(pytest.param(kind, "median", marks=pytest.mark.slow) for kind in ("CPU", "library")),
     ],
 )
@@ -241,7 +241,7 @@ def test_signs_of_masking_are_those_of_the_smaller_batches() -> None:
     def lucky(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: Any) -> Tensor:
         return half(x, y) if len(x) <= 7 or not isinstance(classifier, Narrow) else x
 
-    classifier, x, y = problem(60)
+    classifier, x, y = problem(30)
     slope = classifier.slope.detach()
 
     def half(x: Tensor, y: Tensor) -> Tensor:

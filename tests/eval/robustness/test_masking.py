@@ -51,6 +51,9 @@ MASKED: dict[str, tuple[Callable[[Network, Tensor], Tensor], set[str]]] = {
     "NaN gradient": (lambda network, x: network(x) + (0 * x.sum()).sqrt(), {GRADIENT, HUGE, BLACK_BOX}),
 }
 
+QUICKLY_CAUGHT = ["clipped input", "shattered gradient", "noisy input", "softmax head", "no graph"]
+"""Together they have every sign; the tests of the others are slow."""
+
 QUICK = {"steps": 10, "black_box": partial(square_attack, queries=150)}
 TRAINED: dict[str, nn.Module] = {}
 
@@ -98,7 +101,9 @@ def nobody(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: o
     return x
 
 
-@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICKLY_CAUGHT else pytest.mark.slow) for name in MASKED]
+)
 def test_model_built_to_mask_is_caught(name: str, plain: nn.Module, digits: Samples) -> None:
     built, expected = MASKED[name]
     masked = Answer(partial(built, plain))
@@ -109,8 +114,10 @@ def test_model_built_to_mask_is_caught(name: str, plain: nn.Module, digits: Samp
     ("network", "epsilon"),
     [
         ("plain", 0.2),
-        ("robust", 0.35),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in [("plain", 0.1), ("robust", 0.2)]),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("robust", 0.35), ("plain", 0.1), ("robust", 0.2)]
+        ),
     ],
 )
 def test_honest_model_is_not_caught(
@@ -121,7 +128,7 @@ def test_honest_model_is_not_caught(
     assert not caught(signs)
 
 
-@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("norm", ["Linf", pytest.param("L2", marks=pytest.mark.slow)])
 def test_linear_and_radial_classifiers_have_no_sign(norm: str) -> None:
     classifier, x, y = half_problem(60)
     assert not caught(look(classifier, [(x, y)], epsilon=0.03, norm=norm, **QUICK))
@@ -153,8 +160,8 @@ def test_class_that_gradients_overlook_is_no_sign_where_they_find_it_when_told()
     def upwards(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **_: object) -> Tensor:
         return x + 0.999999 * strength[:, None]
 
-    x, y = torch.zeros(50, 1), torch.zeros(50, dtype=torch.int64)
-    signs = look(Answer(overlooked), [(x, y)], epsilon=0.5, black_box=upwards)
+    x, y = torch.zeros(20, 1), torch.zeros(20, dtype=torch.int64)
+    signs = look(Answer(overlooked), [(x, y)], epsilon=0.5, steps=10, black_box=upwards)
     assert figure(signs, BLACK_BOX) == 0
     assert figure(signs, HUGE) == 100
 
@@ -194,7 +201,7 @@ def test_difference_between_outputs_is_relative_to_the_largest_logit(drift: floa
             return (1 + drift * self.calls) * super().forward(x)
 
     x, y = torch.tensor([[3.0], [-8.0]]) / 10, torch.tensor([1, 0])
-    signs = look(Drifting(torch.full((1,), 1e4)), [(x, y)], epsilon=0.1, black_box=nobody)
+    signs = look(Drifting(torch.full((1,), 1e4)), [(x, y)], epsilon=0.1, steps=10, black_box=nobody)
     assert drift / 2 < figure(signs, DIFFER) < 10 * drift
     assert (DIFFER in caught(signs)) == expected
 
@@ -273,6 +280,7 @@ def test_verdict_where_there_is_no_graph_starts_from_the_black_box() -> None:
         assert caught(found.signs) >= {GRADIENT, HUGE, BLACK_BOX}
 
 
+@pytest.mark.slow
 def test_verdict_where_gradients_are_nan_is_a_verdict(plain: nn.Module, digits: Samples) -> None:
     masked = Answer(partial(MASKED["NaN gradient"][0], plain))
     found = masking_verdict(masked, digits, bounds=(-1.0, 1.0), **QUICK)

@@ -22,7 +22,7 @@ def in_batches(x: Tensor, y: Tensor, size: int = 16) -> list[tuple[Tensor, Tenso
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("count", [1, 2, 3, 8, 60])
+@pytest.mark.parametrize("count", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 3, 8)), 60])
 def test_radii_of_a_linear_classifier_are_its_distances(norm: str, count: int) -> None:
     classifier, x, y = half_problem(count)
     known = known_radii(classifier, x, y, norm)
@@ -34,7 +34,7 @@ def test_radii_of_a_linear_classifier_are_its_distances(norm: str, count: int) -
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("count", [1, 2, 3, 40, 301])
+@pytest.mark.parametrize("count", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 3, 40)), 301])
 def test_median_is_found_without_closing_all_radii(norm: str, count: int) -> None:
     classifier, x, y = half_problem(count)
     known = median(known_radii(classifier, x, y, norm))
@@ -50,7 +50,7 @@ def test_median_costs_a_fraction_of_all_radii() -> None:
     assert cost["median"] < 0.4 * cost["all"]
 
 
-@pytest.mark.parametrize("guess", [1e-4, *(pytest.param(g, marks=pytest.mark.slow) for g in (0.01, 0.5)), 2.0])
+@pytest.mark.parametrize("guess", [*(pytest.param(g, marks=pytest.mark.slow) for g in (1e-4, 0.01, 0.5)), 2.0])
 def test_a_guess_changes_the_cost_and_not_the_result(guess: float) -> None:
     classifier, x, y = half_problem(60)
     known = median(known_radii(classifier, x, y, "Linf"))

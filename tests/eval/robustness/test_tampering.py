@@ -90,7 +90,9 @@ PUT_RIGHT: dict[str, tuple[Change, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", PUT_RIGHT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if "other" in name else []) for name in PUT_RIGHT]
+)
 def test_what_can_be_undone_is_undone_and_told(name: str) -> None:
     change, told = PUT_RIGHT[name]
     honest = measured(HONEST, *problem())

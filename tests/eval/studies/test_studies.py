@@ -20,7 +20,6 @@ from eval.records import Model, Results, Samples, Subject
 from eval.report import write_report
 from eval.studies import EstimatorCell, correlations, load_study, presets, run_study
 from eval.studies.logs import training_records
-from eval.studies.plan import PRESETS
 from eval.studies.wanted import wanted_of
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/20", "steps": 3}}
@@ -79,12 +78,6 @@ def test_grid_is_every_recipe_and_every_epsilon_with_every_seed(tmp_path: Path) 
     assert "objective" not in cells[0].fit["model"]
 
 
-@pytest.mark.parametrize("name", presets())
-def test_presets_can_be_planned(name: str) -> None:
-    study = load_study(name)
-    assert len({(cell.model.data, cell.identity) for cell in study.cells}) == len(study.cells) > 0
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -124,7 +117,7 @@ def home_of(folder: Path, name: str) -> Path:
 
 
 def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(tmp_path: Path) -> None:
-    measured = TINY["measure"] | {"masking": False}
+    measured = TINY["measure"] | {"masking": False, "limit": 60}
     study, folder = load_study(written(tmp_path, measure=measured)), tmp_path / "run"
     done = run_study(study, folder, jobs=1)
     assert done.failures == []
@@ -196,11 +189,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("study.json", b"{", r"study\.json is damaged .*Remove it"),
         ("models/*/training/trained.json", b"", r"trained\.json is damaged .*Remove it"),
-        ("models/*/training/trained.json", b'{"other": 1}', r"trained\.json should hold best, score.*Remove it"),
+        pytest.param(
+            "models/*/training/trained.json",
+            b'{"other": 1}',
+            r"trained\.json should hold best, score.*Remove it",
+            marks=pytest.mark.slow,
+        ),
         ("models/*/training/best.ckpt", b"PK", r"best\.ckpt is not the checkpoint that training ended with"),
         ("models/*/accuracy-*.json", b"[]", r"accuracy-.*\.json is damaged.*Remove it"),
         ("models/*/training/logs/*/metrics.csv", b"a,b\n1,2\n", r"metrics\.csv is no log of a training\. Remove "),
-        ("models/*/training/logs/*/metrics.csv", b"", r"metrics\.csv is no log of a training\. Remove "),
+        pytest.param(
+            "models/*/training/logs/*/metrics.csv",
+            b"",
+            r"metrics\.csv is no log of a training\. Remove ",
+            marks=pytest.mark.slow,
+        ),
         ("models/*/training/last.ckpt", b"PK", r"last\.ckpt is damaged\. Remove .*training, and"),
     ],
 )
@@ -374,12 +377,12 @@ def test_study_killed_for_real_ends_as_an_uninterrupted_one(tmp_path: Path) -> N
     assert len(values[0]) == 32  # of six models five numbers each, and signs of masking of those side by side
 
 
-FAST = [name for name in presets() if "fast" in yaml.safe_load((PRESETS / f"{name}.yaml").read_text("utf-8"))]
-
-
-@pytest.mark.parametrize(("name", "fast"), [(name, False) for name in presets()] + [(name, True) for name in FAST])
-def test_every_preset_can_be_measured(tmp_path: Path, name: str, fast: bool) -> None:
-    for cell in load_study(name, fast).cells:
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_can_be_planned_and_measured(tmp_path: Path, name: str) -> None:
+    """Its fast form too: tests/eval/studies/test_forms.py."""
+    cells = load_study(name).cells
+    assert len({(cell.model.data, cell.identity) for cell in cells}) == len(cells) > 0
+    for cell in cells:
         if not isinstance(cell, EstimatorCell):
             assert all(wanted.measurements for wanted in wanted_of(cell, tmp_path))
 
