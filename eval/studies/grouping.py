@@ -55,12 +55,7 @@ def groups(
 
 
 def parts(cells: Sequence[Cell], size: int) -> list[tuple[Cell, ...]]:
-    """Some cells in as few parts as have at most a size, which are as even as can be.
-
-    Example:
-        >>> [len(part) for part in parts(range(9), 4)]
-        [3, 3, 3]
-    """
+    """Some cells in as few parts as have at most a size, as even as can be: 9 in parts of 4 are 3, 3 and 3."""
     count = math.ceil(len(cells) / size)
     ends = [len(cells) * number // count for number in range(count + 1)]
     return [tuple(cells[start:end]) for start, end in pairwise(ends)]
