@@ -1,6 +1,7 @@
 """Pieces of work in turn or in several processes; one that fails leaves the others."""
 
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,7 +78,8 @@ def _at_once(tasks: Sequence[Task], jobs: int, threads: int) -> Iterator[Mapping
     context = get_context(START)
     if START == "forkserver":
         context.set_forkserver_preload([PRELOADED])
-    with ProcessPoolExecutor(jobs, context, quiet, (threads,)) as pool:
+    # The process that they are forked from may have been started before the environment was what it is.
+    with ProcessPoolExecutor(jobs, context, _begin, (threads, dict(os.environ))) as pool:
         waiting = {pool.submit(_survived, task): task for task in tasks}
         for future in as_completed(waiting):
             yield _survived(Task(waiting[future].names, partial(_result, future)))
@@ -112,6 +114,11 @@ def survived(model: Callable[[], Done]) -> Done:
 def failed(error: Exception, seconds: float) -> Done:
     """A model that an error has ended."""
     return Done(seconds, [f"{type(error).__name__}: {error}"])
+
+
+def _begin(threads: int, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
+    quiet(threads)
 
 
 def quiet(threads: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """A study whose models are trained side by side finds what it finds with one at a time."""
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -402,3 +403,16 @@ def test_a_group_of_none_is_refused(tmp_path: Path, number: int) -> None:
     with pytest.raises(ValueError, match=rf"`side_by_side` should be at least 1. Found {number}"):
         ran(planned(tmp_path, RECIPES), tmp_path / "run", number)
     assert not (tmp_path / "run").exists()
+
+
+def told_by_environment(name: str) -> dict[str, Done]:
+    return {name: Done(0.0, [], [os.environ.get("ALPHADX_DATA", "")])}
+
+
+@pytest.mark.slow
+def test_processes_know_the_environment_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("first", "second"):  # the process that they are forked from stays
+        monkeypatch.setenv("ALPHADX_DATA", folder)
+        tasks = [Task((name,), partial(told_by_environment, name)) for name in "ab"]
+        done = all_done(tasks, "", jobs=2, cores=2)
+        assert {name: model.notes for name, model in done.items()} == {"a": [folder], "b": [folder]}
