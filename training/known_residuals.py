@@ -9,7 +9,7 @@ from torch import Tensor
 from alignment.residuals import residuals_of
 from generators import ExactResidual, NearestExample
 from training.data import DataSet
-from training.data.split import Split
+from training.data.split import Split, sent
 
 if TYPE_CHECKING:
     from training.classifier import Classifier
@@ -43,7 +43,7 @@ class KnownResiduals:
             x: the samples.
             target: the other classes.
         """
-        return self.residuals[sent(indices, x)]
+        return self.residuals[sent(indices, x.device)]
 
 
 class KnownNearest:
@@ -61,7 +61,7 @@ class KnownNearest:
         self, indices: Int[Tensor, " B"], x: Float[Tensor, "B *shape"], target: Int[Tensor, " B"]
     ) -> Float[Tensor, "B *shape"]:
         """Nearest examples minus x, see `KnownResiduals`."""
-        return self.examples[self.rows[sent(indices, x), target]] - x
+        return self.examples[self.rows[sent(indices, x.device), target]] - x
 
 
 def known_residuals(module: "Classifier") -> KnownResiduals | KnownNearest | None:
@@ -101,10 +101,3 @@ def _nearest(
     if len(present) < classes:
         return None  # which the estimator says when such a class is asked for
     return KnownNearest(estimator.examples.read(torch.arange(count)).to(device), rows.to(device))
-
-
-def sent(indices: Int[Tensor, " B"], x: Tensor) -> Int[Tensor, " B"]:
-    """Indices where the samples are, without waiting."""
-    if indices.device == x.device or x.device.type != "cuda":
-        return indices.to(x.device)
-    return indices.pin_memory().to(x.device, non_blocking=True)

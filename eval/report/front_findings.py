@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from eval.report.front_area import LEAST, compared
-from eval.report.fronts import Front, Fronts, drawn
+from eval.report.fronts import AXES, Front, Fronts, drawn, without_robust
 from eval.report.sentences import joined, titled
 from eval.report.sweeps import Sweep
 from eval.report.verdicts import UNDECIDED, Evidence, Finding, side, why
@@ -39,15 +39,11 @@ def _wanted(evidence: Evidence, claim: Claim, experiments: set[str]) -> tuple[st
     """The front that the study draws of the two measurements; else, or above another reference, the claim's own."""
     own = (min(experiments), claim.about)
     for experiment, wanted in asked(evidence.records.folder, "fronts"):
-        same = all(_plain(wanted[axis]) == _plain(claim.about[axis]) for axis in ("x", "y"))
+        same = all(without_robust(wanted[axis]) == without_robust(claim.about[axis]) for axis in AXES)
         reference = claim.about.get("reference", wanted.get("reference"))
         if experiment in experiments and same and reference == wanted.get("reference"):
             own = (experiment, wanted)
     return own
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("robust_")
 
 
 def _pairs(claim: Claim, fronts: list[Fronts]) -> Iterator[tuple[Front, Front]]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from eval.records import Records
 from eval.report.front_area import compared, mean_area
-from eval.report.fronts import Fronts, all_fronts
+from eval.report.fronts import Fronts, all_fronts, without_robust
 from eval.report.verdicts import UNDECIDED, side
 from eval.studies.asked import asked
 from eval.tables.cells import deviation, number
@@ -81,12 +81,12 @@ def _lost(fronts: Fronts) -> list[str]:
 
 def _missing(records: Records) -> list[str]:
     """A sentence for each front that is asked for, and that no sweep has the measurements of."""
-    names = {one.quantity.name.removeprefix("robust_") for r in records for one in (r, *at_strengths(r))}
+    names = {without_robust(one.quantity.name) for r in records for one in (r, *at_strengths(r))}
     return [
         f"{experiment}: a front is asked for of {wanted['y']} against {wanted['x']}, and {name} was not measured."
         for experiment, wanted in asked(records.folder, "fronts")
         for name in (wanted["x"], wanted["y"])
-        if name.removeprefix("robust_") not in names
+        if without_robust(name) not in names
     ]
 
 

@@ -152,7 +152,12 @@ def fronts_of(
 
 def is_called(quantity: Quantity, name: str) -> bool:
     """Whether a name means a quantity; accuracies under attack are read off a search, or are of the attack alone."""
-    return quantity.name.removeprefix("robust_") == name.removeprefix("robust_")
+    return without_robust(quantity.name) == without_robust(name)
+
+
+def without_robust(name: str) -> str:
+    """The name of a measurement, whichever of the two it is read from."""
+    return name.removeprefix("robust_")
 
 
 def _points(group: Sweep, records: Sequence[Record], wanted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

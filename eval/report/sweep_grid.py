@@ -12,7 +12,7 @@ from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
 from eval.records.subject import SETTINGS
-from eval.report.sweeps import Sweep, derived, number_of, sweeps, with_derived
+from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
 from eval.tables.cells import number
 from eval.tables.rows import column_titles
 
@@ -24,11 +24,8 @@ EMPTY = "–"
 
 def sweep_grids(records: Records) -> dict[str, Figure]:
     """A picture per data set, two settings and measurement, by name; none where a setting has one value."""
-    together: dict[tuple[str, tuple[str, ...]], list[Sweep]] = {}
-    for group in sweeps(records):
-        together.setdefault((group.data, group.names), []).append(group)
     figures = {}
-    for (data, names), groups in together.items():
+    for (data, names), groups in by_data_and_settings(records).items():
         if len(names) == 2 and all(len(_values(groups, name)) > 1 for name in names):
             for quantity, title, numbers in _measured(records, groups):
                 name = f"sweep-grid-{slug('-'.join([data, *names, quantity.name]))}"

@@ -13,7 +13,7 @@ from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
 from eval.records.subject import SETTINGS
-from eval.report.sweeps import Sweep, derived, number_of, sweeps, with_derived
+from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
 from eval.tables.rows import Row, column_titles
 
 WIDE = 20.0
@@ -22,11 +22,8 @@ WIDE = 20.0
 
 def sweep_figures(records: Records) -> dict[str, Figure]:
     """A picture per data set and settings with every measurement against the setting, by name."""
-    together: dict[tuple[str, tuple[str, ...]], list[Sweep]] = {}
-    for group in sweeps(records):
-        together.setdefault((group.data, group.names), []).append(group)
     figures = {}
-    for (data, names), groups in together.items():
+    for (data, names), groups in by_data_and_settings(records).items():
         if len({text for group in groups for row in group.rows for text in _values(row, names)}) > 1:
             figures[f"sweep-{slug(data)}-{slug('-'.join(names))}"] = against_setting(records, groups)
     return figures

@@ -67,6 +67,14 @@ def sweeps(records: Records) -> list[Sweep]:
     return [Sweep(*key, in_order(members, key[2])) for key, members in found.items()]
 
 
+def by_data_and_settings(records: Records) -> dict[tuple[str, tuple[str, ...]], list[Sweep]]:
+    """Sweeps over the same settings on the same data together, which share a picture."""
+    found: dict[tuple[str, tuple[str, ...]], list[Sweep]] = {}
+    for group in sweeps(records):
+        found.setdefault((group.data, group.names), []).append(group)
+    return found
+
+
 def pooled(records: Records) -> list[Sweep]:
     """Models that were only measured, by one call or several, where enough of them met the same samples."""
     found: dict[str, list[Row]] = {}

@@ -84,8 +84,15 @@ class OnDevice(Split):
         super().__init__(split.images.to(device), split.labels.to(device), split.bounds)
 
     def _where_images_are(self, index: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        # From pinned memory the copy is queued. From any other, the host would wait for all that is queued before it.
-        return index.pin_memory().to(self.images.device, non_blocking=True)
+        return sent(index, self.images.device)
+
+
+def sent(index: Int[Tensor, " B"], device: torch.device) -> Int[Tensor, " B"]:
+    """Indices on a device, without waiting for it."""
+    if device.type != "cuda" or index.device == device:
+        return index.to(device)
+    # From pinned memory the copy is queued. From any other, the host would wait for all that is queued before it.
+    return index.pin_memory().to(device, non_blocking=True)
 
 
 class LazySplit(Split):
