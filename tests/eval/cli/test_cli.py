@@ -203,7 +203,7 @@ def test_fast_and_hyphens_are_understood(
     main(["study", "choice,lambda_alpha", "--fast"])
     both = "choice_fast,lambda_alpha_fast"
     assert planned == [("mnist35_fast", Path("runs/mnist35_fast"), "auto"), (both, Path("runs") / both, "auto")]
-    assert "note: choice_fast takes about 4 minutes on one core, estimated." in capsys.readouterr().err
+    assert "note: choice_fast takes about 5 minutes on one core." in capsys.readouterr().err
 
 
 def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
