@@ -33,9 +33,9 @@ def rounding() -> tuple[Any, ...]:
     matmul: Any = torch.backends.cuda.matmul
     conv: Any = torch.backends.cudnn
     found: list[Any] = []
-    for read in (lambda: matmul.allow_tf32, lambda: conv.allow_tf32):
+    for flags in (matmul, conv):
         try:
-            found.append(read())
+            found.append(flags.allow_tf32)
         except RuntimeError:  # beside the newer settings, where a program has used them, the older cannot be read
             found.append((matmul.fp32_precision, conv.conv.fp32_precision, conv.rnn.fp32_precision))
     return tuple(found)

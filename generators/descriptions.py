@@ -4,7 +4,7 @@ A checkpoint that `alphadx fit` writes describes its network in plain values: na
 Anybody can write such a file, so a name in it is looked up in a closed list, and is never imported.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | bool | int | float)
 
 
-_EXPECTED = {
+_EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "network": ("a name", lambda value: isinstance(value, str)),
     "options": ("a dict of plain values", lambda value: isinstance(value, Mapping) and _is_plain(value)),
     "shape": ("one or more sizes", _is_shape),

@@ -85,7 +85,7 @@ class AdversarialObjective(ABC):
         check_choice(loss, get_args(Loss), "loss")
         self.epsilon, self.norm, self.steps = Strength(epsilon), norm, steps
         self.step_size = None if step_size is None else Strength(step_size)
-        if self.step_size == 0:
+        if self.step_size is not None and not self.step_size:
             raise ValueError(f"`step_size` should be above 0, or None for the default. Found {step_size}.")
         self.loss, self.random_start = loss, random_start
         _check_solver(solver, target, norm, loss, step_size)

@@ -34,7 +34,7 @@ from training.optimizers import in_plain_form
 from training.seeds import derived_seed, generator_for
 from training.steps_recorded import StepsRecorded
 
-OptimizerCallable = Callable[[Iterable], Optimizer]
+OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 SchedulerCallable = Callable[[Optimizer], LRScheduler]
 PENALTIES = ("alignment", "gradient_norm")
 """Losses that an objective does not make."""

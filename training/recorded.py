@@ -6,7 +6,7 @@ and nothing in it waits for the device: what its checks and its losses found is 
 
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -150,7 +150,7 @@ class RecordedTraining:
         buffers.load(batch)
         return buffers
 
-    def _residual(self, kind: tuple, buffers: Buffers, indices: Tensor) -> Tensor:
+    def _residual(self, kind: tuple[Any, ...], buffers: Buffers, indices: Tensor) -> Tensor:
         """Residuals to the targets: looked up where they are known, else asked for, which may wait for the device."""
         if self.known is not None:
             return self.known(indices, buffers.x, buffers.target)
@@ -162,7 +162,7 @@ class RecordedTraining:
         self._note(("residual", *kind), checks)
         return found
 
-    def _find_target(self, kind: tuple, buffers: Buffers) -> None:
+    def _find_target(self, kind: tuple[Any, ...], buffers: Buffers) -> None:
         """The closest classes, which of two is the other one."""
         if self.module.description["num_classes"] == 2:
             torch.sub(1, buffers.y, out=buffers.target)
@@ -177,7 +177,7 @@ class RecordedTraining:
             buffers.target.copy_(found)
         self._note(key, checks)
 
-    def _step(self, kind: tuple, buffers: Buffers) -> None:
+    def _step(self, kind: tuple[Any, ...], buffers: Buffers) -> None:
         """From a batch to moved weights."""
         module = self.module
         with deferred() as checks:

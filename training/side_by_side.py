@@ -48,7 +48,7 @@ class Handed:
     """
 
     member: "Member"
-    key: tuple
+    key: tuple[Any, ...]
     work: Work
     generator: torch.Generator
     rank: tuple[int, int]
@@ -61,7 +61,7 @@ class Member:
         together: with how many, itself among them, work was done at once, at most.
     """
 
-    def __init__(self, group: "SideBySide", number: int) -> None:
+    def __init__(self, group: "SideBySide[Any]", number: int) -> None:
         self.group, self.number = group, number
         self.turn = Semaphore(0)
         self.state = ProcessState()
@@ -73,7 +73,7 @@ class Member:
         self.seconds = 0.0
         self.since: float | None = None
 
-    def __call__(self, key: tuple, work: Work, generator: torch.Generator) -> None:
+    def __call__(self, key: tuple[Any, ...], work: Work, generator: torch.Generator) -> None:
         """Hand in work, and go on once it is done.
 
         Args:
@@ -206,7 +206,9 @@ class SideBySide(Generic[Result]):
     def _forget(self, member: Member) -> None:
         """Let go of the graphs that hold work of a member that has ended."""
         if self.repeated is not None:
-            self.repeated.forget(lambda key: any(number == member.number for number, *_ in cast(tuple, key)))
+            self.repeated.forget(
+                lambda key: any(number == member.number for number, *_ in cast(tuple[Any, ...], key))
+            )
 
     def pass_on(self) -> None:
         """Give the baton to one that can go on, or to the first of those whose work is to be done."""

@@ -31,7 +31,7 @@ def isolated(classifier: nn.Module, generator: torch.Generator | None, device: t
     gpus = [device] if device.type == "cuda" else []
     with evaluating(classifier), differentiable(), torch.random.fork_rng(devices=gpus):
         seed = _seed(generator)
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         for gpu in gpus:
             with torch.cuda.device(gpu):
                 torch.cuda.manual_seed(seed)
@@ -97,7 +97,7 @@ class Boxed(nn.Module):
 
     def __init__(self, classifier: Callable[[Tensor], Any], box: UnitBox, like: Tensor) -> None:
         super().__init__()
-        self.classify = lambda x: logits_of(classifier, x).float()
+        self.classify: Callable[[Tensor], Tensor] = lambda x: logits_of(classifier, x).float()
         self.box, self.like, self.gradients = box, like, FiniteGradients(like.device)
         self.eval()
 

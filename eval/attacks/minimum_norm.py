@@ -143,7 +143,7 @@ def fmn(
     """
     attacks = _attacks()
 
-    class L2(attacks.L2FMNAttack):  # type: ignore[name-defined]
+    class L2(attacks.L2FMNAttack):  # type: ignore[name-defined,misc]
         def project(self, x: Any, x0: Any, epsilon: Any) -> Any:
             shift = x - x0
             length = shift.flatten(start=1).norms.l2(axis=-1)
@@ -212,7 +212,7 @@ def _closest(
     show: type[Shown] = Shown,
 ) -> Tensor:
     """The closest misclassified points that an attack of foolbox, one of each norm, shows to the classifier."""
-    import foolbox
+    from foolbox.models.pytorch import PyTorchModel
 
     def propose(task: Task) -> Tensor:
         active = Active(task.x)
@@ -222,7 +222,7 @@ def _closest(
         x = task.x
         box = UnitBox.around(x, bounds, room=lambda: max(float(x.max() - x.min()), 1e-3))
         shown = show(task.logits, box, x, task.y, norm)
-        attacks[norm].run(foolbox.PyTorchModel(shown, bounds=(0, 1), device=x.device), box.enter(x), task.y)
+        attacks[norm].run(PyTorchModel(shown, bounds=(0, 1), device=x.device), box.enter(x), task.y)
         shown.gradients.check()
         return active.end(shown.closest)
 

@@ -65,7 +65,7 @@ class Squares(ABC):
         """Set out, and return the points to ask about."""
 
     @abstractmethod
-    def moves(self, keys: Tensor, numbers: range, share: float) -> Iterator[tuple]:
+    def moves(self, keys: Tensor, numbers: range, share: float) -> Iterator[tuple[Tensor, ...]]:
         """What `moved` takes, for each query."""
 
     @abstractmethod
@@ -113,7 +113,7 @@ class LinfSquares(Squares):
         self.state = torch.where(stripes, self.high, self.low)
         return self.points()
 
-    def moves(self, keys: Tensor, numbers: range, share: float) -> Iterator[tuple]:
+    def moves(self, keys: Tensor, numbers: range, share: float) -> Iterator[tuple[Tensor, ...]]:
         """Where the square begins, its colour in each channel, and its features from there."""
         side = max(round(math.sqrt(share * self.height * self.width)), 1)
         window = _window(side, self.height, self.width)
@@ -165,7 +165,7 @@ class L2Squares(Squares):
         self.state = self.legal(F.pad(tiles, beside).flatten(2))
         return self.points()
 
-    def moves(self, keys: Tensor, numbers: range, share: float) -> Iterator[tuple]:
+    def moves(self, keys: Tensor, numbers: range, share: float) -> Iterator[tuple[Tensor, ...]]:
         """Where the windows that gain and lose begin, a pattern and its signs, both patterns, a window's features."""
         side = max(round(math.sqrt(share * self.height * self.width)), 3)
         window = _window(side + 1 - side % 2, self.height, self.width)

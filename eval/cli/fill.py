@@ -105,7 +105,9 @@ def _store(
     )
 
 
-def _fill_at_once(fill: partial, jobs: int, device: torch.device, store: ResidualStore, bar: tqdm) -> None:
+def _fill_at_once(
+    fill: partial[None], jobs: int, device: torch.device, store: ResidualStore, bar: "tqdm[Any]"
+) -> None:
     """Let processes fill the store, and show what they have done together."""
     devices = [device] * jobs
     if device == torch.device("cuda"):  # one with a number stands for itself
@@ -120,5 +122,5 @@ def _fill_at_once(fill: partial, jobs: int, device: torch.device, store: Residua
                 job.result()
 
 
-def _fill(recipe: bytes, work: partial, device: torch.device) -> None:
+def _fill(recipe: bytes, work: partial[ResidualStore], device: torch.device) -> None:
     work(pickle.loads(recipe)).fill(device)

@@ -234,7 +234,7 @@ def _at_rest(records: Records, row: Row) -> dict[str, str]:
     return {f"{name} loss at α = 0": f"{np.mean([a[name][middle] for a in drawn]):.3f}" for name in kinds}
 
 
-def _told(settings: Mapping) -> str:
+def _told(settings: Mapping[str, Any]) -> str:
     ball = (
         "clean loss" if settings["epsilon"] is None else f"adversarial loss at ε = {settings['epsilon']['written']}"
     )

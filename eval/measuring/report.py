@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -98,7 +99,7 @@ class Report:
 
         Figures are left out, whose rows may be steps or epochs.
         """
-        by_model: dict[tuple, list[Record]] = {}
+        by_model: dict[tuple[Any, ...], list[Record]] = {}
         for record in of_models(self.records):
             by_model.setdefault(_named(record)[1:], []).append(record)
         frames = []
@@ -131,6 +132,6 @@ class Report:
         return place / "page.html"
 
 
-def _named(record: Record) -> tuple:
+def _named(record: Record) -> tuple[Any, ...]:
     """A number, and the name of the model that it is of: a copied checkpoint has the same numbers under two names."""
     return record.key, record.subject.key, record.model.recipe, record.model.seed

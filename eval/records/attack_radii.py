@@ -139,7 +139,7 @@ class AttackRadii:
         return radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max / 1.5 else None
 
 
-def bound(name: str, norm: Norm | None, options: Mapping[str, Any], data: DataSet) -> partial:
+def bound(name: str, norm: Norm | None, options: Mapping[str, Any], data: DataSet) -> partial[Any]:
     """An attack with its options bound to it; a `step_size` is η for Linf, and η·n^(1/p) in Lp."""
     given = dict(options)
     if norm is not None and given.get("step_size") is not None:

@@ -113,7 +113,7 @@ class Quantity:
         return f"{known.get(self.attack, self.attack)} {NORMS.get(self.norm, self.norm)}".rstrip()
 
     @property
-    def rank(self) -> tuple:
+    def rank(self) -> tuple[Any, ...]:
         """Place among the columns: accuracy, radii attack by attack, accuracies under attack, alignment, the rest."""
         group = 2 * bool(self.attack) if self.kind in UNDER_ATTACK else 1 if self.kind in RADII else 3
         if self.attack:

@@ -4,7 +4,6 @@ from eval.report.correlating import correlation_table
 from eval.report.page import write_report
 from eval.report.sweeps import sweep_table
 from eval.report.tables import (
-    Table,
     all_tables,
     cost_table,
     masking_table,
@@ -12,6 +11,7 @@ from eval.report.tables import (
     side_by_side,
     theory_check,
 )
+from eval.tables.table import Table
 
 __all__ = [
     "Table",

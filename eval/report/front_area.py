@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,7 +91,7 @@ def _outcomes(
     return [tuple(per_sample(records, one) if one else None for one in point) for point in zip(*shown, strict=True)]
 
 
-def _drawable(axis: PerSample, common: Sequence[int]) -> tuple:
+def _drawable(axis: PerSample, common: Sequence[int]) -> tuple[Any, ...]:
     return axis.statistic, axis.outcomes.loc[common].to_numpy()
 
 

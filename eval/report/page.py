@@ -13,11 +13,13 @@ import pandas as pd
 from eval.figures import FIGURES
 from eval.records import Records, Results
 from eval.records.identity import slug
-from eval.report.findings import Finding, findings, findings_table
+from eval.report.findings import findings, findings_table
 from eval.report.plots import all_plots
 from eval.report.published import hours_beside
 from eval.report.studied import Studied, planned, studies_of
-from eval.report.tables import Table, all_tables
+from eval.report.tables import all_tables
+from eval.report.verdicts import Finding
+from eval.tables.table import Table
 from generators.files import write_whole
 
 LEGEND = {

@@ -14,7 +14,7 @@ from eval.studies.trained import best_checkpoint
 from generators.checkpoints import read_checkpoint
 
 
-def configured(make: Callable[[dict], FitCLI], configuration: dict) -> FitCLI:
+def configured(make: Callable[[dict[str, Any]], FitCLI], configuration: dict[str, Any]) -> FitCLI:
     """A training, ready to begin.
 
     Raises:
@@ -33,7 +33,7 @@ def resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return with_first(configuration, lambda name: str(best_checkpoint(folder / FIRST / name)))
 
 
-def kept_under(fit: Mapping[str, Any], home: Path, device: str = AUTO) -> dict:
+def kept_under(fit: Mapping[str, Any], home: Path, device: str = AUTO) -> dict[str, Any]:
     """A training with everything it writes kept under its home."""
     folder = (home / "training").resolve()
     logs = {"save_dir": str(folder), "name": "logs"}

@@ -119,7 +119,12 @@ def _model_cell(
 
 
 def _estimator_cell(
-    data: str, name: str, estimator: Any, base: dict, measure: dict, described: Callable[[str], Any]
+    data: str,
+    name: str,
+    estimator: Any,
+    base: dict[str, Any],
+    measure: dict[str, Any],
+    described: Callable[[str], Any],
 ) -> EstimatorCell:
     check_keys(estimator, f"{data}, {name}", needed={"residual"}, allowed={"options", "judge", "limit"})
     asked = {"options": {}, "judge": None, "limit": None} | measure | estimator

@@ -1,6 +1,6 @@
 """What a model of a paper had where ours has something else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from inspect import signature
 from typing import Any
@@ -83,7 +83,7 @@ def _recorded(name: str, record: Record) -> Any:
     if not model:
         return None
     objective, combiner = model.get("objective") or {}, model.get("combiner") or {}
-    facts = {
+    facts: dict[str, Callable[[], Any]] = {
         "ε": lambda: (objective.get("init_args") or {}).get("epsilon", 0),
         "objective": lambda: _class(objective, "Plain"),
         "loss": lambda: _argument(objective, "loss", "none"),
