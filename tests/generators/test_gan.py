@@ -40,10 +40,6 @@ def batches() -> DataLoader:
     return DataLoader(TensorDataset(torch.zeros(3, 2)))
 
 
-quiet = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
-
-
-@quiet
 def test_each_optimiser_moves_its_own_network_by_its_own_rate(quiet_trainer: Callable) -> None:
     toy = Toy()
     before = {name: p.detach().clone() for name, p in toy.named_parameters()}
@@ -54,7 +50,6 @@ def test_each_optimiser_moves_its_own_network_by_its_own_rate(quiet_trainer: Cal
         torch.testing.assert_close(p, before[name] - 3 * rate)
 
 
-@quiet
 def test_average_follows_the_generator(quiet_trainer: Callable) -> None:
     toy = Toy(average=0.5)
     quiet_trainer(1).fit(toy, batches(), batches())
@@ -65,7 +60,6 @@ def test_average_follows_the_generator(quiet_trainer: Callable) -> None:
     assert Toy().drawing.training
 
 
-@quiet
 @pytest.mark.parametrize(
     ("said", "logged"),
     [
@@ -85,7 +79,6 @@ def test_collapsed_epoch_is_never_the_best(
     assert float(trainer.callback_metrics["val_value"]) == pytest.approx(logged)
 
 
-@quiet
 def test_randomness_depends_on_seed_and_epoch_alone(quiet_trainer: Callable) -> None:
     def run(seed: int, noise: int) -> list[Tensor]:
         torch.manual_seed(seed)
@@ -111,14 +104,12 @@ def test_average_outside_its_range_is_refused() -> None:
         Toy(average=1.0)
 
 
-@quiet
 def test_class_without_a_sample_is_named(quiet_trainer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Toy, "see", lambda self, y: GAN.see(self, y[:1]))
     with pytest.raises(ValueError, match=r"Every class should have training samples. Found none of classes \[1\]"):
         quiet_trainer(1).fit(Toy(), batches(), batches())
 
 
-@quiet
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer: Callable, tmp_path: Path) -> None:
     def train(epochs: int, resume: str | None = None) -> dict[str, Tensor]:
@@ -139,7 +130,6 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer: Callabl
     assert not torch.equal(whole["generator.last.weight"], train(1)["generator.last.weight"])
 
 
-@quiet
 def test_data_of_other_bounds_are_refused(quiet_trainer: Callable) -> None:
     with pytest.raises(ValueError, match=r"The Toy was made for something else: bounds .* where .* is needed"):
         quiet_trainer(1).fit(Toy(), datamodule=Spheres(2, train_size=8))

@@ -28,7 +28,7 @@ from tests.gpu.problems import BOUNDS, SIDE, images, on_cpu, there
 from training import build_network
 from training.data import DataSet, Spheres, Split
 
-pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")]
+pytestmark = pytest.mark.gpu
 
 SHAPE, CLASSES = (1, SIDE, SIDE), 3
 

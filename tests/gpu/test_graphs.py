@@ -20,10 +20,7 @@ from training.passes import CountPasses
 from training.recorded import RecordedTraining
 from training.recordings import recordings_of
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
-]
+pytestmark = pytest.mark.gpu
 GIVEN: dict[str, Any] = {"epsilon": Strength("0.1"), "steps": 3}
 
 

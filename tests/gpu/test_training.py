@@ -21,7 +21,6 @@ from training.data.augmentation import Augmentation
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
     # PCGrad of torchjd looks at values.
     pytest.mark.filterwarnings("ignore:steps are taken one kernel at a time.* at .*torchjd"),

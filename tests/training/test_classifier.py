@@ -24,7 +24,6 @@ from tests.alignment.classifiers import hand_made
 from training import AT, Classifier, Plain, Strength, build_network
 from training.data import DataSet, Digits, Spheres
 
-no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 folder_hint = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 RECIPES = {
@@ -101,7 +100,6 @@ def trained(
     return module
 
 
-@no_worker_hint
 @every_recipe
 def test_same_seed_gives_the_same_weights_to_the_last_bit(quiet_trainer, recipe):
     once = trained(quiet_trainer, recipe, dropout=0.2)
@@ -109,12 +107,10 @@ def test_same_seed_gives_the_same_weights_to_the_last_bit(quiet_trainer, recipe)
     assert same_weights(trained(quiet_trainer, recipe, dropout=0.2), once)
 
 
-@no_worker_hint
 def test_another_seed_gives_other_weights(quiet_trainer):
     assert not same_weights(trained(quiet_trainer, "plain", seed=1), trained(quiet_trainer, "plain"))
 
 
-@no_worker_hint
 @folder_hint
 @pytest.mark.parametrize(("recipe", "workers"), [*((recipe, 0) for recipe in RECIPES), ("plain", 1)])
 @every_kind_of_data
@@ -126,7 +122,6 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(quiet_trainer, tmp_pat
     assert same_weights(resumed, whole)
 
 
-@no_worker_hint
 @every_kind_of_data
 def test_worker_processes_change_nothing_in_a_run(quiet_trainer, data):
     options = {"dropout": 0.2, "limit_val_batches": 0}
@@ -142,7 +137,6 @@ def train_until_killed(folder: str) -> None:
 
 
 @pytest.mark.slow
-@no_worker_hint
 @folder_hint
 def test_killed_run_is_resumed_to_the_same_weights(quiet_trainer, tmp_path):
     program = f"from {__name__} import train_until_killed; train_until_killed({str(tmp_path)!r})"
@@ -188,7 +182,6 @@ class RecordedSeeds(Plain):
         return super().__call__(*args, generator=generator, **options)
 
 
-@no_worker_hint
 def test_every_step_of_every_run_has_its_own_randomness(quiet_trainer):
     given = []
     for seed in (0, 1):
@@ -200,7 +193,6 @@ def test_every_step_of_every_run_has_its_own_randomness(quiet_trainer):
     assert len(set(given)) == len(given) == 2 * 2 * 3
 
 
-@no_worker_hint
 def test_one_step_descends_the_sum_of_loss_and_penalty(quiet_trainer):
     data = Spheres(dimensions=8, train_size=20, batch_size=20)
     module = sphere_classifier(alignment_weight=0.7, optimizer=partial(SGD, lr=0.1))
@@ -220,7 +212,6 @@ def test_one_step_descends_the_sum_of_loss_and_penalty(quiet_trainer):
         torch.testing.assert_close(after, before - 0.1 * gradient, rtol=1e-5, atol=1e-7)
 
 
-@no_worker_hint
 @pytest.mark.parametrize(("signed", "expected"), [(False, -15 / 17), (True, -(0.5**0.5))])
 def test_penalty_takes_the_closest_class_in_its_form(signed, expected):
     """Of the hand-made point of four classes, see there, with the residual (0, 1)."""
@@ -243,7 +234,6 @@ def test_penalty_raises_the_alignment(quiet_trainer):
     assert reached[1.0] > reached[0.0] + 0.1
 
 
-@no_worker_hint
 def test_penalty_brings_the_alignment_loss_down(quiet_trainer):
     class Watch(Callback):
         def __init__(self) -> None:
@@ -259,7 +249,6 @@ def test_penalty_brings_the_alignment_loss_down(quiet_trainer):
     assert watch.losses[-1] < watch.losses[0] - 0.05
 
 
-@no_worker_hint
 @pytest.mark.parametrize(
     ("recipe", "names"),
     [("plain", {"clean"}), ("adversarial", {"adversarial"}), ("penalty", {"clean", "alignment"})],
@@ -274,7 +263,6 @@ def test_every_loss_is_logged_by_its_name_and_sums_to_the_total(quiet_trainer, r
     torch.testing.assert_close(torch.stack(list(logged.values())).sum(), total)
 
 
-@no_worker_hint
 def test_accuracy_on_the_validation_split_is_logged(quiet_trainer):
     data = Digits(eval_batch_size=50)
     module = small_classifier(data, "plain")
@@ -285,7 +273,6 @@ def test_accuracy_on_the_validation_split_is_logged(quiet_trainer):
     torch.testing.assert_close(trainer.callback_metrics["val_accuracy"], expected)
 
 
-@no_worker_hint
 def test_schedule_moves_once_per_epoch(quiet_trainer):
     module = sphere_classifier(optimizer=partial(SGD, lr=1.0), scheduler=partial(StepLR, step_size=1, gamma=0.5))
     trainer = quiet_trainer(3, limit_train_batches=2, limit_val_batches=0)
@@ -293,7 +280,6 @@ def test_schedule_moves_once_per_epoch(quiet_trainer):
     assert trainer.optimizers[0].param_groups[0]["lr"] == 0.125
 
 
-@no_worker_hint
 def test_frozen_batch_norm_does_not_move_in_a_run(quiet_trainer):
     objective = AT(Strength(0.1), steps=1)  # puts parts into evaluation mode and back
     module = Classifier("resnet18", {"weights": None}, shape=(1, 8, 8), num_classes=10, objective=objective)
@@ -316,7 +302,6 @@ def test_frozen_parameters_are_not_optimised():
     assert len(group["params"]) == len(list(module.network.parameters())) - 1
 
 
-@no_worker_hint
 def test_penalty_needs_a_data_set(quiet_trainer):
     module, data = sphere_classifier(alignment_weight=1.0), Spheres(dimensions=8)
     with pytest.raises(ValueError, match=r"`alignment_weight` above 0 needs .* the trainer's datamodule. Found None"):
@@ -361,7 +346,6 @@ class Never(Plain):
         raise AssertionError("a step was taken")
 
 
-@no_worker_hint
 def test_residual_that_is_named_takes_its_options(quiet_trainer, tmp_path):
     data = Spheres(dimensions=8, train_size=60, batch_size=20)
     judge = build_network("mlp", shape=(8,), num_classes=2, hidden=[4])

@@ -20,8 +20,6 @@ from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier,
 from training.data import Batch, Spheres, Split
 from training.data.order import EpochOrder
 
-pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-
 COMBINERS = {
     "weighted": lambda: WeightedSum({"clean": 0.25, "adversarial": 0.75}),
     "AGR": AGR,

@@ -16,8 +16,6 @@ from training.attacks import pgd
 from training.data import Digits
 from training.graphs import Alone
 
-pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-
 EPSILON = Strength("0.1")
 OBJECTIVES = {
     "AT": lambda: AT(EPSILON, steps=2),

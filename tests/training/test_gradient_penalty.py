@@ -15,8 +15,6 @@ from training import AGR, AT, Classifier, Strength
 from training.data import Digits
 from training.graphs import Alone
 
-pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-
 
 def trained(trainer: Callable[..., Trainer], *, recorded: bool = False, **options: Any) -> tuple[Classifier, dict]:
     data = Digits(batch_size=300)

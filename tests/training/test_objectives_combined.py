@@ -26,7 +26,6 @@ OBJECTIVES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 @pytest.mark.parametrize(
     ("objective", "combiner"),
     [*((objective, AGR) for objective in OBJECTIVES.values()), (OBJECTIVES["CLP apart"], partial(CAAT, gamma=0.8))],

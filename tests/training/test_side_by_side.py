@@ -21,8 +21,6 @@ from training.graphs import Repeated
 from training.side_by_side import Member, SideBySide, draws, shared
 from training.watch import EpochCost, StopAtCollapse
 
-pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-
 PGD: dict[str, Any] = {"epsilon": Strength("1/10"), "steps": 2}
 RECIPES: dict[str, Callable[[], dict[str, Any]]] = {
     "B": dict,

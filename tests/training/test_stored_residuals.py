@@ -13,8 +13,6 @@ from training import Classifier
 from training.data import DataSet, Digits, Squares
 from training.data.augmentation import Augmentation
 
-no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-
 
 def filled(folder: Path, data: DataSet, split: str) -> str:
     path = folder / f"{split}.h5"
@@ -33,7 +31,6 @@ def classifier(residual: str) -> Classifier:
     return Classifier("mlp", {"hidden": [8]}, (1, 8, 8), 10, alignment_weight=1.0, candidates=1, residual=residual)
 
 
-@no_worker_hint
 def test_training_with_a_store_equals_training_with_its_estimator(quiet_trainer, tmp_path: Path) -> None:
     data = Digits(batch_size=256)
     trained = []
@@ -60,7 +57,6 @@ def test_store_of_another_split_is_refused(tmp_path: Path) -> None:
         Sitting.of(network, data, Model("digits", "any"), limit=50).take(Alignment(filled(tmp_path, data, "train")))
 
 
-@no_worker_hint
 def test_store_is_refused_where_images_are_augmented(quiet_trainer, tmp_path: Path) -> None:
     data = Digits(batch_size=256)
     path = filled(tmp_path, data, "train")

@@ -11,8 +11,6 @@ from training import Classifier
 from training.data import Digits
 from training.watch import EpochCost, StopAtCollapse
 
-pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-
 
 class Ruined(Callback):
     """Sets the weights to zero when an epoch is about to be validated."""

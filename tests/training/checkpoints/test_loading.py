@@ -17,8 +17,6 @@ from training.data import Digits, Spheres
 MLP = {"shape": (4,), "num_classes": 3, "hidden": [5]}
 BINARY = {"shape": (4,), "num_classes": 2, "hidden": [5], "one_logit": True}
 
-no_worker_hint = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-
 
 @pytest.fixture
 def save(tmp_path) -> Callable[..., Path]:
@@ -107,7 +105,6 @@ def test_path_may_be_text(save):
     assert_same_weights(load_classifier("mlp", checkpoint=str(save(network.state_dict())), **MLP), network)
 
 
-@no_worker_hint
 @pytest.mark.parametrize(
     ("name", "options", "data"),
     [
