@@ -163,8 +163,12 @@ def differences(settings: Mapping[str, Any], others: Iterable[Mapping[str, Any]]
 
 
 def _told(key: str, value: Any) -> str:
-    """A setting with its value; a class by its name."""
-    return str(value).rpartition(".")[2] if key == "class_path" else f"{key} {value}"
+    """A setting with its value, of six digits where it is a number; a class by its name."""
+    if key == "class_path":
+        return str(value).rpartition(".")[2]
+    if value is None:
+        return f"{key} none"
+    return f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
 
 
 def _apart(flat: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -37,6 +37,8 @@ def test_quantities_of_one_title_say_what_tells_them_apart() -> None:
     assert list(titles(same).values()) == ["α_Δx (digest aa)", "α_Δx (digest bb)"]
     alone = Quantity("epsilon50", "square", "L2", {"queries": 5})
     assert titles([*pair, alone])[alone] == "ε50% Square L2"
+    steps = [Quantity("epsilon50", "pgd", "L2", {"step_size": size}) for size in (None, 160**0.5)]
+    assert list(titles(steps).values()) == ["ε50% PGD L2 (step_size none)", "ε50% PGD L2 (step_size 12.6491)"]
 
 
 @pytest.mark.parametrize(
