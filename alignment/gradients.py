@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import (
     check_classifier,
+    check_finite,
     check_floating,
     check_gradient,
     check_label_form,
@@ -119,13 +120,14 @@ def input_gradient(
         The gradients, `(B, *shape)`, without a graph.
 
     Raises:
-        ValueError: if x is no floating-point tensor, the classifier is not differentiable, returns no logits or has a
-            gradient that is not finite, or classes are no int64 or out of range.
+        ValueError: if x is no floating-point tensor or not finite, the classifier is not differentiable, returns no
+            logits or has a gradient that is not finite, or classes are no int64 or out of range.
     """
     check_floating(x, "x")
     for classes, name in ((plus, "plus"), (minus, "minus")):
         if classes is not None or name == "plus":
             check_label_form(classes, len(x), name)
+    check_finite(x, "x")
     if not len(x):
         return x.detach().clone()
     with evaluating(classifier), differentiable():

@@ -12,13 +12,18 @@ def logits_of(classifier: Callable[[Tensor], Any], x: Float[Tensor, "B *shape"])
     """Logits of a classifier in at least float32; what it returns is unwrapped, see `unwrapped`.
 
     Raises:
-        ValueError: if there are no logits `(B, C)` with C ≥ 2 in what is returned, or the classifier fails and its
-            weights are of another precision or on another device than x.
+        ValueError: if there are no logits `(B, C)` with C ≥ 2 in what is returned, or they are whole numbers, or the
+            classifier fails and its weights are of another precision or on another device than x. What it raises
+            otherwise is raised on, with a note on the shape of x.
     """
     try:
         output = classifier(x)
-    except RuntimeError as error:
-        check_goes_with(classifier, x, error)
+    except Exception as error:
+        if isinstance(error, RuntimeError):
+            check_goes_with(classifier, x, error)
+        note = f"`classifier` raised it for `x` of shape {tuple(x.shape)}, {_named(x.dtype, x.device)}."
+        if note not in getattr(error, "__notes__", ()):  # where it is used within another
+            error.add_note(note)
         raise
     logits = unwrapped(output, len(x))
     if not isinstance(logits, Tensor) or not _is_logits(logits, len(x)):
@@ -27,6 +32,8 @@ def logits_of(classifier: Callable[[Tensor], Any], x: Float[Tensor, "B *shape"])
             "A binary network with one output is adapted by training.networks.OneLogit, one that returns several "
             "tensors by a module that picks the logits."
         )
+    if not logits.is_floating_point():
+        raise ValueError(f"`classifier` should return logits, floating-point numbers. Found {logits.dtype}.")
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from alignment.contracts import check_same_shape
+from alignment.contracts import check_floating, check_same_shape
 
 
 class Similarity(NamedTuple):
@@ -31,12 +31,14 @@ def cosine_similarity(u: Float[Tensor, "B *shape"], v: Float[Tensor, "B *shape"]
         `value` in [-1, 1], `(B,)`, exactly 0 where a vector is zero; `valid`, `(B,)`, False there.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if they are no floating-point tensors, or the shapes differ.
 
     Example:
         >>> cosine_similarity(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([[6.0, 8.0], [1.0, 0.0]]))
         Similarity(value=tensor([1., 0.]), valid=tensor([ True, False]))
     """
+    check_floating(u, "u")
+    check_floating(v, "v")
     check_same_shape(v, u, "v", "u")
     u, u_valid = _scaled_to_one(u)
     v, v_valid = _scaled_to_one(v)

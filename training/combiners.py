@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from alignment.contracts import check_number
 from training.conflict import Conflict, Tensors, conflict, in_single, norms
 
 Gradients = Mapping[str, list[Tensor]]
@@ -51,8 +52,7 @@ class WeightedSum:
 
     def __init__(self, weights: dict[str, float]) -> None:
         for name, weight in weights.items():
-            if not math.isfinite(weight):
-                raise ValueError(f"`weights` should be finite. Found {weight} for {name!r}.")
+            check_number(weight, f"weights[{name!r}]", "be finite", math.isfinite)
         self.weights = weights
 
     def __call__(self, gradients: Gradients, measured: Conflict | None = None) -> list[Tensor]:
@@ -109,8 +109,8 @@ class _OfTwo(ABC):
         """
         if not {"clean", "adversarial"} <= set(losses):
             raise ValueError(
-                f"{type(self).__name__} combines the gradients of a `clean` and an `adversarial` loss. "
-                f"Found those of {', '.join(sorted(losses))}."
+                f"The losses of {type(self).__name__} should be `clean`, `adversarial` and any further ones. "
+                f"Found {', '.join(sorted(losses))}."
             )
 
     @abstractmethod
@@ -142,8 +142,8 @@ class AGR(_OfTwo):
     """
 
     def __init__(self, clip_norm: float | None = 0.1, gop: bool = True, gics: bool = True) -> None:
-        if clip_norm is not None and not clip_norm > 0:
-            raise ValueError(f"`clip_norm` should be above 0, or None for no clip. Found {clip_norm}.")
+        if clip_norm is not None:
+            check_number(clip_norm, "clip_norm", "be above 0, or None for no clip", lambda length: length > 0)
         self.clip_norm, self.gop, self.gics = clip_norm, gop, gics
 
     def _combined(self, clean: list[Tensor], adversarial: list[Tensor], measured: Conflict) -> Tensors:
@@ -180,8 +180,7 @@ class CAAT(_OfTwo):
     """
 
     def __init__(self, gamma: float = 0.8) -> None:
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"`gamma` should be in [0, 1]. Found {gamma}.")
+        check_number(gamma, "gamma", "be in [0, 1]", lambda goal: 0 <= goal <= 1)
         self.gamma = gamma
 
     def _combined(self, clean: list[Tensor], adversarial: list[Tensor], measured: Conflict) -> Tensors:
@@ -227,6 +226,9 @@ class TorchJD:
 
 
 def _first(gradients: Gradients) -> list[Tensor]:
+    if not isinstance(gradients, Mapping) or not gradients:
+        found = "none" if isinstance(gradients, Mapping) else type(gradients).__name__
+        raise ValueError(f"`gradients` should be a dict of one list of tensors per loss. Found {found}.")
     return next(iter(gradients.values()))
 
 

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import Tensor
 from tqdm import tqdm
 
 from alignment.contracts import check_choice
@@ -168,13 +166,20 @@ def _wanted(
     return all_measurements(seed=seed, **measurements)
 
 
+def _are_two_numbers(given: Any) -> bool:
+    try:
+        return len([float(number) for number in given]) == 2
+    except (TypeError, ValueError):
+        return False
+
+
 def _data_set(data: Any, given: Sequence[float | int] | None, classes: Sequence[str] | None) -> DataSet:
     """The data as a data set of ours, which says its own bounds."""
     if data is None:
         raise ValueError(
             "`data` should be tensors (x, y), a Dataset, a DataLoader or a data set of ours. Found None."
         )
-    if given is not None and (not isinstance(given, Sequence | Tensor | np.ndarray) or len(given) != 2):
+    if given is not None and not _are_two_numbers(given):
         raise ValueError(f"`bounds` should be two numbers, the lower one first, such as (0, 1). Found {given!r}.")
     bounds = None if given is None else (float(given[0]), float(given[1]))
     return data_set_of(data, bounds=bounds, classes=classes)

@@ -74,7 +74,7 @@ def gathered(
         check_same_shape(x[:0], shown[0][0][:0], "x", "x of the first batch")
     if not any(len(x) for x, _ in shown):
         raise ValueError("`batches` should hold at least one sample. Found none.")
-    x = torch.cat([x for x, _ in shown])
+    x = torch.cat([x.detach() for x, _ in shown])
     batching.fit(x, device)
     if _fits(x, device):
         x = x.to(device)

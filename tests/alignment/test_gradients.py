@@ -158,7 +158,8 @@ def test_classifier_that_detaches_its_input_is_refused(trainable: bool) -> None:
         ({"plus": None}, "`plus` should be a tensor of int64.* Found NoneType"),
         ({"minus": torch.zeros(2)}, "`minus` should be a tensor of int64.* Found float32"),
         ({"classifier": None}, "`classifier` should be a torch.nn.Module. Found NoneType"),
-        ({"x": torch.full((2, 3), torch.nan)}, r"`gradient of classifier\(x\)` should be finite"),
+        ({"x": torch.full((2, 3), torch.nan)}, "`x` should be finite. Found 6 NaN"),
+        ({"classifier": Answer(torch.sqrt)}, r"`gradient of classifier\(x\)` should be finite"),
     ],
 )
 def test_input_gradient_names_what_cannot_be_used(changed: dict, message: str) -> None:

@@ -91,7 +91,7 @@ def test_a_combiner_with_nothing_to_combine_is_refused(combiner, as_in_productio
         ),
         (
             {"objective": Plain(), "alignment_with": "own"},
-            "AGR combines .* Found .*alignment, clean",
+            "The losses of AGR should .* Found .*alignment, clean",
         ),
         ({"objective": Plain()}, r"`alignment_with` should name a loss of Plain: clean. Found 'adversarial'"),
     ],

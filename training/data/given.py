@@ -190,10 +190,17 @@ def _tensors(x: Any, y: Any) -> TensorDataset:
     """Inputs and labels in memory; what is neither bytes nor 16 bit becomes float32.
 
     Raises:
-        ValueError: if they differ in number, or labels are not whole numbers.
+        ValueError: if they are not dense, inputs have one dimension, they differ in number, or labels are not whole
+            numbers.
     """
-    inputs, labels = (torch.as_tensor(part).detach().cpu() for part in (x, y))
-    if len(inputs) != len(labels) or labels.numel() != len(labels):
+    inputs, labels = (torch.as_tensor(part).detach() for part in (x, y))
+    for part, name in ((inputs, "inputs"), (labels, "labels")):
+        if part.layout != torch.strided or part.is_meta:
+            raise ValueError(f"`data` should hold dense {name}. Found {part.layout} on the device {part.device}.")
+        if part.is_complex():
+            raise ValueError(f"`data` should hold real {name}. Found {part.dtype}.")
+    inputs, labels = inputs.cpu(), labels.cpu()
+    if inputs.ndim < 2 or not labels.ndim or len(inputs) != len(labels) or labels.numel() != len(labels):
         raise ValueError(
             f"`data` should be inputs (N, …) and labels (N,). Found {tuple(inputs.shape)} and {tuple(labels.shape)}."
         )
