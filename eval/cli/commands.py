@@ -24,7 +24,7 @@ from eval.report import write_report
 from eval.studies import Study, catalogue, load_study, run_study
 from eval.studies.catalogue import expected
 from eval.studies.parsing import one_sentence
-from eval.studies.plan import FAST
+from eval.studies.source import FAST
 from training import data as data_sets
 
 LISTS = ("--attacks", "--norms", "--epsilons", "--figures")

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from alignment import AlphaDx, AlphaX, Candidates
+from alignment.alphas import Differentiated
 from alignment.candidates import recorded
 from alignment.contracts import check_choice
 from alignment.double import exactly
-from alignment.metrics import Differentiated
 from alignment.similarity import Similarity
 from eval.attacks import ATTACKS
 from eval.records.attack_radii import AttackRadii

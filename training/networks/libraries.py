@@ -5,8 +5,6 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
-import torchvision
-
 from training.networks.adapters import OneLogit
 from training.networks.batch_norm import BatchNormMode, set_batch_norm
 from training.networks.calls import call
@@ -150,7 +148,9 @@ def _from_bounds(found: FoundNetwork, bounds: tuple[float, float]) -> FoundNetwo
 
 
 def _unknown(name: str) -> ValueError:
-    elsewhere = [f"torchvision:{name}"] if name in torchvision.models.list_models(torchvision.models) else []
+    from torchvision import models
+
+    elsewhere = [f"torchvision:{name}"] if name in models.list_models(models) else []
     close = elsewhere + get_close_matches(name, NETWORKS, cutoff=0.7)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     libraries = ", ".join(f"{library}:" for library in LIBRARIES)

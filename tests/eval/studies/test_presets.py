@@ -10,7 +10,8 @@ from eval.fit import FitCLI
 from eval.records.identity import digest
 from eval.studies.configuring import configured, kept_under
 from eval.studies.overlay import laid_over
-from eval.studies.plan import ModelCell, load_study, presets
+from eval.studies.plan import ModelCell, load_study
+from eval.studies.source import presets
 
 FORMS = [False, True]
 
