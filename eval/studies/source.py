@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from alignment.spelling import did_you_mean, listed
+
 FAST = "_fast"
 """How the name of a study's fast form ends."""
 PRESETS = resources.files("eval.studies") / "presets"
@@ -29,8 +31,8 @@ def content_of(name: str) -> Any:
         text = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise ValueError(
-            f"`study` should be one of {', '.join(presets())}, or an existing YAML file; `alphadx study --list` says "
-            f"what each is. Found {name!r}."
+            f"`study` should be one of {listed(name, presets())}, or an existing YAML file; `alphadx study --list` "
+            f"says what each is. Found {name!r}.{did_you_mean(name, presets())}"
         )
     try:
         return yaml.load(text, SAFE)
