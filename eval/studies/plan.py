@@ -2,24 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from eval.studies.checks import check_fronts, check_keys, check_mapping
 from eval.studies.grid import Cell, ModelCell, cells_of
 from eval.studies.joining import joined_first, joined_sources, names
 from eval.studies.overlay import replaced_by
 from eval.studies.paper_claims import check_claims
+from eval.studies.source import FAST, content_of, presets
 
 TOLD = ("paper", "minutes", "differs", "claims", "fronts")
 """Keys of a study that say something to its reader."""
-FAST = "_fast"
-"""How the name of a study's fast form ends."""
-PRESETS = resources.files("eval.studies") / "presets"
-SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -46,11 +40,6 @@ class Study:
     def sources(self) -> dict[str, dict[str, Any]]:
         """The YAML of each study, by name."""
         return {part.name: part.source for part in self.parts or (self,)}
-
-
-def presets() -> list[str]:
-    """Names of the studies that come with the package."""
-    return sorted(file.name.removesuffix(".yaml") for file in PRESETS.iterdir() if file.name.endswith(".yaml"))
 
 
 def load_study(name: str, fast: bool = False) -> Study:
@@ -119,27 +108,6 @@ def load_study(name: str, fast: bool = False) -> Study:
     return Study(short, source["title"], _once_each(cells), first, source)
 
 
-def content_of(name: str) -> Any:
-    """What the YAML of a preset or a file holds.
-
-    Raises:
-        ValueError: if there is no such preset or file, or it cannot be read.
-    """
-    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        text = _text(Path(name))
-    elif name in presets():
-        text = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
-    else:
-        raise ValueError(
-            f"`study` should be one of {', '.join(presets())}, or an existing YAML file; `alphadx study --list` says "
-            f"what each is. Found {name!r}."
-        )
-    try:
-        return yaml.load(text, SAFE)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
-
-
 def _joined(studies: Sequence[Study]) -> Study:
     """Several studies as one, which trains what they share once."""
     parts = tuple({study.name: study for study in studies}.values())
@@ -163,13 +131,6 @@ def _form(short: str, source: Any, fast: bool) -> tuple[str, Any]:
             f"{', '.join(able)}."
         )
     return f"{short}{FAST}", replaced_by(usual, source["fast"])
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} cannot be read as YAML: it is not UTF-8.") from error
 
 
 def _once_each(cells: Iterable[Cell]) -> list[Cell]:
