@@ -1,4 +1,4 @@
-"""One self-contained HTML page, CSV tables and PNG plots from the records of a folder."""
+"""One self-contained HTML page, CSV tables and plots from the records of a folder."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ AFTER = (
 
 
 def write_report(folder: str | Path) -> dict[str, Table]:
-    """Write `table.csv`, further CSV tables, `plots/*.png`, `records.csv` and `page.html` into a results folder.
+    """Write `table.csv`, further tables, `records.csv`, `page.html`, and pictures in `plots` into a results folder.
 
     Each record and each table of outcomes is read once.
 
@@ -118,7 +118,8 @@ def write_report(folder: str | Path) -> dict[str, Table]:
     write_whole(folder / "records.csv", records.frame().to_csv(index=False))
     for name, picture in plots.items():
         write_whole(folder / "plots" / name, picture)
-    write_whole(folder / "page.html", page(records, studies, found, tables, plots, planned(folder)))
+    shown = {name: picture for name, picture in plots.items() if name.endswith(".svg")}
+    write_whole(folder / "page.html", page(records, studies, found, tables, shown, planned(folder)))
     return tables
 
 
@@ -137,7 +138,7 @@ def page(
         studies: what was studied.
         found: what was found of the papers' claims.
         tables: by heading, in their order.
-        plots: as PNG by the names of their files; each stands below its table, or at the end.
+        plots: as SVG by the names of their files; each stands below its table, or at the end.
         models: how many were planned; None where it is not known.
     """
     parts = [_studied(study) for study in studies]
@@ -223,7 +224,7 @@ def _html(table: pd.DataFrame) -> str:
 
 
 def _image(name: str, data: bytes) -> str:
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+    return f'<img alt="{escape(name)}" src="data:image/svg+xml;base64,{base64.b64encode(data).decode()}">'
 
 
 def _list(heading: str, entries: Mapping[str, str]) -> str:
