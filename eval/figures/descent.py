@@ -224,10 +224,9 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
                 steps = records.per_sample(record)
                 steps = steps[steps.loss == name]
                 label = None if number else literal(row.recipe, 32)
-                axis.scatter(
-                    *(steps.promised, steps.achieved), s=9, color=look.color, marker=look.marker, lw=0,
-                    label=label, alpha=0.7, rasterized=len(steps) > CLOUD,
-                )  # fmt: skip
+                x, y = steps.promised, steps.achieved
+                drawn = axis.scatter(x, y, 9, look.color, marker=look.marker, lw=0, label=label)
+                drawn.set(alpha=0.7, rasterized=len(steps) > CLOUD)
         _diagonal(axis)
         axis.set(xlabel=f"promised, {LETTERS['promised']}", ylabel=f"achieved, {LETTERS['achieved']}")
         axis.set_title(f"{name} loss")

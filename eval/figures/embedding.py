@@ -180,10 +180,8 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     for axis, (row, record, number) in zip(axes, shown, strict=False):
         arrays = records.arrays(record)
         for places, label, look in zip(arrays["places"][number], LABELS.values(), looks_of(("P", "Lα")), strict=True):
-            axis.scatter(
-                *places[:, :2].T, s=6, lw=0, color=look.color, marker=look.marker, label=label,
-                rasterized=len(places) > CLOUD,
-            )  # fmt: skip
+            drawn = axis.scatter(places[:, 0], places[:, 1], 6, look.color, marker=look.marker, lw=0, label=label)
+            drawn.set_rasterized(len(places) > CLOUD)
         axis.set(xticks=[], yticks=[])
         axis.set_title(f"{literal(row.recipe, 24)}, δ = {arrays['budget'][number]:g}")
     for axis in axes[len(shown) :]:

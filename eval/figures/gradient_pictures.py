@@ -16,6 +16,8 @@ from eval.figures.style import CLOUD, COLOURS
 
 BRIGHTEST = 99.5
 """Percentile of the absolute values at which a picture of signed values is cut off."""
+FEWEST = 4
+"""Samples that all models must agree about for these to be shown alone."""
 LARGEST = 12
 """Models in one picture, at most."""
 
@@ -34,6 +36,12 @@ class Shown:
     arrays: Mapping[str, np.ndarray]
     outcomes: pd.DataFrame
 
+    def only(self, samples: Sequence[int]) -> "Shown":
+        """The same of some samples."""
+        per_sample = ("x", "gradient", "residual")
+        arrays = {key: array[[*samples]] if key in per_sample else array for key, array in self.arrays.items()}
+        return Shown(self.name, arrays, self.outcomes.iloc[[*samples]])
+
     def direction(self, number: int) -> str:
         """Such as "3 → 5"."""
         line, classes = self.outcomes.iloc[number], self.arrays["classes"]
@@ -43,13 +51,23 @@ class Shown:
 def picture(data: str, models: Sequence[Shown]) -> Figure:
     """One column per sample, and rows x, Δx, x̂' = x + Δx and ∇ℓ of every model.
 
-    Where the models have different closest classes, each ∇ℓ has its own Δx and x̂' above it. Of what is no image, the
-    components of ∇ℓ are drawn against those of Δx.
+    Samples are drawn that have the same closest class under all models. Where those are too few, all are, and each ∇ℓ
+    has its own Δx and x̂' above it. Of what is no image, the components of ∇ℓ are drawn against those of Δx.
     """
     models = models[:LARGEST]
+    agreed = _agreed(models)
+    title = data if len(agreed) == len(models[0].outcomes) else f"{data}, where all models have one closest class"
+    models = [model.only(agreed) for model in models]
     shape = models[0].arrays["x"].shape[1:]
     is_image = len(shape) == 3 and shape[0] in (1, 3)
-    return _images(data, models) if is_image else _vectors(data, models)
+    return _images(title, models) if is_image else _vectors(title, models)
+
+
+def _agreed(models: Sequence[Shown]) -> list[int]:
+    """The samples that have one closest class under all models; all samples where those are too few."""
+    targets = np.array([model.outcomes.target for model in models])
+    agreed = np.flatnonzero((targets == targets[0]).all(axis=0))
+    return agreed.tolist() if len(agreed) >= FEWEST else [*range(targets.shape[1])]
 
 
 @dataclass(frozen=True)
@@ -61,7 +79,7 @@ class Line:
     told: Callable[[int], str] | None = None
 
 
-def _images(data: str, models: Sequence[Shown]) -> Figure:
+def _images(title: str, models: Sequence[Shown]) -> Figure:
     shared = len({tuple(model.outcomes.target) for model in models}) == 1
     lines = _lines(models, shared)
     samples = range(len(models[0].outcomes))
@@ -74,7 +92,7 @@ def _images(data: str, models: Sequence[Shown]) -> Figure:
             grid.show(row, number, **line.drawn(number))
             if line.told:
                 grid.tell(row, number, line.told(number))
-    return grid.titled(f"{data}: {_shown_of(models[0])}")
+    return grid.titled(f"{title}: {_shown_of(models[0])}")
 
 
 def _lines(models: Sequence[Shown], shared: bool) -> list[Line]:
@@ -97,10 +115,10 @@ def _shown_of(model: Shown) -> str:
     return "x, Δx, x̂' = x + Δx and ∇ℓ" if "residual" in model.arrays else "x and ∇ℓ"
 
 
-def _vectors(data: str, models: Sequence[Shown]) -> Figure:
+def _vectors(title: str, models: Sequence[Shown]) -> Figure:
     samples = range(len(models[0].outcomes))
     figure, found = panels(max(len(samples), 2), len(models), height=1.2)
-    axes = np.reshape(found, (len(models), -1))
+    axes = np.array(found, dtype=object).reshape(len(models), -1)
     for axis in axes[:, len(samples) :].flat:
         axis.remove()
     for line, model in zip(axes, models, strict=True):
@@ -111,7 +129,7 @@ def _vectors(data: str, models: Sequence[Shown]) -> Figure:
     for axis, number in zip(axes[0], samples, strict=False):
         axis.set_title(literal(models[0].direction(number), 14))
     against = " against those of Δx" if "residual" in models[0].arrays else ""
-    titled(figure, f"{data}: components of ∇ℓ{against}")
+    titled(figure, f"{title}: components of ∇ℓ{against}")
     return figure
 
 

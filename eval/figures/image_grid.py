@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from eval.figures.panels import literal, titled
 from eval.figures.style import COLUMN, LETTER, LINE, PAGE, style
 
-LARGEST, SMALLEST, LEAST = 1.0, 0.45, 0.3
+LARGEST, SMALLEST, LEAST = 0.8, 0.36, 0.3
 """Inches of a cell: never larger, in one column of a paper never smaller, and for the sake of a page never less."""
 TALLEST = 8.6
 """Inches of all rows together, which shall fit on a page."""

@@ -53,7 +53,8 @@ def titled(figure: Figure, text: str) -> None:
     """A title above all panels, in as many lines as the width asks for; the panels keep their height."""
     told = literal(text, int(figure.get_figwidth() / (1.12 * LETTER)))
     figure.set_figheight(figure.get_figheight() + 0.05 + 1.12 * LINE * (1 + told.count("\n")))
-    figure.suptitle(told)
+    with style():
+        figure.suptitle(told)
 
 
 def literal(text: str, width: int = 1000) -> str:
@@ -87,7 +88,8 @@ def legend_below(figure: Figure, axes: Iterable[Axes], title: str = "") -> None:
     across = max(1, min(len(named), int(figure.get_figwidth() / (0.55 + LETTER * longest))))
     lines = -(-len(named) // across) + bool(title)
     figure.set_figheight(figure.get_figheight() + 0.1 + LINE * lines)
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=across, title=title or None)
+    with style():
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=across, title=title or None)
 
 
 def levels(count: int) -> list[str]:

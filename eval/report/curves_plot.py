@@ -105,7 +105,7 @@ def _marked(axis: Axes, records: Sequence[Record], look: Look) -> None:
         return
     at = sum(values) / len(values)
     below, above = _reach(records, values, at)
-    axis.errorbar([at], [50], xerr=[[below], [above]], color=look.color, marker=look.marker, mec="white", zorder=4)
+    axis.errorbar([at], [50], xerr=[[below], [above]], color=look.color, marker=look.marker, ms=5, zorder=4)
     axis.plot([at, at], [0, 50], color=look.color, ls=":", lw=0.8)
 
 

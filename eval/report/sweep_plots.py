@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from eval.figures.panels import legend_below, literal, panels_for, titled
-from eval.figures.style import Look, looks_of
+from eval.figures.style import LETTER, Look, looks_of
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
@@ -17,6 +17,8 @@ from eval.records.subject import SETTINGS
 from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
 from eval.tables.rows import Row, column_titles
 
+TICKS = 1.6
+"""Inches from the first value to the last, in three panels across a page."""
 WIDE = 20.0
 """Ratio of the largest value of a setting to the smallest from which on its axis is logarithmic."""
 
@@ -125,5 +127,18 @@ def _setting_axis(axis: Axes, name: str, place: Mapping[str, float]) -> None:
         else:
             axis.set_xscale("symlog", linthresh=min(positive))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xticks([*place.values()], [*map(literal, place)], rotation=0 if numbers else 15)
+    axis.set_xticks([*place.values()], _apart(axis, place), rotation=0 if numbers else 15)
     axis.set_xlabel(literal(f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)))
+
+
+def _apart(axis: Axes, place: Mapping[str, float]) -> list[str]:
+    """The values as written, without those that would stand in others."""
+    at = axis.transScale.transform([(value, 0.0) for value in place.values()])[:, 0]
+    inch = TICKS / (np.ptp(at) or 1.0)
+    told, end = [], -math.inf
+    for text, where in sorted(zip(place, inch * at, strict=True), key=lambda pair: pair[1]):
+        half = LETTER * len(text) / 2
+        told.append((text, where - half > end))
+        end = where + half if where - half > end else end
+    shown = dict(told)
+    return [literal(text) if shown[text] else "" for text in place]
