@@ -16,6 +16,7 @@ from eval.records.quantity import NORMS, RADII
 from eval.report.correlation_plot import correlation_figures
 from eval.report.front_plot import front_figures
 from eval.report.of_figures import figure_pictures
+from eval.report.subject_picture import subject_figures
 from eval.report.sweep_grid import sweep_grids
 from eval.report.sweep_plots import sweep_figures
 from eval.report.sweeps import Sweep, sweeps
@@ -50,7 +51,7 @@ def all_figures(records: Records) -> dict[str, Figure]:
             figures[f"sweep-curves-{name}"] = sweep_curves(records, group, with_radii)
     figures |= sweep_figures(records) | sweep_grids(records)
     figures |= front_figures(records) | correlation_figures(records)
-    return figures | figure_pictures(records)
+    return figures | figure_pictures(records) | subject_figures(records)
 
 
 def curves(records: Records, chosen: list[Row]) -> Figure:

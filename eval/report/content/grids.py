@@ -1,0 +1,69 @@
+"""Tables of texts as grids: which columns are names, and numbers in parts, so that points stand below each other."""
+
+import re
+from collections.abc import Mapping
+
+import pandas as pd
+
+from eval.report.content.marks import Mark, Place
+from eval.report.content.parts import Cell, Column, Grid, Line
+
+NAMES = ("data", "recipe", "estimator", "setting", "of", "measurement", "figure", "sweep")
+"""Columns that say what a line is about."""
+NUMBER = re.compile(r"([<>]?\s?[+−-]?\d+|∞)(\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)?((?:\s|%|\[|$).*)", re.DOTALL)
+NONE = ("–", "")
+
+
+def grid(caption: str, frame: pd.DataFrame, file: str = "", marks: Mapping[Place, Mark] | None = None) -> Grid:
+    """A table as it stands on the page.
+
+    Args:
+        caption: what it is a table of.
+        frame: of texts.
+        file: that holds it.
+        marks: of cells, by data, recipe and column.
+    """
+    texts = frame.astype(str).to_dict("list")
+    numbers = {title: _are_numbers(str(title), column) for title, column in texts.items()}
+    cells = {title: [cell(text) if numbers[title] else Cell(text) for text in column] for title, column in texts.items()}
+    columns = [_column(str(title), found, numbers[title]) for title, found in cells.items()]
+    lines = []
+    for place in range(len(frame)):
+        line = {str(title): found[place] for title, found in cells.items()}
+        of_paper = "data" in line and not line["data"].whole
+        lines.append(Line([*_marked(line, marks or {}).values()], of_paper))
+    return Grid(caption, columns, lines, file)
+
+
+def cell(text: str) -> Cell:
+    """A number in its parts; all in one where it is none.
+
+    Example:
+        >>> cell("0.218 ± 0.006")
+        Cell(whole='0', fraction='.218', rest=' ± 0.006', sign='', meaning='')
+        >>> cell("> 2").whole, cell("1.5e-07").fraction, cell("P (ε 0.1)").whole
+        ('> 2', '.5e-07', 'P (ε 0.1)')
+    """
+    found = NUMBER.fullmatch(text)
+    return Cell(found[1], found[2] or "", found[3]) if found else Cell(text)
+
+
+def _are_numbers(title: str, texts: list[str]) -> bool:
+    known = [text for text in texts if text not in NONE]
+    return title not in NAMES and bool(known) and all(map(NUMBER.fullmatch, known))
+
+
+def _column(title: str, cells: list[Cell], are_numbers: bool) -> Column:
+    if not are_numbers:
+        return Column(title, names=title in NAMES)
+    return Column(title, False, max(len(c.whole) for c in cells), max(len(c.fraction) for c in cells))
+
+
+def _marked(line: Mapping[str, Cell], marks: Mapping[Place, Mark]) -> dict[str, Cell]:
+    """The cells of a line, with the signs that belong to them."""
+    about = tuple(line[name].text if name in line else "" for name in ("data", "recipe"))
+    found = {}
+    for title, one in line.items():
+        mark = marks.get((*about, title))
+        found[title] = Cell(one.whole, one.fraction, one.rest, mark.sign, mark.meaning) if mark else one
+    return found
