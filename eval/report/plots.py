@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.figures.panels import colours_of, levels, literal, panels
+from eval.figures.saving import saved
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import NORMS, RADII
@@ -25,8 +25,8 @@ from eval.tables.rows import Row, column_titles, rows, subjects_of
 
 
 def all_plots(records: Records) -> dict[str, bytes]:
-    """Every plot that the records allow, as PNG, by file name."""
-    return {f"{name}.png": _png(figure) for name, figure in all_figures(records).items()}
+    """Every plot that the records allow, as SVG and as PDF, by file name."""
+    return {file: kept for name, figure in all_figures(records).items() for file, kept in saved(name, figure).items()}
 
 
 def all_figures(records: Records) -> dict[str, Figure]:
@@ -150,9 +150,3 @@ def survival(axis: Axes, outcome: pd.DataFrame, colour: str, label: str | None) 
     ]
     axis.fill_between(grid, np.where(grid == 0, shares[1], shares[0]), shares[2], color=colour, alpha=0.2, lw=0)
     axis.plot(grid, shares[1], color=colour, lw=1.5, label=label)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

@@ -152,7 +152,7 @@ def test_every_page_has_it_unless_it_is_left_out(tmp_path: Path, squares: Square
     asked = {"attacks": [], "masking": False} | options
     measure(Pull(torch.rand(1, 8, 8)), squares, limit=10, out=tmp_path, say=lambda _: None, **asked)
     write_report(tmp_path)
-    assert len([*(tmp_path / "plots").glob("gradients-*.png")]) == (not options)
+    assert len([*(tmp_path / "plots").glob("gradients-*.svg")]) == (not options)
 
 
 def test_large_images_are_few() -> None:

@@ -133,7 +133,7 @@ def test_they_stand_on_the_page_each_under_its_heading_and_not_among_the_models(
     assert {FIGURES[name].title for name in names} <= tables.keys()
     assert len(tables["Side by side"].frame.columns) == 4  # data, recipe, models, accuracy
     pictures = {file.name for file in (tmp_path / "plots").iterdir()}
-    assert pictures == {f"{name}-d.png" for name in names}
+    assert pictures == {f"{name}-d.{form}" for name in names for form in ("svg", "pdf")}
 
 
 def test_more_recipes_than_colours_are_told_apart_by_their_lines() -> None:

@@ -64,7 +64,7 @@ def test_a_report_needs_no_pgd(tmp_path: Path, kinds: tuple[Quantity, ...]) -> N
     written(tmp_path, [one for quantity in kinds for one in over_gamma(quantity)])
     tables = write_report(tmp_path)
     assert set(tables["Sweeps"].frame.columns[4:]) == {quantity.title for quantity in kinds}
-    assert (tmp_path / "plots/sweep-d-gamma.png").is_file()
+    assert (tmp_path / "plots/sweep-d-gamma.pdf").is_file()
     assert (tmp_path / "sweeps.csv").is_file()
 
 
