@@ -9,6 +9,8 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from eval.report.content.parts import Page
 
+ENTRY = "window.vegaEmbed = vegaEmbed;"
+"""What the script of the interactive views gives to the page."""
 TEMPLATES = ("page.html", "parts.html", "style.css", "charts.js")
 
 
@@ -27,7 +29,7 @@ def library() -> str:
     """Vega, Vega-Lite and Vega-Embed, in one script that loads nothing."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle()).replace("</script", "<\\/script")
+    return str(vl_convert.javascript_bundle(ENTRY)).replace("</script", "<\\/script")
 
 
 @cache

@@ -129,9 +129,7 @@ class Assembly:
         found = masking(self.records, table)
         signs = table.frame.iloc[[*found.lines]]
         shown = grid(MASKING, signs, f"{file_of(MASKING)}.csv") if len(signs) else None
-        return Section(
-            anchor(MASKING), MASKING, [found.sentence], grid=shown, notes=table.notes, pictures=pictures
-        )
+        return Section(anchor(MASKING), MASKING, [found.sentence], grid=shown, notes=table.notes, pictures=pictures)
 
     def _frame(self, heading: str) -> pd.DataFrame:
         """The table that says the numbers of what stands below a heading."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from eval.figures.panels import colours_of
-from eval.records import Record, Records
+from eval.records import Records
 from eval.records.quantity import RADII
 from eval.report.content.parts import Chart
 from eval.report.correlating import Correlated, correlated, is_alignment, is_robustness
@@ -25,7 +25,12 @@ FEWEST, MOST = 12, 60
 DIGITS = 4
 """That count, of numbers in a view."""
 SIZE = {"width": "container", "height": 320}
-CONFIG = {"background": "white", "view": {"stroke": None}, "axis": {"gridOpacity": 0.4}, "font": "system-ui, sans-serif"}
+CONFIG = {
+    "background": "white",
+    "view": {"stroke": None},
+    "axis": {"gridOpacity": 0.4},
+    "font": "system-ui, sans-serif",
+}
 
 
 def correlation_charts(records: Records) -> list[Chart]:
@@ -47,7 +52,8 @@ def _points(everything: Correlated, place: int, group: Sweep) -> list[dict[str, 
     ranks = {title: quantity.rank for title, quantity in everything.quantities.items()}
     titles = sorted((title for title in ranks if title in wide), key=lambda title: ranks[title])
     metrics, strengths = (
-        [title for title in titles if chosen(everything.quantities[title])] for chosen in (is_alignment, is_robustness)
+        [title for title in titles if chosen(everything.quantities[title])]
+        for chosen in (is_alignment, is_robustness)
     )
     found = []
     for line, (metric, strength) in product(wide.to_dict("records"), product(metrics, strengths)):
@@ -78,14 +84,14 @@ def _seed(row: Row, line: dict[str, Any]) -> int:
 def _scatter(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     choices = {key: list(dict.fromkeys(point[key] for point in points)) for key in ("alignment", "robustness")}
     levels = list(dict.fromkeys(point["setting"] for point in points))
-    colour = {"field": "setting", "type": "nominal", "sort": levels, "scale": {"scheme": "viridis"}, "title": "setting"}
-    if len(levels) < 2:
-        colour = {"field": "model", "type": "nominal", "title": "model"}
+    swept = len(levels) > 1
+    by = {"field": "setting", "sort": levels, "scale": {"scheme": "viridis"}} if swept else {"field": "model"}
+    told = [_told("model"), _told("setting"), _told("seed"), _told("x", "alignment"), _told("y", "robustness")]
     encoding = {
         "x": _axis("x", "alignment"),
         "y": _axis("y", "robustness"),
-        "color": colour,
-        "tooltip": [_told(key) for key in ("model", "setting", "seed")] + [_told("x", "alignment"), _told("y", "robustness")],
+        "color": {"type": "nominal", **by},
+        "tooltip": told,
     }
     mark = {"type": "point", "filled": True, "size": 70, "stroke": "black", "strokeWidth": 0.5, "opacity": 0.9}
     return _spec(points, mark, encoding, choices)
@@ -101,7 +107,7 @@ def curve_charts(records: Records) -> list[Chart]:
         drawn = sorted(drawn, key=lambda pair: pair[1].quantity.rank)
         most = int(np.clip(POINTS // len(drawn), FEWEST, MOST))
         points = [
-            {"model": row.recipe, "seed": record.model.seed, "attack": titles[record.quantity].partition(" ")[2]} | point
+            {"model": row.recipe, "seed": record.model.seed, "attack": _attack(titles[record.quantity])} | point
             for row, record in drawn
             for point in _curve(records.per_sample(record), most)
         ]
@@ -109,6 +115,11 @@ def curve_charts(records: Records) -> list[Chart]:
         recipes = [row.recipe for row in radii if row.data == data]
         found.append(Chart(f"curves-{place}", caption, _lines(points, recipes)))
     return found
+
+
+def _attack(title: str) -> str:
+    """What stands behind ε50% or τ50%."""
+    return title.partition(" ")[2]
 
 
 def _curve(outcomes: pd.DataFrame, most: int) -> Iterable[dict[str, float]]:
@@ -155,8 +166,7 @@ def _spec(
 ) -> dict[str, Any]:
     """A view in which what is drawn is chosen from lists."""
     chosen = [
-        {"name": f"chosen_{key}", "value": values[0], "bind": {"input": "select", "options": values, "name": f"{key} "}}
-        for key, values in choices.items()
+        {"name": f"chosen_{key}", "value": values[0], "bind": _list(key, values)} for key, values in choices.items()
     ]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
@@ -170,8 +180,17 @@ def _spec(
     }
 
 
+def _list(name: str, values: Sequence[str]) -> dict[str, Any]:
+    return {"input": "select", "options": [*values], "name": f"{name} "}
+
+
 def _axis(field: str, title: str) -> dict[str, Any]:
-    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": field in ("epsilon", "accuracy")}}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {"zero": field in ("epsilon", "accuracy")},
+    }
 
 
 def _told(field: str, title: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -24,14 +25,18 @@ def grid(caption: str, frame: pd.DataFrame, file: str = "", marks: Mapping[Place
         marks: of cells, by data, recipe and column.
     """
     texts = frame.astype(str).to_dict("list")
-    numbers = {title: _are_numbers(str(title), column) for title, column in texts.items()}
-    cells = {title: [cell(text) if numbers[title] else Cell(text) for text in column] for title, column in texts.items()}
-    columns = [_column(str(title), found, numbers[title]) for title, found in cells.items()]
-    lines = []
-    for place in range(len(frame)):
-        line = {str(title): found[place] for title, found in cells.items()}
-        of_paper = "data" in line and not line["data"].whole
-        lines.append(Line([*_marked(line, marks or {}).values()], of_paper))
+    columns = [_column(str(title), column) for title, column in texts.items()]
+    cells = [
+        [cell(text) if column.whole else Cell(text) for text in found]
+        for column, found in zip(columns, texts.values(), strict=True)
+    ]
+    lines, last = [], ""
+    for found in zip(*cells, strict=True):
+        line = {column.title: one for column, one in zip(columns, found, strict=True)}
+        data = line["data"].text if "data" in line else last
+        of_paper, begins = "data" in line and not data, data not in ("", last)
+        lines.append(Line(_marked(line, marks or {}), of_paper, begins))
+        last = data or last
     return Grid(caption, columns, lines, file)
 
 
@@ -48,22 +53,19 @@ def cell(text: str) -> Cell:
     return Cell(found[1], found[2] or "", found[3]) if found else Cell(text)
 
 
-def _are_numbers(title: str, texts: list[str]) -> bool:
+def _column(title: str, texts: list[str]) -> Column:
     known = [text for text in texts if text not in NONE]
-    return title not in NAMES and bool(known) and all(map(NUMBER.fullmatch, known))
-
-
-def _column(title: str, cells: list[Cell], are_numbers: bool) -> Column:
-    if not are_numbers:
+    if title in NAMES or not known or not all(map(NUMBER.fullmatch, known)):
         return Column(title, names=title in NAMES)
+    cells = [cell(text) for text in texts]
     return Column(title, False, max(len(c.whole) for c in cells), max(len(c.fraction) for c in cells))
 
 
-def _marked(line: Mapping[str, Cell], marks: Mapping[Place, Mark]) -> dict[str, Cell]:
+def _marked(line: Mapping[str, Cell], marks: Mapping[Place, Mark]) -> list[Cell]:
     """The cells of a line, with the signs that belong to them."""
-    about = tuple(line[name].text if name in line else "" for name in ("data", "recipe"))
-    found = {}
+    data, recipe = (line[name].text if name in line else "" for name in ("data", "recipe"))
+    found = []
     for title, one in line.items():
-        mark = marks.get((*about, title))
-        found[title] = Cell(one.whole, one.fraction, one.rest, mark.sign, mark.meaning) if mark else one
+        mark = marks.get((data, recipe, title))
+        found.append(replace(one, sign=mark.sign, meaning=mark.meaning) if mark else one)
     return found

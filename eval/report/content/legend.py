@@ -22,8 +22,8 @@ LEGEND = {
     "GOP %": "share of parameter tensors whose clean and adversarial gradient oppose each other, mean over training.",
     "μ": "‖g_n‖ ‖g_a‖ (1 − cos(g_n, g_a)), the conflict of the two gradients, mean over training.",
     "▲ and ▼": "higher or lower than the recipe that is named below the table, beyond the 95 % interval of the "
-    "difference: paired by seeds where there are several, else where the intervals of the two do not overlap. Each is "
-    "judged by itself, so that of twenty that do not differ one may have a sign.",
+    "difference: paired by seeds where there are several, else where the intervals of the two do not overlap. Each "
+    "is judged by itself, so that one in twenty has a sign by chance alone.",
     "B, Lα, P": "plain training; plain training with the alignment penalty; adversarial training with PGD.",
     "confirmed, not confirmed, undecided": "whether a whole 95 % interval speaks for what a paper claims, all of it "
     "against, or neither. Intervals are over trainings, paired by their seeds; of one training each over samples, "

@@ -114,12 +114,12 @@ def difference(ones: Sequence[Record], others: Sequence[Record]) -> Interval:
 
 def compared_with(signs: Mapping[Place, Mark], against: Mapping[str, str]) -> list[str]:
     """What ▲ and ▼ mean below a table."""
+    if not against:
+        return []
+    base = against_told(against)
     if not signs:
-        return [f"No number differs from those of {against_told(against)} beyond its 95 % interval."] if against else []
-    return [
-        f"▲ higher, ▼ lower than {against_told(against)} beyond the 95 % interval of the difference; numbers without a "
-        "sign do not differ beyond it, or have none."
-    ]
+        return [f"No number differs from that of {base} beyond the 95 % interval of the difference."]
+    return [f"▲ higher, ▼ lower than {base}, beyond the 95 % interval of the difference; the others are not."]
 
 
 def against_told(against: Mapping[str, str]) -> str:

@@ -49,10 +49,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a table, which may be a paper's."""
+    """A line of a table.
+
+    Attributes:
+        cells: one for each column.
+        of_paper: whether its numbers are a paper's.
+        begins: whether it is the first of a data set.
+    """
 
     cells: Sequence[Cell]
     of_paper: bool = False
+    begins: bool = False
 
 
 @dataclass(frozen=True)
