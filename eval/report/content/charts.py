@@ -152,7 +152,7 @@ def _lines(points: Sequence[dict[str, Any]], recipes: Sequence[str]) -> dict[str
         "opacity": {"condition": {"param": "picked", "value": 1}, "value": 0.12},
         "tooltip": [_told(key) for key in ("model", "seed", "epsilon", "accuracy")],
     }
-    mark = {"type": "line", "interpolate": "step-after", "strokeWidth": 2}
+    mark = {"type": "line", "strokeWidth": 2}
     choices = {"attack": list(dict.fromkeys(point["attack"] for point in points))}
     return _spec(points, mark, encoding, choices, [picked])
 
