@@ -13,6 +13,7 @@ from eval.report.correlation_plot import correlation_figures
 from eval.report.curves_plot import attacks, curves, sweep_curves
 from eval.report.front_plot import front_figures
 from eval.report.of_figures import figure_pictures
+from eval.report.subject_picture import subject_figures
 from eval.report.sweep_grid import sweep_grids
 from eval.report.sweep_plots import sweep_figures
 from eval.report.sweeps import sweeps
@@ -33,7 +34,7 @@ def all_figures(records: Records) -> dict[str, Figure]:
             | _of_estimators(records)
             | (sweep_figures(records) | sweep_grids(records))
             | (front_figures(records) | correlation_figures(records))
-            | figure_pictures(records)
+            | (figure_pictures(records) | subject_figures(records))
         )
 
 

@@ -137,9 +137,8 @@ def sweep_table(records: Records) -> Table:
     ]
     all_rows = [row for group in groups for row in group.rows]
     told = [*notes.of_intervals(all_rows, "setting"), *(sentence for group in groups for sentence in _equal(group))]
-    return Table(
-        pd.DataFrame(found), [*notes.facts(all_rows), *notes.settings(chosen), *told, *notes.doubts(all_rows)]
-    )
+    doubts = notes.doubts(all_rows)
+    return Table(pd.DataFrame(found), [*notes.facts(all_rows), *notes.settings(chosen), *told, *doubts], doubts)
 
 
 def _equal(group: Sweep) -> list[str]:
