@@ -77,6 +77,7 @@ def as_in_production() -> Iterator[None]:
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are written without pictures, which take longer than all else, for tests that look at none."""
     monkeypatch.setattr("eval.report.page.all_plots", lambda records: {})
+    monkeypatch.setattr("eval.report.page.explorable", lambda: False)
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +19,7 @@ LIBRARIES = ("alphadx", "torch", "torchvision", "pytorch-lightning", "torchmetri
 
 
 def provenance(device: str | torch.device = "cpu") -> dict[str, Any]:
-    """Library versions, code revision, machine and where data files are looked for.
+    """Library versions, code revision, machine, day, command, and where data files are looked for.
 
     Args:
         device: that the numbers were computed on.
@@ -29,7 +32,18 @@ def provenance(device: str | torch.device = "cpu") -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": device_name(device),
         "data_root": os.environ.get("ALPHADX_DATA", ""),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "command": command(),
     }
+
+
+def command() -> str:
+    """What was typed, or the script that called; empty in a notebook or at a prompt."""
+    called, *arguments = sys.argv or [""]
+    script = Path(called)
+    if script.parts[-3:-1] == ("eval", "cli") or script.stem == "alphadx":
+        return shlex.join(["alphadx", *arguments])
+    return f"python {script.name}" if script.suffix == ".py" and "ipykernel" not in script.name else ""
 
 
 @cache

@@ -22,6 +22,7 @@ class Studied:
         minutes: about how long it takes; empty where nobody says.
         differs: what is not as in the paper.
         claims: of the papers.
+        of_study: whether a study trained the models.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Studied:
     minutes: str = ""
     differs: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    of_study: bool = True
 
 
 def studies_of(folder: Path) -> list[Studied]:
@@ -40,7 +42,7 @@ def studies_of(folder: Path) -> list[Studied]:
     """
     file = folder / FILE
     if not file.exists():
-        return [Studied("Alignment and robustness", f"alphadx measure … --out {folder}")]
+        return [Studied("Alignment and robustness", f"alphadx measure … --out {folder}", of_study=False)]
     content = read_json(file, set())
     read_json(file, {"name", "title", "models"})
     root = str(content.get("data_root") or "")

@@ -55,13 +55,23 @@ def compared(records: Records) -> list[Record]:
     return [r for r in records if any(group not in NOT_BESIDE for group in r.model.groups)]
 
 
+def beside_table(records: Records) -> list[Record]:
+    """Records of these models that have a column in the side-by-side table."""
+    return [r for r in compared(records) if r.quantity.kind not in NO_TABLE]
+
+
+def shown_beside(records: Records) -> list[Record]:
+    """What stands in the side-by-side table: these records, and what follows from them."""
+    chosen = beside_table(records)
+    return [*chosen, *worst_of_all(records, chosen), *(r for record in chosen for r in at_strengths(record))]
+
+
 def side_by_side(records: Records) -> Table:
     """One row per recipe and samples: mean ± deviation over several models, or value and interval over samples.
 
     The paper's row stands below where there is one, and says what it has that ours has not.
     """
-    chosen = [r for r in compared(records) if r.quantity.kind not in NO_TABLE]
-    shown = [*chosen, *worst_of_all(records, chosen), *(r for record in chosen for r in at_strengths(record))]
+    chosen, shown = beside_table(records), shown_beside(records)
     found = rows(shown)
     lines = []
     for row, line in zip(found, cell_lines(found, shown), strict=True):
@@ -70,8 +80,8 @@ def side_by_side(records: Records) -> Table:
             runs = "–" if published.runs is None else str(published.runs)
             first = {"data": "", "recipe": f"  {published.label}", "models": runs}
             lines.append(first | _published_cells(published.numbers, shown))
-    told = [*notes.facts(found), *notes.settings(chosen), *notes.of_intervals(found), *notes.doubts(found)]
-    return Table(pd.DataFrame(lines), told)
+    told, doubts = [*notes.facts(found), *notes.settings(chosen), *notes.of_intervals(found)], notes.doubts(found)
+    return Table(pd.DataFrame(lines), [*told, *doubts], doubts)
 
 
 def quality_table(records: Records) -> Table:
@@ -84,8 +94,8 @@ def quality_table(records: Records) -> Table:
         if published := estimator_beside(row):
             first = {"data": "", "estimator": f"  {published.label}"}
             lines.append(first | _published_cells(published.numbers, chosen))
-    told = [*notes.facts(found), *notes.of_intervals(found), *notes.doubts(found), *residual_doubts(found)]
-    return Table(pd.DataFrame(lines), told)
+    doubts = [*notes.doubts(found), *residual_doubts(found)]
+    return Table(pd.DataFrame(lines), [*notes.facts(found), *notes.of_intervals(found), *doubts], doubts)
 
 
 def masking_table(records: Records) -> Table:

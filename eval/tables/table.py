@@ -8,10 +8,17 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Table:
-    """A table and what a reader must be told beside it."""
+    """A table and what a reader must be told beside it.
+
+    Attributes:
+        frame: of texts.
+        notes: sentences below it.
+        doubts: those of them that say why a number means less than it seems to.
+    """
 
     frame: pd.DataFrame
     notes: Sequence[str] = field(default_factory=list)
+    doubts: Sequence[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return "\n".join([self.frame.to_string(index=False), *(f"  {note}" for note in self.notes)])

@@ -132,8 +132,8 @@ def test_table_and_picture_stand_on_the_page(tmp_path: Path) -> None:
     assert list(all_tables(records)) == ["Quality of residual estimators", RESIDUAL_GRID_FIGURE.title]
     assert "residual_grid" not in " ".join(table.columns)
     write_report(tmp_path)
-    assert (tmp_path / "plots" / "residuals-Squares16.png").stat().st_size > 5000
-    assert "residuals-Squares16.png" in (tmp_path / "page.html").read_text()
+    assert (tmp_path / "plots" / "residuals-Squares16.svg").stat().st_size > 5000
+    assert "residuals-Squares16.svg" in (tmp_path / "page.html").read_text()
     assert (tmp_path / "estimators.csv").exists()
 
 

@@ -32,7 +32,7 @@ def test_report_is_drawn_from_files_alone_and_is_always_the_same(tmp_path: Path)
     first = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     write_report(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == first
-    assert {"table.csv", "records.csv", "cost.csv", "page.html", "curves-d.png"} <= first.keys()
+    assert {"table.csv", "records.csv", "cost.csv", "page.html", "curves-d.svg"} <= first.keys()
 
 
 def test_a_report_reads_every_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
