@@ -7,7 +7,6 @@ import sys
 import warnings
 from difflib import get_close_matches
 from functools import partial
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ from eval.cli.export import export
 from eval.cli.fill import residuals
 from eval.cli.measuring import measure
 from eval.cli.showing import fail, show
+from eval.cli.terminal import in_plain_letters, in_utf8, shown
 from eval.fit import fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO
@@ -45,7 +45,7 @@ def fit(config: str, *overrides: str) -> None:
         overrides: options in the form `--key value`.
     """
     best = fit_from([*(["--config", config] if config else []), *overrides]).fit()
-    print(f"best epoch by {best.monitor} on validation: {best.best_model_path}")
+    print(f"best epoch by {best.monitor} on validation: {shown(best.best_model_path)}")
 
 
 def study(
@@ -113,10 +113,10 @@ def report(folder: Path) -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `alphadx` command."""
+    if args is None:
+        in_utf8()
     args = _spelled(sys.argv[1:] if args is None else args)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that has no ε must not end a measurement
-            stream.reconfigure(errors="replace")
+    in_plain_letters()
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
