@@ -7,13 +7,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
 
 from alignment.spelling import did_you_mean
 from eval.cli.at_once import check_at_once
 from eval.cli.completion import completion
 from eval.cli.mistakes import USAGE, Ended, end_of, is_fault
 from eval.cli.short_help import help_of, help_of_all
+from eval.cli.terminal import in_plain_letters, in_utf8
 from eval.cli.version import version_line
 from eval.cli.words import HELP_ALL, WORDS
 from eval.studies.catalogue import catalogue
@@ -27,6 +27,8 @@ PRINTED: dict[str, Callable[[], str]] = {"--help": help_of_all, "-h": help_of_al
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `alphadx` command."""
+    if args is None:
+        in_utf8()
     given = list(sys.argv[1:] if args is None else args)
     debug = "--traceback" in given or bool(os.environ.get(DEBUG))
     given = [arg for arg in given if arg != "--traceback"]
@@ -46,9 +48,7 @@ def main(args: list[str] | None = None) -> None:
 
 def _prepare() -> None:
     """Streams, loggers and warnings of a whole process."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that has no ε must not end a measurement
-            stream.reconfigure(errors="replace")
+    in_plain_letters()
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)

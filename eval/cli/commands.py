@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from eval.cli.showing import fail, show
+from eval.cli.terminal import in_plain_letters, in_utf8, shown
 from eval.fit import fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO
@@ -26,7 +27,7 @@ def fit(config: str, *overrides: str) -> None:
         overrides: options in the form `--key value`.
     """
     best = fit_from([*(["--config", config] if config else []), *overrides]).fit()
-    print(f"best epoch by {best.monitor} on validation: {best.best_model_path}")
+    print(f"best epoch by {best.monitor} on validation: {shown(best.best_model_path)}")
 
 
 def study(

@@ -214,7 +214,7 @@ def _names_model(args: Sequence[str] | Mapping[str, Any]) -> bool:
 
 def _read(file: Path) -> Any:
     try:
-        return yaml.safe_load(file.read_text())
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{file} should hold YAML. ({error})") from error
 
