@@ -76,7 +76,9 @@ def page(name: str, source: dict[str, Any]) -> str:
     parts += listed("What the fast form has instead", (fast or {}).get("differs"))
     parts += claims(source)
     parts += found(name)
-    parts += [f"## Configuration\n\n```{{literalinclude}} ../../eval/studies/presets/{name}.yaml\n:language: yaml\n```"]
+    parts += [
+        f"## Configuration\n\n```{{literalinclude}} ../../eval/studies/presets/{name}.yaml\n:language: yaml\n```"
+    ]
     return "\n\n".join(parts) + "\n"
 
 
