@@ -23,6 +23,7 @@ test-extras: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	$(BIN)/python docs/commands
 	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 
 install: .venv/installed

@@ -6,7 +6,7 @@ Docutils brings the translation from TeX; Sphinx has renderers that load MathJax
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math import latex2mathml, wrap_math_code
+from docutils.utils.math import latex2mathml
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
@@ -19,7 +19,7 @@ def inline(page: HTML5Translator, node: nodes.math) -> None:
 
 def displayed(page: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula of its own line, which scrolls where a screen is narrow."""
-    formula = latex2mathml.tex2mathml(wrap_math_code(node.astext(), as_block=True), as_block=True)
+    formula = latex2mathml.tex2mathml(node.astext(), as_block=True)
     number = f'<span class="eqno">({node["number"]})</span>' if node.get("number") else ""
     page.body.append(f'<div class="math-display" tabindex="0">{formula}{number}</div>\n')
     raise nodes.SkipNode

@@ -66,20 +66,49 @@ def table(name: str, heading: str) -> Printed:
     return Printed(columns, rows, content["notes"])
 
 
+def findings(verdict: str) -> list[list[str]]:
+    """Preset, what was found, what is claimed and where, of all findings with a verdict.
+
+    Raises:
+        ValueError: if no finding has it.
+    """
+    rows = [
+        [name, found, claim, paper]
+        for name in studies()
+        if "Findings" in read(f"studies/{name}")["tables"]
+        for found, judged, claim, paper in table(f"studies/{name}", "Findings").rows
+        if judged == verdict
+    ]
+    if not rows:
+        raise ValueError(f"`verdict` should be one that a finding has. Found {verdict!r}.")
+    return rows
+
+
 def value(name: str, path: str) -> Any:
-    """A number or text of a record, by keys and positions joined with slashes; commas choose several below one key.
+    """A number or text of a record, by keys and positions with " / " between them; a key may hold that itself.
 
     Raises:
         ValueError: naming the key that is not there.
     """
     found: Any = read(name)
-    for key in path.split(" / "):
-        try:
-            found = found[int(key)] if isinstance(found, list) else found[key]
-        except (KeyError, IndexError, ValueError) as error:
+    parts = path.split(" / ")
+    while parts:
+        key = next((joined for joined in _beginnings(parts) if _holds(found, joined)), None)
+        if key is None:
             there = [*found] if isinstance(found, dict) else f"{len(found)} entries"
-            raise ValueError(f"{name}: a key should be among {there}. Found {key!r}.") from error
+            raise ValueError(f"{name}: a key should be among {there}. Found {parts[0]!r}.")
+        found = found[int(key)] if isinstance(found, list) else found[key]
+        parts = parts[key.count(" / ") + 1 :]
     return found
+
+
+def _beginnings(parts: list[str]) -> list[str]:
+    """The first parts joined, the longest first."""
+    return [" / ".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+def _holds(found: Any, key: str) -> bool:
+    return key in found if isinstance(found, dict) else key.isdigit() and int(key) < len(found)
 
 
 def made_by(record: dict[str, Any]) -> str:

@@ -52,6 +52,20 @@ class RecordTable(SphinxDirective):
         return [nodes.bullet_list("", *items, classes=["table-notes"])]
 
 
+class Verdicts(SphinxDirective):
+    """Every finding of the fast forms with one verdict: `{verdicts} not confirmed`."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """The table, or a sentence where no finding has that verdict."""
+        rows = record_files.findings(self.arguments[0])
+        caption, _ = self.parse_inline(f"{len(rows)} findings, from the records of {len(record_files.studies())} studies.")
+        printed = record_files.Printed(["preset", "found", "claimed", "paper"], rows, [])
+        return [table_node(printed, caption)]
+
+
 def table_node(printed: record_files.Printed, caption: list[nodes.Node]) -> nodes.Node:
     """A table that scrolls by itself where the screen is narrower."""
     table = nodes.table("", nodes.title("", "", *caption), classes=["record"])
@@ -75,11 +89,11 @@ def row_node(cells: list[str]) -> nodes.row:
 
 
 class RecordValue(SphinxRole):
-    """A number of a record: {record}`pgd: ratio / torchattacks | .2f`; `median` and the like take lists first."""
+    """A number of a record: {record}`pgd: images as ,.0f`; `median` and the like take lists first."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The number as text, with its source as a tooltip."""
-        place, *shown = [part.strip() for part in self.text.split("|")]
+        place, *shown = [part.strip() for part in self.text.split(" as ")]
         name, _, path = place.partition(": ")
         try:
             text = formatted(record_files.value(name, path), shown)
@@ -105,5 +119,6 @@ def formatted(found: Any, shown: list[str]) -> str:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directive and the role."""
     app.add_directive("record-table", RecordTable)
+    app.add_directive("verdicts", Verdicts)
     app.add_role("record", RecordValue())
     return {"parallel_read_safe": True, "parallel_write_safe": True}

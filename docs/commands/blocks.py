@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FENCE = re.compile(r"^(?P<fence>```+)(?P<language>\S*)\s*$")
+TABLE = re.compile(r"<!--\s*record:\s*(?P<record>[^>]*?)\s*-->\s*\n(?P<rows>(?:\|.*\n)+)")
+"""A Markdown table that repeats a record."""
+FENCE = re.compile(r"^(?P<fence>```+)(?P<language>\S*)(?: .*)?$")
 COMMENT = re.compile(
     r"<!--\s*(?P<key>not run|file|needs|record|shows|setup|refused):?\s*(?P<value>.*?)\s*-->", re.DOTALL
 )
@@ -59,7 +61,16 @@ def blocks_of(page: Path) -> list[Block]:
             _mark(block, "\n".join(lines[before:start]))
             found.append(block)
         start = before = end + 1
-    return found
+    return [*found, *_tables(page)]
+
+
+def _tables(page: Path) -> list[Block]:
+    """Markdown tables that say which record they repeat."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(page, text[: at.start("rows")].count("\n") + 1, "table", at["rows"], {"record": at["record"]})
+        for at in TABLE.finditer(text)
+    ]
 
 
 def _mark(block: Block, above: str) -> None:

@@ -9,14 +9,14 @@ import record_files
 
 
 def differences(mark: str, text: str) -> str:
-    """What the text has that the record has not; nothing if it repeats the record.
+    """What a table has that the record has not; nothing if it repeats the record.
 
     Args:
         mark: `studies/quick, Side by side`: the record and the beginning of a table's heading.
-        text: lines of cells, with any spaces between them; each must be the chosen columns of a row, in order.
+        text: a Markdown table; its rows must be rows of the record, in the columns that it names.
     """
     name, _, heading = mark.partition(", ")
-    printed = record_files.table(name, heading)
-    rows = [" ".join("  ".join(row).split()) for row in [printed.columns, *printed.rows]]
-    strange = [line for line in text.splitlines() if " ".join(line.split()) not in rows]
-    return "" if not strange else f"should repeat rows of {name}, {heading}. Found {strange[0]!r}."
+    columns, _, *rows = ([cell.strip() for cell in line.strip("|\n ").split("|")] for line in text.splitlines())
+    printed = record_files.table(name, heading).only(columns)
+    strange = [row for row in rows if row not in printed.rows]
+    return f"should repeat rows of {name}, {heading}. Found {strange[0]}." if strange else ""

@@ -6,6 +6,7 @@ import shlex
 import tomllib
 import traceback
 from collections.abc import Callable, Iterator
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,10 @@ def examine(block: Block) -> None:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The words of each command, without comments."""
+    """The words of each command, without comments, and with stars as a shell takes them."""
     for line in text.replace("\\\n", " ").splitlines():
         if words := shlex.split(line, comments=True):
-            yield words
+            yield [found for word in words for found in (sorted(glob(word)) or [word] if "*" in word else [word])]
 
 
 def _commands(block: Block) -> None:
