@@ -1,4 +1,4 @@
-"""How Sphinx makes the documentation: `make docs`. Nothing is loaded from outside, neither when it is built nor when read."""
+"""How Sphinx makes the documentation: `make docs`. Nothing is loaded from outside, when it is built or read."""
 
 import sys
 from importlib.metadata import version as version_of
@@ -9,7 +9,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 
 project = "alphadx"
 author = "the alphadx authors"
-copyright = author  # noqa: A001, the name that Sphinx reads
+copyright = author
 version = release = version_of("alphadx")
 
 extensions = [

@@ -42,7 +42,7 @@ def index_page() -> str:
 INTRODUCTION = """# Presets: the papers, table by table
 
 A preset is a YAML file: data sets, recipes, seeds, what to measure, and what the paper claims. `alphadx study NAME`
-trains and measures all of it, and goes on where a killed run stopped. Most presets have two forms. The first is in the
+trains and measures all of it, and goes on where a killed run stopped. Most have two forms. The first is of the
 paper's size, for a GPU. The second, `--fast`, ends on a CPU in minutes; its page says what it leaves out.
 
 Times of the paper's size are estimates: none of these studies has been run whole in that size. Times of the

@@ -1,4 +1,4 @@
-"""Tables and numbers out of the saved records, so that none is typed: a directive, and a role for a number in a line."""
+"""Tables and numbers out of the saved records, so that none is typed."""
 
 import re
 from statistics import median
@@ -11,13 +11,13 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 NUMBER = re.compile(r"^[<>~]?[+−-]?[\d.,]+( ?[±\[].*)?$|^–$")
-"""What is set flush right: a number, perhaps with its spread or its interval, or nothing."""
+"""What is set flush right: a number, perhaps with its spread or interval, or nothing."""
 WORDS = {"median": median, "min": min, "max": max, "len": len}
 """What a role makes of a list of numbers."""
 
 
 class RecordTable(SphinxDirective):
-    """A table of a study's record: `{record-table} studies/quick`, with `table`, `columns` (split by |) and `rows`."""
+    """A table of a study's record: `{record-table} studies/quick`, with `table`, `columns` (a | b) and `rows`."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {
@@ -61,7 +61,9 @@ class Verdicts(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The table, or a sentence where no finding has that verdict."""
         rows = record_files.findings(self.arguments[0])
-        caption, _ = self.parse_inline(f"{len(rows)} findings, from the records of {len(record_files.studies())} studies.")
+        caption, _ = self.parse_inline(
+            f"{len(rows)} findings, from the records of {len(record_files.studies())} studies."
+        )
         printed = record_files.Printed(["preset", "found", "claimed", "paper"], rows, [])
         return [table_node(printed, caption)]
 

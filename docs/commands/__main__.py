@@ -1,6 +1,6 @@
 """Run every command and Python block of README and docs: `python docs/commands [PAGE …]`.
 
-Prints a line per block that fails and how many ran, were read, or were left out and why; the exit status is 1 if one fails.
+Prints a line per block that fails, and how many ran, were read, or were left out and why; exit status 1 if one fails.
 """
 
 import contextlib

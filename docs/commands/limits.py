@@ -1,9 +1,14 @@
-"""What is added to a command of the documentation so that it ends in seconds. Nothing that a command says is changed:
-a limit is added only where the command leaves that option out."""
+"""What is added to a command of the documentation so that it ends in seconds.
+
+Nothing that a command says is changed: a limit is added only where the command leaves that option out.
+"""
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "measure": {
@@ -11,6 +16,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "--steps": "2",  # of PGD
         "--resolution": "0.5",  # relative width to which ε50% is closed
         "--curve-resolution": "0.9",
+        "--masking": "false",
         "--device": "cpu",
     },
     "fit": {
@@ -19,12 +25,13 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "--trainer.accelerator": "cpu",
         "--trainer.log_every_n_steps": "1",
     },
+    "fit, of a classifier": {"--selection.steps": "3", "--selection.resolution": "0.5"},
     "residuals": {"--limit": "20", "--device": "cpu"},
     "study": {"--jobs": "1", "--device": "cpu"},
     "report": {},
     "export": {},
 }
-"""By word of the command: options and values."""
+"""By word of the command: options and values. With two steps of PGD a search for signs of masking would find some."""
 ATTACK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "square": {"queries": 20},
     "autoattack": {"steps": 2, "queries": 20},
@@ -34,7 +41,10 @@ ATTACK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 """Added as `--attack-options` where `measure` names one of these attacks and no options."""
 STUDY: Mapping[str, Any] = {
-    "base": {"trainer": {"max_epochs": 6, "limit_val_batches": 1}},
+    "base": {
+        "trainer": {"max_epochs": 6, "limit_val_batches": 1},
+        "selection": {"steps": 3, "resolution": 0.5},
+    },
     "measure": {"limit": 6, "steps": 2, "resolution": 0.5, "curve_resolution": None, "masking": False, "figures": []},
 }
 """Laid over a study's YAML of the documentation, where the file does not say it in its own `base` or `measure`."""
@@ -44,12 +54,10 @@ def limited(words: list[str]) -> list[str]:
     """The arguments of `alphadx` with what is added to them."""
     job = words[0]
     given = {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
-    added = [
-        part
-        for name, value in COMMANDS.get(job, {}).items()
-        if name.replace("_", "-") not in given
-        for part in (name, value)
-    ]
+    limits = dict(COMMANDS.get(job, {}))
+    if job == "fit" and "class_path" not in yaml.safe_load(Path(words[1]).read_text("utf-8"))["model"]:
+        limits |= COMMANDS["fit, of a classifier"]
+    added = [part for name, value in limits.items() if name.replace("_", "-") not in given for part in (name, value)]
     return [*words, *added, *(_attack_options(words, given) if job == "measure" else [])]
 
 

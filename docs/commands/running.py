@@ -1,4 +1,4 @@
-"""Run a block: commands through the function behind `alphadx`, Python in one namespace per page, YAML into its file."""
+"""Run a block: commands by the function behind `alphadx`, Python in one namespace per page, YAML into its file."""
 
 import contextlib
 import io

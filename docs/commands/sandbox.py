@@ -1,7 +1,7 @@
 """The folder in which the documentation's commands run: small files that stand for what a reader has.
 
-`DIR` holds MNIST's four files, filled with scikit-learn's digits enlarged to 28×28; `model.pt` a small CNN that was trained
-on the same digits for a few seconds; `runs/quick` a study of the form of the preset, shorter.
+`DIR` holds MNIST's four files, filled with scikit-learn's digits enlarged to 28×28; `model.pt` a small CNN that was
+trained on the same digits for a few seconds; `runs/quick` a study of the form of the preset, shorter.
 """
 
 import os
