@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "api_pages",
+    "command_help",
     "mathml",
     "preset_pages",
     "record_tables",

@@ -4,16 +4,27 @@ from pathlib import Path
 from typing import Any
 
 import record_files
+import yaml
 from api_pages import write_if_new
 from sphinx.application import Sphinx
 
 from eval.report.published.index import index
 from eval.studies.catalogue import expected
-from eval.studies.plan import PRESETS, content_of, presets
 
 FOLDER = "presets"
+PRESETS = Path(__file__).resolve().parents[2] / "eval" / "studies" / "presets"
 NEEDS_FILES = ("MNIST", "CIFAR", "TinyImageNet", "ImageFolders", "HDF5Images")
 """Data sets whose files a preset reads, so that its command names their folder."""
+
+
+def presets() -> list[str]:
+    """Their names."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def content_of(name: str) -> dict[str, Any]:
+    """The YAML of a preset."""
+    return yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def write_pages(app: Sphinx) -> None:
@@ -42,7 +53,7 @@ def index_page() -> str:
 INTRODUCTION = """# Presets: the papers, table by table
 
 A preset is a YAML file: data sets, recipes, seeds, what to measure, and what the paper claims. `alphadx study NAME`
-trains and measures all of it, and goes on where a killed run stopped. Most have two forms. The first is of the
+trains and measures all of it, and goes on where a killed run stopped. Most have two forms. The first has the
 paper's size, for a GPU. The second, `--fast`, ends on a CPU in minutes; its page says what it leaves out.
 
 Times of the paper's size are estimates: none of these studies has been run whole in that size. Times of the

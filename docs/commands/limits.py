@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "--masking": "false",
         "--device": "cpu",
     },
+    "measure, of an estimator": {"--limit": "20", "--device": "cpu"},
     "fit": {
         "--trainer.limit_train_batches": "30",
         "--trainer.limit_val_batches": "1",
@@ -54,9 +55,11 @@ def limited(words: list[str]) -> list[str]:
     """The arguments of `alphadx` with what is added to them."""
     job = words[0]
     given = {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
-    limits = dict(COMMANDS.get(job, {}))
+    limits = COMMANDS.get(job, {})
+    if job == "measure" and "--judge" in given:
+        limits = COMMANDS["measure, of an estimator"]
     if job == "fit" and "class_path" not in yaml.safe_load(Path(words[1]).read_text("utf-8"))["model"]:
-        limits |= COMMANDS["fit, of a classifier"]
+        limits = {**limits, **COMMANDS["fit, of a classifier"]}
     added = [part for name, value in limits.items() if name.replace("_", "-") not in given for part in (name, value)]
     return [*words, *added, *(_attack_options(words, given) if job == "measure" else [])]
 

@@ -18,10 +18,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from eval.cli import main
-from eval.studies.plan import content_of
 from training import build_network
 from training.data import Digits
 
+QUICK = Path(__file__).resolve().parents[2] / "eval" / "studies" / "presets" / "quick.yaml"
 DATA = "DIR"
 """How the documentation calls the folder of data files; a folder of that name lies in the sandbox."""
 
@@ -37,7 +37,7 @@ def furnish(folder: Path) -> None:
 
 def short_quick() -> dict[str, Any]:
     """The preset `quick` with digits alone, one seed and the limits of `limits.STUDY`."""
-    source = content_of("quick")
+    source = yaml.safe_load(QUICK.read_text(encoding="utf-8"))
     digits = source["experiments"]["digits"]
     kept = {key: digits[key] for key in ("recipes", "measure")} | {"base": dict(digits["base"]), "seeds": [0]}
     del kept["base"]["trainer"]
