@@ -21,6 +21,11 @@ test-extras: .venv/installed
 	$(BIN)/pytest -n auto tests/real tests/training tests/eval/report tests/eval/cli
 	$(BIN)/pytest -n auto -m slow tests/real tests/training/data
 
+docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	$(BIN)/python docs/commands
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -29,4 +34,4 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: study test test-slow test-extras install
+.PHONY: study test test-slow test-extras docs install

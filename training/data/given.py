@@ -88,6 +88,7 @@ def data_set_of(
 
     Args:
         data: one of these, or a mapping of "train", "validation" and "test" to them:
+
             - a data set of ours, which is taken as it is;
             - tensors or arrays `(x, y)`;
             - anything with a length and an index whose items are (input, label, …) or mappings with both, such as
@@ -95,6 +96,7 @@ def data_set_of(
             - a DataLoader, whose collate function and batches are kept, in order;
             - a LightningDataModule, which is prepared and set up as Lightning does, for each split when it is needed;
             - batches or items in a list, or in an IterableDataset that ends soon, which are held in memory.
+
         bounds: lowest and highest legal value of an input, needed for all but a data set of ours, which says it.
             Bytes are mapped to them; floating-point values must lie within.
         classes: their names; the data's own if not given, else as many as the labels say.

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from training.seeds import derived_seed
 
 SplitName = Literal["train", "validation", "test"]
+"""A part of a data set: what trains, what chooses the epoch, and what is reported."""
 Bounds = tuple[float, float]
 
 ROOM = 0.2

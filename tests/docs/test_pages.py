@@ -1,0 +1,36 @@
+"""What the pages list is what there is."""
+
+import re
+from pathlib import Path
+
+from eval.attacks import ATTACKS
+
+ROOT = Path(__file__).resolve().parents[2]
+SYMBOLS = {"L∞": "Linf", "L2": "L2", "L1": "L1"}
+
+
+def rows_of_attacks() -> dict[str, tuple[str, ...]]:
+    """Norms by name of the attack, as the page says them."""
+    text = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    return {
+        name: tuple(SYMBOLS[symbol] for symbol in row[2].split(", ") if symbol.strip() in SYMBOLS)
+        for row in ([cell.strip() for cell in row] for row in rows)
+        for name in re.findall(r"`(\w+)`", row[0])
+    }
+
+
+def test_every_attack_stands_on_its_page_with_its_norms() -> None:
+    assert rows_of_attacks() == {name: attack.norms for name, attack in ATTACKS.items()}
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_the_readme_links_to_pages_that_are_there() -> None:
+    links = re.findall(
+        r"\]\(((?:docs|benchmarks)/[^)#]+|[A-Z]+\.md)", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    assert links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
