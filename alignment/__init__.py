@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from alignment.penalty import alignment_penalty, gradient_norm_penalty
     from alignment.residuals import Residual
     from alignment.similarity import Similarity, cosine_similarity
+    from alignment.version import __version__ as __version__
 
 __all__ = [
     "AlphaDx",

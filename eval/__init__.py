@@ -9,6 +9,7 @@ except ModuleNotFoundError as error:  # what could say more is hidden, too
     raise ImportError("alphadx's package `alignment` is hidden by another of that name. Start elsewhere.") from error
 
 if TYPE_CHECKING:
+    from alignment.version import __version__ as __version__
     from eval.attacks import spatial_attack, square_attack
     from eval.measuring import Report, measure
     from eval.robustness.fixed_strength import RobustAccuracy, robust_accuracy

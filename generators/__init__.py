@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:  # what could say more is hidden, too
     raise ImportError("alphadx's package `alignment` is hidden by another of that name. Start elsewhere.") from error
 
 if TYPE_CHECKING:
+    from alignment.version import __version__ as __version__
     from generators.checkpoints import load_generator
     from generators.conditional import ConditionalGAN
     from generators.direct import DirectGAN, DirectResidual

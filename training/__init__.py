@@ -9,6 +9,7 @@ except ModuleNotFoundError as error:  # what could say more is hidden, too
     raise ImportError("alphadx's package `alignment` is hidden by another of that name. Start elsewhere.") from error
 
 if TYPE_CHECKING:
+    from alignment.version import __version__ as __version__
     from training.attacks import pgd
     from training.checkpoints import load_classifier
     from training.classifier import Classifier

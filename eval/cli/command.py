@@ -73,7 +73,8 @@ def _do(args: list[str]) -> None:
 
 
 def _do_word(word: str, rest: list[str]) -> None:
-    """Do a job."""
+    """Do a job; what it names by a dotted path may lie in the current folder, behind what is installed."""
+    sys.path += {os.getcwd()} - {*sys.path}
     check_at_once(word, rest)
     if word == "study" and "--list=true" in rest:
         print(catalogue())
