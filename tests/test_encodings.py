@@ -17,7 +17,7 @@ def without_encoding(source: str) -> Iterator[int]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and not any(word.arg == "encoding" for word in node.keywords):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in TEXT and not reads_memory(node) or name == "open" and is_text(node):
+            if (name in TEXT and not reads_memory(node)) or (name == "open" and is_text(node)):
                 yield node.lineno
             if name == "to_csv" and node.args:  # without a file it returns a text
                 yield node.lineno
@@ -29,7 +29,7 @@ def reads_memory(node: ast.Call) -> bool:
 
 
 def is_text(node: ast.Call) -> bool:
-    """Whether a file is opened as text: `open(path)`, `open(path, "w")`, `path.open()`, but not `Image.open(file)`."""
+    """Whether it is as text: `open(path)`, `open(path, "w")`, `path.open()`, but not `Image.open(file)`."""
     is_method = isinstance(node.func, ast.Attribute)
     modes = [*node.args[0 if is_method else 1 :], *(word.value for word in node.keywords if word.arg == "mode")]
     if (

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from eval.cli.showing import fail, show
-from eval.cli.terminal import in_plain_letters, in_utf8, shown
+from eval.cli.terminal import shown
 from eval.fit import fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO

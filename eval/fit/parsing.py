@@ -18,7 +18,7 @@ class Refused(ValueError):
 class RefusingParser(ArgumentParser):
     """A parser that raises one sentence, with the nearest name, and takes lists without brackets."""
 
-    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:  # type: ignore[override]
         """As jsonargparse's, with `a,b` in place of `[a,b]` where an option takes a list."""
         return super().parse_args(None if args is None else self._in_lists(args), *more, **options)
 

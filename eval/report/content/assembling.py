@@ -29,9 +29,9 @@ from eval.report.content.masking import masking
 from eval.report.content.parts import Chart, Page, Picture, Section
 from eval.report.content.pictures import anchor, by_name, picture
 from eval.report.content.studied_lines import judged, studied_line, studies_shown, title_of
-from eval.report.findings import Finding
 from eval.report.studied import Studied
 from eval.report.subject_picture import SUBJECT
+from eval.report.verdicts import Finding
 from eval.tables.table import Table
 
 EMPTY = Table(pd.DataFrame())

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from eval.records import Records
 from eval.report.content.parts import Judged, Study
-from eval.report.findings import Finding
 from eval.report.studied import Studied
+from eval.report.verdicts import Finding
 
 MOST = 12
 """Recipes that are named."""

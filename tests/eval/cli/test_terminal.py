@@ -55,7 +55,7 @@ def test_command_speaks_ascii_in_the_locale_c() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [C, {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "cp1252"}], ids=["C", "cp1252"])
 def test_measuring_and_training_work_in_every_locale(tmp_path: Path, environment: dict[str, str]) -> None:
-    """A folder, a configuration and a recipe with letters that the locale lacks; a page is drawn without a display."""
+    """A folder, a configuration and a recipe with letters that the locale lacks; a page without a display."""
     folder = tmp_path / "ε dir"
     folder.mkdir()
     (folder / "fit α.yaml").write_text(FIT.format(folder=folder), encoding="utf-8")
