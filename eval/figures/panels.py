@@ -74,6 +74,11 @@ def literal(text: str, width: int = 1000) -> str:
     return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 
+def colours_of(recipes: Iterable[str]) -> list[str]:
+    """A colour for each of several recipes, that of its look."""
+    return [look.color for look in looks_of(recipes)]
+
+
 def lined(chosen: Sequence[Row]) -> list[tuple[Row, Look]]:
     """Each row with its look."""
     return [*zip(chosen, looks_of(row.recipe for row in chosen), strict=True)]
