@@ -84,5 +84,6 @@ def _lists() -> list[str]:
 
 
 def _beside(path: Path) -> str:
-    """The nearest name in the folder."""
-    return did_you_mean(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else ""
+    """The nearest name in the folder, of those with the same ending."""
+    kin = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else []
+    return did_you_mean(path.stem, [one.stem for one in kin]).replace("'?", f"{path.suffix}'?")

@@ -21,6 +21,10 @@ ALMOST_NOTHING = 2**20
 """Bytes that are free on a disk that counts as full, where a library does not say what its error was."""
 
 
+class Failed(ValueError):
+    """Work that was begun did not come to its end."""
+
+
 class Ended(SystemExit):
     """The end of the command, with what was printed."""
 
@@ -47,7 +51,7 @@ def end_of(error: BaseException, args: Sequence[str]) -> End:
         return End(f"interrupted; what is finished is kept. To go on: {_again(args)}", INTERRUPTED)
     if (file := full_disk(error)) is not None:
         return End(f"{file}: the disk is full. What was finished is kept: make space and start again.", FAILED)
-    if getattr(error, "failed", False):  # work that was begun
+    if isinstance(error, Failed):
         return End(str(error), FAILED)
     if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
         return End(_of_files(error), FAILED)
@@ -70,7 +74,7 @@ def full_disk(error: BaseException) -> str | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and (seen.errno in FULL or os.strerror(errno.ENOSPC) in str(seen)):
-            return str(seen.filename or file_of(seen) or "a file")
+            return str(seen.filename2 or seen.filename or file_of(seen) or "a file")
         if isinstance(seen, RuntimeError) and (file := file_of(seen)) and _has_no_room(file):
             return file  # torch and HDF5 say in words of their own that a file could not be written
         seen = seen.__cause__ or seen.__context__

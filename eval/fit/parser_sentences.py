@@ -86,8 +86,7 @@ def _no_data_set(found: re.Match, keys: list[str]) -> str:
 
 def _no_file(found: re.Match, keys: list[str]) -> str:
     file = Path(found[1])
-    beside = [one.name for one in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
-    return f"{file}: no such file.{did_you_mean(file.name, beside)}"
+    return f"{file}: no such file."
 
 
 SAYINGS: Sequence[tuple[str, Callable[[re.Match, list[str]], str]]] = (

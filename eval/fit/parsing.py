@@ -1,14 +1,19 @@
 """A parser that refuses in one sentence, where jsonargparse prints its usage and a tree of types."""
 
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from jsonargparse import ArgumentParser
 
 from eval.fit.lists import bracketed
 from eval.fit.parser_sentences import sentence
+
+CONFIG = ("--config", "-c")
+"""Options that name a configuration file."""
 
 
 class Refused(ValueError):
@@ -18,13 +23,26 @@ class Refused(ValueError):
 class RefusingParser(ArgumentParser):
     """A parser that raises one sentence, with the nearest name, and takes lists without brackets."""
 
-    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:  # type: ignore[override]
         """As jsonargparse's, with `a,b` in place of `[a,b]` where an option takes a list."""
-        return super().parse_args(None if args is None else self._in_lists(args), *more, **options)
+        self.given = [] if args is None else self._in_lists(args)
+        return super().parse_args(None if args is None else self.given, *more, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Refuse."""
-        raise Refused(sentence(message, self._keys())) from ex
+        told = sentence(message, self._keys())
+        raise Refused(f"{self._file_of(told)}{told}") from ex
+
+    def _file_of(self, told: str) -> str:
+        """The configuration file in which the name stands that is refused, with a colon; nothing if it is in none."""
+        name = re.search(r"'([^']+)'", told)
+        given = getattr(self, "given", [])
+        files = [value for option, value in pairwise(given) if option in CONFIG]
+        files += [arg.partition("=")[2] for arg in given if arg.startswith("--config=")]
+        for file in map(Path, files):
+            if name and file.is_file() and name[1] in file.read_text(encoding="utf-8", errors="replace"):
+                return f"{file}: "
+        return ""
 
     def _keys(self) -> list[str]:
         """Names of all options, without hyphens."""
