@@ -23,7 +23,7 @@ class Refused(ValueError):
 class RefusingParser(ArgumentParser):
     """A parser that raises one sentence, with the nearest name, and takes lists without brackets."""
 
-    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:  # type: ignore[override]
+    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
         """As jsonargparse's, with `a,b` in place of `[a,b]` where an option takes a list."""
         self.given = [] if args is None else self._in_lists(args)
         return super().parse_args(None if args is None else self.given, *more, **options)
