@@ -3,8 +3,8 @@
     python benchmarks/startup.py --save benchmarks/records/startup.json
 
 Each is done in a process of its own, by turns with `import torch`, so that a busy machine slows both; what counts is
-the time of the CPU, in user and system mode, and the median of the ratios of each pair. Goals: help within one second,
-and `import alignment` within 1.3 of torch.
+the time of the CPU, in user and system mode, and the median of the ratios of each pair. Goals: help within one
+second, and `import alignment` within 1.3 of torch.
 """
 
 import argparse

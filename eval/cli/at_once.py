@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 from alignment.spelling import did_you_mean, listed
@@ -71,7 +72,7 @@ def _check_first(word: str, first: str) -> None:
 
 def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Options, each with its value."""
-    for arg, after in zip(args, [*args[1:], ""], strict=True):
+    for arg, after in pairwise([*args, ""]):
         if arg.startswith("--"):
             name, equals, value = arg[2:].partition("=")
             yield name, value if equals or after.startswith("--") else after

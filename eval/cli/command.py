@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from itertools import pairwise
 
 from alignment.spelling import did_you_mean
 from eval.cli.at_once import check_at_once
@@ -95,7 +96,8 @@ def _run(word: str, rest: list[str]) -> None:
     """Parse what was typed, and call the job; `measure` may name no checkpoint, and `study` no study."""
     from jsonargparse import auto_cli
 
-    from eval.fit.parsing import RefusingParser
+    from eval.fit.parser_sentences import UNION, one_sentence
+    from eval.fit.parsing import Refused, RefusingParser
 
     def run(args: list[str]) -> None:
         auto_cli(job, args=args, prog=f"alphadx {word}", as_positional=True, parser_class=RefusingParser)
@@ -104,6 +106,8 @@ def _run(word: str, rest: list[str]) -> None:
     try:
         run(rest)
     except ValueError as error:
+        if str(error).startswith(UNION):  # around what a data set says of its arguments
+            raise Refused(one_sentence(str(error))) from error
         if not re.search(NOTHING_NAMED, str(error)):
             raise
         run(["", *rest])
@@ -120,5 +124,5 @@ def _spelled(word: str, args: Sequence[str]) -> list[str]:
     flags = {f"--{one.name}" for one in WORDS[word].options.values() if one.is_flag}
     return [
         f"{arg}=true" if arg in flags and after not in ("true", "false") else arg
-        for arg, after in zip(spelled, [*spelled[1:], ""], strict=True)
+        for arg, after in pairwise([*spelled, ""])
     ]

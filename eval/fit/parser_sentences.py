@@ -14,6 +14,10 @@ UNSAID = (
 """How the lines begin in which it explains its own working."""
 
 
+UNION = "Does not validate against any of the Union subtypes"
+"""How jsonargparse begins where what it was to build has refused its arguments."""
+
+
 def one_sentence(message: str) -> str:
     r"""A parser's message without its usage and its tree of types.
 
@@ -92,6 +96,7 @@ def _no_file(found: re.Match, keys: list[str]) -> str:
 SAYINGS: Sequence[tuple[str, Callable[[re.Match, list[str]], str]]] = (
     (r"unrecognized arguments: (--[^\s=]+)", _unknown_option),
     (r"Group '([^']+)' does not accept option '([^']+)'", _unknown_key),
+    (r"Parser key \"([^\"]+)\".*Option '([^']+)' is not accepted", _unknown_key),
     (r"Option '([^']+)' is not accepted", _unknown_top),
     (r"Problem with given class_path '([^']+)': module '[^']+' has no attribute", _unknown_class),
     (r"Problem with given class_path '([^']+)': No module named", _unknown_class),

@@ -119,7 +119,7 @@ class Deaf(SmallCNN):
         (["study"], "`study` should be told a preset or a YAML file"),
         (["report", "{folder}"], "holds no records"),
         (["measure", "{checkpoint}", "--data=Digits", "--stepz=3"], "no option --stepz. Did you mean --steps"),
-        (["measure", "{checkpoint}", "--data=Digits", "--data.width=3"], "'width' is not accepted"),
+        (["measure", "{checkpoint}", "--data=Digits", "--data.width=3"], "`data` has no option 'width'"),
         (
             ["measure", "{checkpoint}", "--data=HDF5Images", "--data.train=[a.h5]", "--data.test=[a.h5]"],
             "a.h5: no such",

@@ -17,6 +17,7 @@ import yaml
 from eval.cli import main
 from eval.cli.mistakes import FAILED, INTERRUPTED, USAGE, end_of
 from eval.fit.lists import bracketed
+from eval.records.attack_radii import AttackRadii
 from training import build_network
 
 ROOT = Path(__file__).parents[3]
@@ -127,7 +128,7 @@ class Without(MetaPathFinder):
             raise ModuleNotFoundError("No module named 'timm'", name="timm")
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "as_in_production")
 @pytest.mark.parametrize(("args", "message"), MISTAKES, ids=lambda value: " ".join(value)[:60])
 def test_mistake_has_a_short_answer(
     args: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
@@ -243,15 +244,21 @@ def test_traceback_is_shown_where_it_is_asked_for(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_lists_need_no_brackets(folder: Path, capsys: pytest.CaptureFixture) -> None:
-    common = ["measure", "model.pt", *DIGITS, "--only", "accuracy", "--steps=1", "--limit=5"]
-    main(
-        [*common, "--attacks", "pgd,fgsm", "--norms", "Linf,L2", "--epsilons", "8/255,0.1", "--figures", "linearity"]
-    )
-    plain = capsys.readouterr().out
-    main([*common, "--attacks=[pgd,fgsm]", "--norms=[Linf,L2]", "--epsilons=[8/255,0.1]", "--figures=[linearity]"])
-    assert capsys.readouterr().out == plain
-    assert "8/255" in plain
+@pytest.mark.usefixtures("folder")
+def test_lists_need_no_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    monkeypatch.setattr("eval.cli.measuring.measure_models", lambda *args, wanted, **options: asked.append(wanted))
+    common = ["measure", "model.pt", *DIGITS, "--steps=1"]
+    for form in ("{}", "[{}]"):
+        values = {"attacks": "pgd,fgsm", "norms": "Linf,L2", "epsilons": "8/255,0.1", "figures": "linearity,boundary"}
+        options = [part for name, value in values.items() for part in (f"--{name}", form.format(value))]
+        with pytest.raises(SystemExit, match="AttributeError"):  # there is no report
+            main([*common, *options])
+    assert asked[0] == asked[1]
+    attacked = [one for one in asked[0] if isinstance(one, AttackRadii)]
+    assert [(one.attack, one.norm) for one in attacked] == [(a, n) for a in ("pgd", "fgsm") for n in ("Linf", "L2")]
+    assert [len(one.epsilons) for one in attacked] == [2, 0, 2, 0]
 
 
 def test_every_list_of_a_data_set_and_of_a_trainer_is_taken(folder: Path) -> None:
