@@ -65,6 +65,12 @@ def _unknown_top(found: re.Match, keys: list[str]) -> str:
     return f"There is no option {name!r}.{did_you_mean(name, {key.split('.')[0] for key in keys})}"
 
 
+def _unknown_inner(found: re.Match, keys: list[str]) -> str:
+    """What the parser of a class's arguments has said already."""
+    end = "" if found[2].endswith("?") else "."
+    return f"`{found[1]}` has no option {found[2]}{end}"
+
+
 def _unknown_class(found: re.Match, keys: list[str]) -> str:
     module, _, name = found[1].rpartition(".")
     try:
@@ -96,7 +102,7 @@ def _no_file(found: re.Match, keys: list[str]) -> str:
 SAYINGS: Sequence[tuple[str, Callable[[re.Match, list[str]], str]]] = (
     (r"unrecognized arguments: (--[^\s=]+)", _unknown_option),
     (r"Group '([^']+)' does not accept option '([^']+)'", _unknown_key),
-    (r"Parser key \"([^\"]+)\".*Option '([^']+)' is not accepted", _unknown_key),
+    (r"Parser key \"([^\"]+)\".*There is no option ('[^']+'.*)$", _unknown_inner),
     (r"Option '([^']+)' is not accepted", _unknown_top),
     (r"Problem with given class_path '([^']+)': module '[^']+' has no attribute", _unknown_class),
     (r"Problem with given class_path '([^']+)': No module named", _unknown_class),

@@ -29,8 +29,7 @@ class RefusingParser(ArgumentParser):
 
     def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
         """As jsonargparse's, with `a,b` in place of `[a,b]` where an option takes a list."""
-        self.given = [] if args is None else [*args]
-        return super().parse_args(None if args is None else self._in_lists(self.given), *more, **options)
+        return super().parse_args(None if args is None else self.in_lists(args), *more, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Refuse."""
@@ -54,8 +53,9 @@ class RefusingParser(ArgumentParser):
         inner = [f"{name}.{part}" for name, found in classes.items() if found for part in _hints(found)]
         return [*known, *inner]
 
-    def _in_lists(self, args: Sequence[str]) -> list[str]:
-        found = []
+    def in_lists(self, args: Sequence[str]) -> list[str]:
+        """What was typed, in brackets where it is a list."""
+        self.given, found = [*args], []
         for before, arg in zip(["", *args], args, strict=False):
             name, equals, value = arg.partition("=") if arg.startswith("--") else (before, "", arg)
             told = bracketed(value, self._hint(name)) if name.startswith("--") else value
@@ -82,8 +82,9 @@ class RefusingParser(ArgumentParser):
 def _class_named(name: str, base: type) -> Any:
     """A class by its dotted path, or one that is made from `base` by its bare name."""
     module, _, last = name.rpartition(".")
+    module = module or base.__module__.rpartition(".")[0]
     try:
-        return getattr(import_module(module or base.__module__.rpartition(".")[0]), last, None)
+        return getattr(import_module(module), last, None) if module else None
     except ImportError:
         return None
 

@@ -268,10 +268,9 @@ def test_every_list_of_a_data_set_and_of_a_trainer_is_taken(folder: Path) -> Non
     parser = FitParser(exit_on_error=False)
     parser.add_subclass_arguments(DataSet, "data")
     parser.add_class_arguments(Trainer, "trainer")
-    found = parser._in_lists(
-        ["--data", "Digits", "--data.bounds", "0,1", "--trainer.devices=0,1", "--data.size", "8"]
-    )
-    assert found == ["--data", "Digits", "--data.bounds", "[0,1]", "--trainer.devices=[0,1]", "--data.size", "8"]
+    typed = ["--data", "Digits", "--data.bounds", "0,1", "--trainer.devices=0,1", "--data.size", "8"]
+    found = ["--data", "Digits", "--data.bounds", "[0,1]", "--trainer.devices=[0,1]", "--data.size", "8"]
+    assert parser.in_lists(typed) == found
     assert bracketed("[0,1]", list[int]) == "[0,1]"
 
 
