@@ -28,6 +28,6 @@ def in_utf8() -> None:
 
 
 def shown(path: Path | str) -> str:
-    """A path as the terminal can write it, with ? for letters that it lacks: other letters would name another file."""
+    """A path as the terminal can write it, with ? for letters that it lacks: others would name another file."""
     encoding = sys.stdout.encoding or "utf-8"
     return str(path).encode(encoding, "replace").decode(encoding)

@@ -1,0 +1,6 @@
+"""Show on a terminal, in a log or in a notebook how far long work is, and how long it still takes."""
+
+from eval.progress.display import Display, shown
+from eval.progress.form import silenced
+
+__all__ = ["Display", "shown", "silenced"]
