@@ -16,9 +16,10 @@ from eval.cli.export import export
 from eval.cli.fill import residuals
 from eval.cli.measuring import measure
 from eval.cli.showing import fail, show
-from eval.cli.terminal import in_plain_letters, in_utf8, shown
+from eval.cli.terminal import heeds_termination, in_plain_letters, in_utf8, interrupted, shown
 from eval.fit import fit_from
 from eval.measuring.folders import check_folder
+from eval.progress import silenced
 from eval.records.device import AUTO
 from eval.report import write_report
 from eval.studies import Study, catalogue, load_study, run_study
@@ -29,6 +30,8 @@ from training import data as data_sets
 
 LISTS = ("--attacks", "--norms", "--epsilons", "--figures")
 """Options of `measure` that take a list, in which one thing needs no brackets."""
+QUIET = "--quiet"
+"""Shows no progress, whatever the job."""
 NOTHING_NAMED = ("required: measure.checkpoint", "required: study.name")
 """What the parser says where `measure` is given no checkpoint, or `study` no name."""
 
@@ -115,24 +118,32 @@ def main(args: list[str] | None = None) -> None:
     """Entry point of the `alphadx` command."""
     if args is None:
         in_utf8()
-    args = _spelled(sys.argv[1:] if args is None else args)
+        heeds_termination()
+    written = sys.argv[1:] if args is None else args
+    args = _spelled([arg for arg in written if arg != QUIET])
     in_plain_letters()
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     try:
-        if args[:1] == ["fit"]:
-            is_option = len(args) > 1 and args[1].startswith("-")
-            fit(*(["", *args[1:]] if is_option else args[1:] or ["", "--help"]))
-        else:
-            _run(args)
-    except KeyboardInterrupt:
-        sys.exit("alphadx: interrupted; the same command goes on where it stopped.")
+        with silenced(QUIET in written):
+            _do(args)
+    except KeyboardInterrupt as error:
+        interrupted(error, written)
     except BrokenPipeError:  # whoever reads has seen enough, as `alphadx study --list | head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f"alphadx: {_sentence(error)}")
+
+
+def _do(args: list[str]) -> None:
+    """Do the job that is named; `fit` has a parser of its own."""
+    if args[:1] == ["fit"]:
+        is_option = len(args) > 1 and args[1].startswith("-")
+        fit(*(["", *args[1:]] if is_option else args[1:] or ["", "--help"]))
+    else:
+        _run(args)
 
 
 def _run(args: list[str]) -> None:

@@ -65,7 +65,8 @@ class Session:
         if len(candidates) == 1:
             self.run(candidates[0], results)
             return
-        with shown(Stage(total=len(candidates), unit="model")) as all_of_them:
+        all_of_them = Stage(total=len(candidates), unit="model")
+        with shown(all_of_them):
             for candidate in candidates:
                 self._try(candidate, results)
                 all_of_them.done += 1

@@ -1,5 +1,6 @@
 """Draws how far work is, now and then, from a thread of its own: work itself waits for nothing."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -57,9 +58,8 @@ class Display:
         read: Callable[[], None] = lambda: None,
     ) -> None:
         self.work, self.stream, self.form, self.clock, self.read = work, stream, form, clock, read
-        self.began, self.before = clock(), work.share
-        if self.before != self.before:
-            self.before = 0.0
+        self.began, self.before = clock(), _known(work.share)
+        self.last, self.told = 0.0, 0
         self.times = times()
         self.next = next(self.times)
         self.bar: tqdm | None = None
@@ -79,16 +79,36 @@ class Display:
         elif self.form in ("bar", "widget"):
             self._draw()
 
+    def restart(self) -> None:
+        """Count time from now, and what is done already as done before."""
+        self.began, self.before = self.clock(), _known(self.work.share)
+
+    def tell(self, what: str, *, at_once: bool = False) -> None:
+        """Write a line on what has been found, with how far work is: on a terminal always, in a log if one is due.
+
+        Args:
+            what: was found.
+            at_once: whether a log has it, too, before a line is due.
+        """
+        seconds = self.clock() - self.began
+        if self.form == "lines" and not (at_once or self.told == 0 or seconds - self.last >= OFTEN):
+            return
+        self.last, self.told = seconds, self.told + 1
+        while self.next <= seconds + OFTEN:
+            self.next = next(self.times)
+        self.write(f"{line(self.work, self.before, seconds, datetime.now(), what)}")
+
     def write(self, text: str) -> None:
-        """A line of its own."""
+        """A line of its own, unless nothing is to be shown."""
+        if self.form == "nothing":
+            return
         tqdm.write(text, file=self.stream)
         self.stream.flush()
 
     def _draw(self) -> None:
         if self.bar is None:
             self.bar = self._bar()
-        share = self.work.share
-        self.bar.n = 0 if share != share else round(PARTS * share)
+        self.bar.n = round(PARTS * _known(self.work.share))
         self.bar.set_description_str(self.text())
 
     def _bar(self) -> tqdm:
@@ -105,24 +125,32 @@ class Display:
             self.bar.close()
 
 
+def _known(share: float) -> float:
+    """A share, 0 where it is not known."""
+    return 0.0 if math.isnan(share) else share
+
+
 @contextmanager
-def shown(work: Stage, read: Callable[[], None] = lambda: None) -> Iterator[Stage]:
+def shown(work: Stage, read: Callable[[], None] = lambda: None) -> Iterator[Display | None]:
     """Show how far a stage is while it is open; within another that is shown, as a part of it.
 
     Args:
         work: a new stage.
         read: brings it up to date before it is drawn.
+
+    Yields:
+        What draws it; None where that is done further out.
     """
     around = underway()
     if around is not None and around.watched:
         with stage(work):
-            yield work
+            yield None
         return
     form = form_for(sys.stderr, notebook=in_notebook(), widgets=has_widgets())
     display = Display(work, sys.stderr, form, read=read)
     with stage(work, outermost=True), ticking(display.look, BAR if form != "nothing" else None):
         try:
-            yield work
+            yield display
         finally:
             display.close()
 

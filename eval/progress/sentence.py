@@ -3,9 +3,10 @@
 import math
 from datetime import datetime, timedelta
 
+from eval.progress.together import Together
 from generators.progress import Stage
 
-SURE = 0.004
+SURE = 0.01
 """The share that must be done before what is left is estimated from it."""
 SOON = 600.0
 """Seconds from which on the time of day is said at which work ends."""
@@ -47,6 +48,9 @@ def where(work: Stage) -> str:
         >>> where(Stage("AT", 5, "measurement", done=1, part=search))
         'AT, measurement 2 of 5, ε50% PGD L∞, 390 of 1,000 samples left'
     """
+    if isinstance(work, Together):
+        parts = [f"{work.done:,} of {work.total:,} {work.unit}s done", *work.told]
+        return f"{work.title}: " + "; ".join([*parts, *([where(work.part)] if work.part is not None else [])])
     told = [work.title] if work.title else []
     if work.total and work.unit:
         number = f"{work.unit} {min(work.done + 1, work.total):,} of {work.total:,}"
@@ -57,7 +61,7 @@ def where(work: Stage) -> str:
     return ", ".join(told)
 
 
-def line(work: Stage, before: float, seconds: float, now: datetime) -> str:
+def line(work: Stage, before: float, seconds: float, now: datetime, what: str = "") -> str:
     """The whole line.
 
     Args:
@@ -65,6 +69,7 @@ def line(work: Stage, before: float, seconds: float, now: datetime) -> str:
         before: share of it that was done before it was begun this time.
         seconds: since then.
         now: the time of day.
+        what: is said in place of what is under way.
 
     Example:
         >>> search = Stage("digits", 1000, "sample", done=250)
@@ -74,9 +79,9 @@ def line(work: Stage, before: float, seconds: float, now: datetime) -> str:
     share = work.share
     left = seconds_left(share, before, seconds)
     told = [f"after {duration(seconds)}" if math.isnan(share) else f"{100 * share:.0f} % after {duration(seconds)}"]
-    if not math.isnan(left):
+    if not math.isnan(left) and share < 1:
         told.append(f"about {duration(left)} left")
         if left >= SOON:
             end = now + timedelta(seconds=left)
             told.append(f"until {end:%H:%M}" if end.date() == now.date() else f"until {end:%a %H:%M}")
-    return f"{', '.join(told)}: {where(work)}"
+    return f"{', '.join(told)}: {what or where(work)}"
