@@ -5,13 +5,20 @@ Knows torch and torchmetrics only. Equations are those of Bigolin Lanfredi, Schr
 Gradient Descent" ("paper 1" in all docstrings).
 """
 
-from alignment.candidates import Candidates
-from alignment.closest_class import closest_class, linearised_radii
-from alignment.gradients import differentiable, evaluating, input_gradient, logits_of
-from alignment.metrics import AlphaDx, AlphaX, alpha_dx, alpha_dx_other_classes, alpha_x
-from alignment.penalty import alignment_penalty, gradient_norm_penalty
-from alignment.residuals import Residual
-from alignment.similarity import Similarity, cosine_similarity
+from typing import TYPE_CHECKING
+
+from alignment.lazy import lazy
+from alignment.sisters import check_sisters
+
+if TYPE_CHECKING:
+    from alignment.alphas import alpha_dx, alpha_dx_other_classes, alpha_x
+    from alignment.candidates import Candidates
+    from alignment.closest_class import closest_class, linearised_radii
+    from alignment.gradients import differentiable, evaluating, input_gradient, logits_of
+    from alignment.metrics import AlphaDx, AlphaX
+    from alignment.penalty import alignment_penalty, gradient_norm_penalty
+    from alignment.residuals import Residual
+    from alignment.similarity import Similarity, cosine_similarity
 
 __all__ = [
     "AlphaDx",
@@ -32,3 +39,6 @@ __all__ = [
     "linearised_radii",
     "logits_of",
 ]
+
+lazy(__name__)
+check_sisters(__name__)

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from alignment.deferral import refuse_if
+from alignment.spelling import did_you_mean, listed
 
 
 def check_classifier(classifier: Any) -> None:
@@ -130,7 +131,10 @@ def check_number(value: Any, name: str, demand: str, is_right: Callable[[Any], b
 def check_choice(value: str | None, choices: tuple[str | None, ...], name: str) -> None:
     """Refuse a word that is not among the choices."""
     if value not in choices:
-        raise ValueError(f"`{name}` should be one of {', '.join(map(str, choices))}. Found {value!r}.")
+        names = [*map(str, choices)]
+        raise ValueError(
+            f"`{name}` should be one of {listed(value, names)}. Found {value!r}.{did_you_mean(value, names)}"
+        )
 
 
 def check_counts(least: int, **counts: Any) -> None:

@@ -3,16 +3,25 @@
 An estimator returns Δ̂x of `(x, y, target)`, of the shape of x. All estimators are interchangeable.
 """
 
-from generators.checkpoints import load_generator
-from generators.conditional import ConditionalGAN
-from generators.direct import DirectGAN, DirectResidual
-from generators.estimators import holds_estimator, load_estimator
-from generators.examples import Examples
-from generators.nearest import NearestExample
-from generators.projection import LatentProjection, project
-from generators.residuals import ExactResidual, ResidualEstimator, radial, towards_prototypes
-from generators.store import ResidualStore, SelfFillingResidual, StoredResidual, for_samples, for_training
-from generators.transport import TransportGAN
+from typing import TYPE_CHECKING
+
+try:
+    from alignment.lazy import lazy
+    from alignment.sisters import check_sisters
+except ModuleNotFoundError as error:  # what could say more is hidden, too
+    raise ImportError("alphadx's package `alignment` is hidden by another of that name. Start elsewhere.") from error
+
+if TYPE_CHECKING:
+    from generators.checkpoints import load_generator
+    from generators.conditional import ConditionalGAN
+    from generators.direct import DirectGAN, DirectResidual
+    from generators.estimators import holds_estimator, load_estimator
+    from generators.examples import Examples
+    from generators.nearest import NearestExample
+    from generators.projection import LatentProjection, project
+    from generators.residuals import ExactResidual, ResidualEstimator, radial, towards_prototypes
+    from generators.store import ResidualStore, SelfFillingResidual, StoredResidual, for_samples, for_training
+    from generators.transport import TransportGAN
 
 __all__ = [
     "ConditionalGAN",
@@ -36,3 +45,6 @@ __all__ = [
     "radial",
     "towards_prototypes",
 ]
+
+lazy(__name__)
+check_sisters(__name__)

@@ -1,7 +1,6 @@
 """Whether an attack takes its options, and the data, found out before any real work."""
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from alignment.spelling import did_you_mean
 
 PASSED = ("classifier", "x", "y", "strength", "epsilon", "norm", "bounds", "generator")
 """What a search passes to an attack itself."""
@@ -82,8 +83,9 @@ def check_names(title: str, attack: Callable[..., Tensor], options: Mapping[str,
         if name in PASSED:
             raise ValueError(f"`options` of {title} should leave out '{name}', which the search passes itself.")
         if name not in known:
-            nearest = "".join(f" Did you mean '{near}'?" for near in get_close_matches(name, known, 1))
-            raise ValueError(f"`options` of {title} should be among {', '.join(known)}. Found '{name}'.{nearest}")
+            raise ValueError(
+                f"`options` of {title} should be among {', '.join(known)}. Found '{name}'.{did_you_mean(name, known)}"
+            )
         if name in bound and name not in FREE and value != bound[name]:
             raise ValueError(
                 f"`options` of {title} should leave out '{name}', which is {bound[name]!r} there. Found {value!r}."

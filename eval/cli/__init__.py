@@ -1,5 +1,5 @@
 """The `alphadx` command: one word per job, and every job also a Python function."""
 
-from eval.cli.commands import main
+from eval.cli.command import main
 
 __all__ = ["main"]

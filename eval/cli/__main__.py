@@ -1,5 +1,5 @@
 """`python -m eval.cli` is the `alphadx` command."""
 
-from eval.cli.commands import main
+from eval.cli.command import main
 
 main()

@@ -17,9 +17,9 @@ def export(
 
     Args:
         folder: of a study or a measurement.
-        form: robustbench for the JSON of its leaderboards; model-card for the metadata and a section of a Hugging
-            Face model card; csv for two tables, one row per number and one row per sample, in which radii above
-            everything tried are marked instead of infinite.
+        form: robustbench, model-card or csv. That is the JSON of RobustBench's leaderboards; metadata and a section
+            of a Hugging Face model card; or two tables, one row per number and one row per sample, in which radii
+            above everything tried are marked instead of infinite.
         out: folder for the files; FOLDER/exports/FORM if not given.
         about: what is known of the model and was not measured, such as `'{"authors": "…", "venue": "…"}'`.
 

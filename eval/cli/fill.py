@@ -30,7 +30,7 @@ def residuals(
     batch: int = 512,
     residual_options: dict[str, Any] | None = None,
 ) -> StoredResidual:
-    """Compute an estimator's residuals once, and store them for training and measuring.
+    """Compute an estimator's residuals Δx once, and store them.
 
     A killed run goes on where it stopped, and a finished store is left as it is. The same command may be started
     several times, on several machines with a common file system; they divide the work.
@@ -38,9 +38,9 @@ def residuals(
     Args:
         estimator: checkpoint of a generator, or a name such as "nearest", see `DataSet.residual`.
         out: file for the store, such as `mnist.h5`. It is then an estimator itself: `--residual mnist.h5`.
-        data: data set, for example `--data Digits`, or `--data MNISTPair --data.data_root DIR`; must be given.
+        data: data set, with its options as --data.data_root DIR. Must be given.
         split: of the data set.
-        classes: to point to; all if not given.
+        classes: that residuals point to; all if not given.
         limit: only that many samples, the first ones; all if not given.
         jobs: processes on this machine.
         device: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one; the processes take all GPUs in turn.

@@ -40,21 +40,21 @@ def measure(
     residual_options: dict[str, Any] | None = None,
     **measurements: Any,
 ) -> list[Record]:
-    """Alignment and robustness of any classifier's checkpoint, or the quality of a residual estimator's.
+    """Alignment and robustness of a classifier, or the quality of an estimator of Δx.
 
     Everything that can be refused is refused before the first measurement. One that fails all the same does not
     keep the others from being made, printed and kept; the command then ends with what failed, and exit status 1.
 
     Args:
-        checkpoint: of a generator of ours, or a store of residuals (.h5): then its quality is measured, see
-            `eval.records.quality`, and that of the nearest example beside it. Otherwise of a classifier of ours, or a
+        checkpoint: file, folder of checkpoints, or YAML list of models. The file is of a classifier of ours, or a
             state dict (plain, wrapped in a dict, with or without `model.` or `module.` prefixes) of the network named
-            by `network`. Or a folder of checkpoints, or a YAML list of models (`- {checkpoint: a.pt, network: …,
-            recipe: AT, normalize: …}`), which are measured in one go. May be left out where `network` names a
+            by `network`. What a folder or a list (`- {checkpoint: a.pt, network: …, recipe: AT, normalize: …}`) holds
+            is measured in one go. Of a generator of ours, or a store of residuals (.h5), the quality is measured, see
+            `eval.records.quality`, and that of the nearest example beside it. May be left out where `network` names a
             network with weights of its own.
-        data: data set, for example `--data Digits`, or `--data MNISTPair --data.data_root DIR`; must be given.
-        network: a name of `training.build_network`, such as torchvision:resnet50, or the dotted path of a class; not
-            needed for a checkpoint of ours.
+        data: data set, with its options as --data.data_root DIR. Must be given.
+        network: small_cnn, torchvision:resnet50 or mypackage:Net; not needed for a checkpoint of ours. A name of
+            `training.build_network`, or the dotted path of a class.
         network_options: what the network takes.
         key: which weights to take from a file with several sets, such as "ema".
         trust: read a pickle, which can run anything that whoever wrote it wants.
@@ -70,13 +70,13 @@ def measure(
         limit_seed: of the draw.
         seed: of the attacks.
         device: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one.
-        out: folder for records, table, plots and page, in which what is recorded is not measured again; nothing is
-            saved if not given.
+        out: folder for records, tables and page; nothing is saved if not given. What is recorded there is not
+            measured again.
         keep_adversarial: HDF5 file for the adversarial examples of every attack.
         judge: checkpoint of a classifier of ours that had no part in the estimator's training.
         residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
         measurements: what to measure, as `eval.figures.wanted.all_measurements` takes it, for example
-            `--attacks [pgd,square,sta,cw,autoattack] --norms [Linf,L2] --epsilons [8/255]`.
+            `--attacks pgd,square,sta,cw,autoattack --norms Linf,L2 --epsilons 8/255`.
 
     Returns:
         The records.

@@ -10,9 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
-from sklearn.metrics import silhouette_score
 
 from alignment.contracts import check_choice, check_counts
 from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum
@@ -103,6 +100,9 @@ class Embedding:
 
     def _placed(self, vectors: np.ndarray) -> np.ndarray:
         """Two coordinates of each vector."""
+        from sklearn.decomposition import PCA
+        from sklearn.manifold import TSNE
+
         if self.method == "PCA":
             return PCA(2, random_state=self.seed).fit_transform(vectors)
         perplexity = min(30.0, (len(vectors) - 1) / 3)
@@ -128,6 +128,8 @@ def within_span(vectors: np.ndarray) -> np.ndarray:
 
 def apart(both: np.ndarray) -> float:
     """Silhouette of the first half of some vectors against the second, in [−1, 1]; NaN where all are the same."""
+    from sklearn.metrics import silhouette_score
+
     if not np.ptp(both, axis=0).any():
         return math.nan
     return float(silhouette_score(both, np.repeat([0, 1], len(both) // 2)))

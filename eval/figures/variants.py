@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from alignment import Candidates, Similarity, closest_class, cosine_similarity, input_gradient
+from alignment.alphas import Differentiated
 from alignment.candidates import recorded
-from alignment.metrics import Differentiated
 from alignment.precision import exact
 from alignment.residuals import residuals_of
 from eval.figures.kind import FigureKind, no_pictures

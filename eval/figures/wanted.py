@@ -24,7 +24,7 @@ def all_measurements(
     """The measurements of `standard_measurements`, and those that figures are drawn from.
 
     Args:
-        figures: by name, see `eval.figures.FIGURES`; if not given `DEFAULT_FIGURES`, and with only="accuracy" none.
+        figures: by name. See `eval.figures.FIGURES`; if not given `DEFAULT_FIGURES`, and with only="accuracy" none.
         figure_options: what they take, by name.
         only: "figures" for figures alone; else see `standard_measurements`.
         standard: what `standard_measurements` takes; figures that take `residual` have it from there.

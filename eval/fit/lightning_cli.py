@@ -14,6 +14,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from eval.fit.checkpoints import LAST, BestEpoch, LastEpoch, NoBestEpoch
 from eval.fit.curves import LossCurves
+from eval.fit.parsing import RefusingParser
 from eval.fit.refusals import as_value_errors, check_monitor, check_selection, check_trainer, without_validation
 from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
 from eval.fit.selection import MONITORED, Epsilon50
@@ -40,6 +41,10 @@ CHECKPOINT_DEFAULTS = {
     "checkpoint.filename": "best",
     "checkpoint.enable_version_counter": False,
 }
+
+
+class FitParser(RefusingParser, LightningArgumentParser):
+    """Lightning's parser, which refuses in one sentence."""
 
 
 class FitCLI(LightningCLI):
@@ -70,6 +75,7 @@ class FitCLI(LightningCLI):
                 trainer_defaults=TRAINER_DEFAULTS,
                 save_config_kwargs={"overwrite": True},
                 auto_configure_optimizers=False,
+                parser_class=FitParser,
                 parser_kwargs={"prog": "alphadx fit"},
             )
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from torch import nn
 
+from alignment.spelling import did_you_mean
 from eval.records.subject import distinguished
 
 SUFFIXES = (".ckpt", ".pt", ".pth", ".pt2", ".bin", ".pkl", ".safetensors", ".tar", ".th")
@@ -163,7 +164,8 @@ def _listed(path: Path, usual: Candidate, folder: Path) -> list[Candidate]:
 def _entry(entry: Any, where: str, folder: Path, usual: Candidate) -> Candidate:
     if not isinstance(entry, Mapping) or {*entry} - {*ENTRY}:
         found = sorted({*entry} - {*ENTRY}) if isinstance(entry, Mapping) else repr(entry)
-        raise ValueError(f"{where}: should hold some of the keys {', '.join(ENTRY)}. Found {found}.")
+        hint = "".join(did_you_mean(key, ENTRY) for key in found[:1]) if isinstance(found, list) else ""
+        raise ValueError(f"{where}: should hold some of the keys {', '.join(ENTRY)}. Found {found}.{hint}")
     given = {key: value for key, value in entry.items() if value is not None}
     given |= {key: str(given[key]) for key in ("recipe", "epsilon") if key in given}
     if not isinstance(setting := given.get("setting", {}), Mapping):

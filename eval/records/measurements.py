@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from alignment import AlphaDx, AlphaX, Candidates
+from alignment.alphas import Differentiated
 from alignment.candidates import recorded
 from alignment.contracts import check_choice
 from alignment.double import exactly
-from alignment.metrics import Differentiated
 from alignment.similarity import Similarity
 from eval.attacks import ATTACKS
 from eval.records.attack_radii import AttackRadii
@@ -176,13 +176,12 @@ def standard_measurements(
     """Accuracy, ε50% under each attack in each norm it knows, α_Δx and α_x: paper 1's Tables 2 and 3.
 
     Args:
-        attacks: by name: pgd, square, sta, cw, autoattack and all others of `eval.attacks.ATTACKS`.
-        norms: of the balls; an attack that knows none of them, such as CW beside Linf alone, is measured in its own.
+        attacks: by name. See `eval.attacks.ATTACKS`.
+        norms: of the balls. An attack that knows none of them, such as CW beside Linf alone, is measured in its own.
             None for Linf and L2; where `only="accuracy"`, for those that `epsilons` names, or Linf alone, since an ε
             belongs to one norm.
-        epsilons: strengths at which the accuracy under each attack is wanted exactly, by norm, such as
-            `{"Linf": ["8/255"], "L2": [0.5]}`; a list is of the first of the norms, or with `only="accuracy"`, of
-            each of them.
+        epsilons: strengths at which the accuracy under each attack is wanted, such as 8/255. A list is of the first
+            of the norms, or with `only="accuracy"`, of each of them; `{"Linf": ["8/255"], "L2": [0.5]}` names them.
         steps: gradient steps of PGD, κ.
         step_size: η of PGD for Linf, η·√n for L2; None for the default of `pgd`.
         loss: inside PGD, see `training.attacks.pgd`.
@@ -191,7 +190,7 @@ def standard_measurements(
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii are closed; None for ε50% alone.
         masking: look for signs of gradient masking.
-        residual: estimator for α_Δx, see `Alignment`.
+        residual: auto, exact, nearest, a checkpoint or a store: the estimator for α_Δx, see `Alignment`.
         candidates: see `alignment.closest_class`.
         signed: take the closest class as the authors' program does, in which one that wins comes first, see
             `alignment.closest_class`.

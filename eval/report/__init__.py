@@ -1,17 +1,22 @@
 """Tables, plots and one self-contained page, drawn from saved records and from nothing else."""
 
-from eval.report.correlating import correlation_table
-from eval.report.page import write_report
-from eval.report.sweeps import sweep_table
-from eval.report.tables import (
-    Table,
-    all_tables,
-    cost_table,
-    masking_table,
-    quality_table,
-    side_by_side,
-    theory_check,
-)
+from typing import TYPE_CHECKING
+
+from alignment.lazy import lazy
+
+if TYPE_CHECKING:
+    from eval.report.correlating import correlation_table
+    from eval.report.page import write_report
+    from eval.report.sweeps import sweep_table
+    from eval.report.tables import (
+        Table,
+        all_tables,
+        cost_table,
+        masking_table,
+        quality_table,
+        side_by_side,
+        theory_check,
+    )
 
 __all__ = [
     "Table",
@@ -25,3 +30,5 @@ __all__ = [
     "theory_check",
     "write_report",
 ]
+
+lazy(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 from eval.records.store import read_json
 from eval.studies.asked import FILE
 from eval.studies.paper_claims import Claim, claims_of
-from eval.studies.plan import FAST
+from eval.studies.source import FAST
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.stats import binom
 from torch import Tensor
 
 
@@ -57,6 +56,8 @@ def interval_rank(count: int, level: float) -> int:
         >>> interval_rank(100, 0.95), interval_rank(5, 0.95)
         (40, 0)
     """
+    from scipy.stats import binom
+
     return int(binom.ppf((1 - level) / 2, count, 0.5))
 
 

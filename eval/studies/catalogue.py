@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from eval.studies.plan import content_of, presets
+from eval.studies.source import content_of, presets
 
 NUMBER = re.compile(r"^((?:about )?[\d.]+(?: to [\d.]+)?)")
 """What a time begins with; text that begins otherwise is left as it is."""

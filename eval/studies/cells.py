@@ -19,7 +19,7 @@ from eval.records.quality import EstimatorQuality, load_judge
 from eval.records.store import SHOWN, ModelFolder, Results
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
-from eval.studies.configuring import configured, kept_under, resolved
+from eval.studies.configuring import kept_under, resolved
 from eval.studies.grid import Cell, EstimatorCell, ModelCell
 from eval.studies.grouping import EACH, fitting, is_small, parts, shared
 from eval.studies.logs import training_records
@@ -60,7 +60,7 @@ def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO
     new = not is_trained(home)
     with FileLock(home / ".lock"):
         if not is_trained(home):
-            trained(configured(fit_from, kept_under(fit, home, device)), home)
+            trained(fit_from(kept_under(fit, home, device)), home)
         best_checkpoint(home)
     return {name: Done(time.perf_counter() - started, [], new=new)}
 
@@ -201,7 +201,7 @@ def _train(cell: ModelCell, folder: Path, device: str, member: Member | None = N
 
 def _training_of(cell: ModelCell, folder: Path, device: str) -> FitCLI:
     home = home_of(cell, folder).path
-    return configured(FitCLI, kept_under(resolved(cell.fit, folder), home, device))
+    return FitCLI(kept_under(resolved(cell.fit, folder), home, device))
 
 
 def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -> tuple[list[str], bool]:

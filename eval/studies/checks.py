@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from alignment.spelling import did_you_mean
+
 
 def check_mapping(found: Any, where: str) -> None:
     """Refuse what holds no keys.
@@ -25,7 +27,8 @@ def check_keys(found: Any, where: str, *, needed: set[str], allowed: set[str]) -
     if missing := sorted(needed - found.keys()):
         raise ValueError(f"{where}: the keys {missing} are missing.")
     if unknown := sorted(found.keys() - needed - allowed):
-        raise ValueError(f"{where}: should hold the keys {sorted(needed | allowed)}. Found {unknown}.")
+        hint = did_you_mean(unknown[0], needed | allowed)
+        raise ValueError(f"{where}: should hold the keys {sorted(needed | allowed)}. Found {unknown}.{hint}")
 
 
 def seeds_of(part: Mapping[str, Any], where: str) -> list[int]:

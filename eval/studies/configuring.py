@@ -1,31 +1,13 @@
-"""From a configuration of a study to a training that is ready to begin."""
+"""From a configuration of a study to that of one training, with its own folder."""
 
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr
-from io import StringIO
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eval.fit import FitCLI
 from eval.records.device import AUTO, trainer_on
 from eval.studies.overlay import FIRST, laid_over, with_first
-from eval.studies.parsing import one_sentence
 from eval.studies.trained import best_checkpoint
 from generators.checkpoints import read_checkpoint
-
-
-def configured(make: Callable[[dict], FitCLI], configuration: dict) -> FitCLI:
-    """A training, ready to begin.
-
-    Raises:
-        ValueError: in one sentence, for what the parser refuses: it prints its usage, and ends the process.
-    """
-    with redirect_stderr(StringIO()) as printed:
-        try:
-            return make(configuration)
-        except SystemExit as error:
-            told = one_sentence(printed.getvalue().rpartition("error: ")[2])
-            raise ValueError(told or f"ended with {error.code}") from error
 
 
 def resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:

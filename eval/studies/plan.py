@@ -2,24 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from eval.studies.checks import check_fronts, check_keys, check_mapping
 from eval.studies.grid import Cell, ModelCell, cells_of
 from eval.studies.joining import joined_first, joined_sources, names
 from eval.studies.overlay import replaced_by
 from eval.studies.paper_claims import check_claims
+from eval.studies.source import FAST, content_of, presets
 
 TOLD = ("paper", "minutes", "differs", "claims", "fronts")
 """Keys of a study that say something to its reader."""
-FAST = "_fast"
-"""How the name of a study's fast form ends."""
-PRESETS = resources.files("eval.studies") / "presets"
-SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -46,11 +40,6 @@ class Study:
     def sources(self) -> dict[str, dict[str, Any]]:
         """The YAML of each study, by name."""
         return {part.name: part.source for part in self.parts or (self,)}
-
-
-def presets() -> list[str]:
-    """Names of the studies that come with the package."""
-    return sorted(file.name.removesuffix(".yaml") for file in PRESETS.iterdir() if file.name.endswith(".yaml"))
 
 
 def load_study(name: str, fast: bool = False) -> Study:
@@ -86,14 +75,24 @@ def load_study(name: str, fast: bool = False) -> Study:
         fast: take the fast form.
 
     Raises:
-        ValueError: if there is no such preset or file, it has no fast form, or a key is missing or unknown.
+        FileNotFoundError: if there is no such file.
+        ValueError: if there is no such preset, it has no fast form, or a key is missing or unknown.
     """
     parts = [part.strip() for part in name.split(",")]
     if len(parts) > 1 and not Path(name).is_file():
         return _joined([load_study(part, fast) for part in parts])
     fast = fast or (name.endswith(FAST) and name not in presets() and name.removesuffix(FAST) in presets())
     stem = name.removesuffix(FAST) if fast else name
-    content = content_of(stem)
+    try:
+        return _study(stem, content_of(stem), fast)
+    except ValueError as error:
+        if not Path(name).is_file() or str(error).startswith(name):
+            raise
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _study(stem: str, content: Any, fast: bool) -> Study:
+    """A study from what its YAML holds."""
     check_claims(content, Path(stem).stem)
     short, source = _form(Path(stem).stem, content, fast)
     check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first", *TOLD})
@@ -119,27 +118,6 @@ def load_study(name: str, fast: bool = False) -> Study:
     return Study(short, source["title"], _once_each(cells), first, source)
 
 
-def content_of(name: str) -> Any:
-    """What the YAML of a preset or a file holds.
-
-    Raises:
-        ValueError: if there is no such preset or file, or it cannot be read.
-    """
-    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        text = _text(Path(name))
-    elif name in presets():
-        text = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
-    else:
-        raise ValueError(
-            f"`study` should be one of {', '.join(presets())}, or an existing YAML file; `alphadx study --list` says "
-            f"what each is. Found {name!r}."
-        )
-    try:
-        return yaml.load(text, SAFE)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} cannot be read as YAML: {' '.join(str(error).split())}") from error
-
-
 def _joined(studies: Sequence[Study]) -> Study:
     """Several studies as one, which trains what they share once."""
     parts = tuple({study.name: study for study in studies}.values())
@@ -163,13 +141,6 @@ def _form(short: str, source: Any, fast: bool) -> tuple[str, Any]:
             f"{', '.join(able)}."
         )
     return f"{short}{FAST}", replaced_by(usual, source["fast"])
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} cannot be read as YAML: it is not UTF-8.") from error
 
 
 def _once_each(cells: Iterable[Cell]) -> list[Cell]:

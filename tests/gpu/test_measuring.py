@@ -11,9 +11,10 @@ import yaml
 from torch import Tensor, nn
 
 from alignment import alignment_penalty, alpha_dx, alpha_x, cosine_similarity, linearised_radii
+from alignment.alphas import alpha_dx_other_classes
 from alignment.closest_class import closest_class
 from alignment.gradients import input_gradient
-from alignment.metrics import AlphaDx, AlphaX, alpha_dx_other_classes
+from alignment.metrics import AlphaDx, AlphaX
 from eval.attacks.minimum_norm import ddn
 from eval.attacks.spatial import spatial_attack
 from eval.attacks.square import square_attack

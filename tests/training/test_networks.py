@@ -437,7 +437,11 @@ def test_dotted_path_with_one_logit_is_adapted():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("resnet19", {}, "`network` should be one of .* mlp, preact_resnet18, .* or a dotted path. Found 'resnet19'"),
+        (
+            "resnet19",
+            {},
+            "`network` should be one of 16 names, .* or a dotted path. .*'resnet19'. Did you mean resnet18",
+        ),
         ("no_such_package.Net", {}, "The network 'no_such_package.Net' cannot be imported"),
         ("torch.nn.NoSuchLayer", {}, "The network 'torch.nn.NoSuchLayer' cannot be imported"),
         ("mlp", {"depth": 3}, "The network 'mlp' does not take these options: .*depth"),

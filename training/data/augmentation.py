@@ -2,7 +2,6 @@
 
 import torch
 from jaxtyping import Float
-from kornia.augmentation import RandomCrop, RandomErasing, RandomHorizontalFlip, RandomRotation
 from torch import Tensor
 
 from alignment.contracts import check_number
@@ -54,6 +53,8 @@ class Augmentation:
             bounds: lowest and highest legal value of an input.
             seed: on which all randomness depends; the global one is put back.
         """
+        from kornia.augmentation import RandomCrop, RandomHorizontalFlip, RandomRotation
+
         low, high = bounds
         # kornia draws from the global generator of the CPU, whatever the device.
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -85,6 +86,8 @@ def _squares(x: Tensor, side: int) -> Tensor:
 
 def _rectangles(x: Tensor, probability: float) -> Tensor:
     """Which pixels lie in a random rectangle, of those images that have one, `(B, 1, height, width)`."""
+    from kornia.augmentation import RandomErasing
+
     # kornia erases to one value for all images, so a mask is erased.
     erase = RandomErasing(scale=ERASED, ratio=ASPECT, value=1.0, p=probability)
     return erase(torch.zeros_like(x[:, :1])) > 0

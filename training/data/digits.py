@@ -3,8 +3,6 @@
 from typing import ClassVar
 
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from training.data.dataset import DataSet
 from training.data.resizing import Resizing, check_resizing, resized
@@ -52,6 +50,9 @@ class Digits(DataSet):
 
     def make_split(self, name: SplitName) -> Split:
         """The samples of a split."""
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
         raw, labels = load_digits(return_X_y=True)
         low, high = self.bounds
         images = resized(torch.from_numpy(raw).float().reshape(-1, 1, SIDE, SIDE), self.shape[-1], self.resizing)

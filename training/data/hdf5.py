@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 import torch
 from jaxtyping import Shaped
-from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
 from training.data.augmentation import Augmentation
@@ -182,6 +181,8 @@ class HDF5Images(FilesOfSplits):
                 "Name files in `validation`, or leave `group` out."
             )
         else:
+            from sklearn.model_selection import GroupShuffleSplit
+
             splitter = GroupShuffleSplit(n_splits=1, test_size=self.validation_share, random_state=0)
             _, validation = next(splitter.split(np.zeros(count), groups=groups))
             kept[torch.from_numpy(validation)] = True

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torchvision
 from torch import nn
 
 from training.networks.calls import call
@@ -28,13 +27,15 @@ def from_torchvision(
         ValueError: for a name it does not have, or options it does not take.
         RuntimeError: if the weights cannot be fetched, with the remedy.
     """
-    names = torchvision.models.list_models(module=torchvision.models)
+    from torchvision import models
+
+    names = models.list_models(module=models)
     if name not in names:
         raise ValueError(
             f"`network` should name a classifier of torchvision, such as {similar(name, names)}. "
             f"Found 'torchvision:{name}'."
         )
-    make = torchvision.models.get_model_builder(name)
+    make = models.get_model_builder(name)
     options = options_imported(make, options, trusted)
     if not pretrained:
         return FoundNetwork(_fresh(name, make, outputs, options), outputs=outputs)
@@ -55,7 +56,9 @@ def _fresh(name: str, make: Any, outputs: int, options: dict[str, Any]) -> nn.Mo
 
 def _weights(name: str, wanted: str | None) -> Any:
     """The set of weights of that name, or the default one."""
-    known = torchvision.models.get_model_weights(name)
+    from torchvision.models import get_model_weights
+
+    known = get_model_weights(name)
     if wanted in (None, "DEFAULT"):
         return known.DEFAULT
     if wanted not in known.__members__:

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
-import torchvision
-
+from alignment.spelling import listed, nearest
 from training.networks.adapters import OneLogit
 from training.networks.batch_norm import BatchNormMode, set_batch_norm
 from training.networks.calls import call
@@ -150,12 +148,14 @@ def _from_bounds(found: FoundNetwork, bounds: tuple[float, float]) -> FoundNetwo
 
 
 def _unknown(name: str) -> ValueError:
-    elsewhere = [f"torchvision:{name}"] if name in torchvision.models.list_models(torchvision.models) else []
-    close = elsewhere + get_close_matches(name, NETWORKS, cutoff=0.7)
+    from torchvision import models
+
+    elsewhere = [f"torchvision:{name}"] if name in models.list_models(models) else []
+    close = elsewhere + nearest(name, NETWORKS, 3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     libraries = ", ".join(f"{library}:" for library in LIBRARIES)
     return ValueError(
-        f"`network` should be one of {', '.join(NETWORKS)}, a name behind {libraries}, or a dotted path. "
+        f"`network` should be one of {listed(name, NETWORKS)}, a name behind {libraries}, or a dotted path. "
         f"Found {name!r}.{hint}"
     )
 

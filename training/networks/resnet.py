@@ -1,10 +1,9 @@
 """torchvision's ResNets as the papers use them."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 from urllib.error import URLError
 
-import torchvision
 from torch import nn
 
 from alignment.contracts import check_choice
@@ -41,8 +40,8 @@ def resnet18(
         raise ValueError(f"`shape` should be (1 or 3, height, width). Found {tuple(shape)}.")
     norm = FrozenBatchNorm if frozen_batch_norm else nn.BatchNorm2d
     try:
-        network = torchvision.models.resnet18(
-            weights="IMAGENET1K_V1" if weights == "imagenet" else None, norm_layer=norm
+        network = _torchvision(
+            "resnet18", weights="IMAGENET1K_V1" if weights == "imagenet" else None, norm_layer=norm
         )
     except (URLError, OSError) as error:
         raise RuntimeError(
@@ -71,7 +70,7 @@ def resnet18_cifar(
             large.
     """
     norm = FrozenBatchNorm if frozen_batch_norm else nn.BatchNorm2d
-    return _for_small_images(torchvision.models.resnet18, shape, outputs, norm, initialisation)
+    return _for_small_images("resnet18", shape, outputs, norm, initialisation)
 
 
 def resnet34_cifar(shape: Sequence[int], outputs: int, initialisation: Initialisation = "torch") -> nn.Module:
@@ -82,7 +81,7 @@ def resnet34_cifar(shape: Sequence[int], outputs: int, initialisation: Initialis
         outputs: number of logits.
         initialisation: see `resnet18_cifar`.
     """
-    return _for_small_images(torchvision.models.resnet34, shape, outputs, nn.BatchNorm2d, initialisation)
+    return _for_small_images("resnet34", shape, outputs, nn.BatchNorm2d, initialisation)
 
 
 def resnet50_cifar(shape: Sequence[int], outputs: int, initialisation: Initialisation = "torch") -> nn.Module:
@@ -93,18 +92,25 @@ def resnet50_cifar(shape: Sequence[int], outputs: int, initialisation: Initialis
         outputs: number of logits.
         initialisation: see `resnet18_cifar`.
     """
-    return _for_small_images(torchvision.models.resnet50, shape, outputs, nn.BatchNorm2d, initialisation)
+    return _for_small_images("resnet50", shape, outputs, nn.BatchNorm2d, initialisation)
+
+
+def _torchvision(name: str, **options: Any) -> Any:
+    """A network of torchvision's, which is imported for it: that takes twice as long as torch."""
+    from torchvision import models
+
+    return getattr(models, name)(**options)
 
 
 def _for_small_images(
-    make: Callable[..., nn.Module],
+    name: str,
     shape: Sequence[int],
     outputs: int,
     norm: type[nn.Module],
     initialisation: Initialisation,
 ) -> nn.Module:
     check_choice(initialisation, get_args(Initialisation), "initialisation")
-    network = make(weights=None, norm_layer=norm, num_classes=outputs)
+    network = _torchvision(name, weights=None, norm_layer=norm, num_classes=outputs)
     network.conv1 = nn.Conv2d(shape[0], 64, kernel_size=3, stride=1, padding=1, bias=False)
     network.maxpool = nn.Identity()
     network.apply(_initialise_kaiming if initialisation == "kaiming" else _initialise_as_torch)

@@ -44,7 +44,6 @@ def command(*args: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "eval.cli", *args], env=bare | environment, capture_output=True)
 
 
-@pytest.mark.slow
 def test_command_speaks_ascii_in_the_locale_c() -> None:
     """Without HOME and DISPLAY, too."""
     done = command("study", "--list", **C)
@@ -57,7 +56,7 @@ def test_command_speaks_ascii_in_the_locale_c() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [C, CP1252], ids=["C", "cp1252"])
 def test_measuring_and_training_work_in_every_locale(tmp_path: Path, environment: dict[str, str]) -> None:
-    """A folder, a configuration and a recipe with letters that the locale lacks; a page is drawn without a display."""
+    """A folder, a configuration and a recipe with letters that it lacks; a page is drawn without a display."""
     folder = tmp_path / "ε dir"
     folder.mkdir()
     (folder / "fit α.yaml").write_text(FIT.format(folder=folder), encoding="utf-8")

@@ -6,7 +6,7 @@ import pytest
 
 from eval.studies import ModelCell, catalogue, load_study, presets
 from eval.studies.catalogue import expected
-from eval.studies.plan import content_of
+from eval.studies.source import content_of
 from eval.studies.wanted import wanted_of
 
 

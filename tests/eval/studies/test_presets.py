@@ -8,9 +8,10 @@ from PIL import Image
 
 from eval.fit import FitCLI
 from eval.records.identity import digest
-from eval.studies.configuring import configured, kept_under
+from eval.studies.configuring import kept_under
 from eval.studies.overlay import laid_over
-from eval.studies.plan import ModelCell, load_study, presets
+from eval.studies.plan import ModelCell, load_study
+from eval.studies.source import presets
 
 FORMS = [False, True]
 
@@ -59,7 +60,7 @@ def test_every_training_of_a_preset_can_begin(name: str, fast: bool, folders: Pa
     for fit in by_training.values():
         whole = laid_over(fit, {"model": {"network": "mlp"}})
         whole["model"]["network_options"] = {"hidden": [2]}
-        cli = configured(FitCLI, kept_under(whole, folders / "run", "cpu"))
+        cli = FitCLI(kept_under(whole, folders / "run", "cpu"))
         assert cli.model.optimizer(cli.model.parameters()).param_groups
         if cli.model.scheduler is not None:
             cli.model.configure_optimizers()
