@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from io import TextIOBase
 from threading import Event, Thread
 from typing import TextIO
 
@@ -52,7 +53,7 @@ class Display:
     def __init__(
         self,
         work: Stage,
-        stream: TextIO,
+        stream: TextIO | TextIOBase,
         form: Form,
         clock: Callable[[], float] = time.monotonic,
         read: Callable[[], None] = lambda: None,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
+from io import TextIOBase
 from typing import Any, Literal, TextIO
 
 Form = Literal["bar", "lines", "widget", "nothing"]
@@ -13,7 +14,7 @@ Form = Literal["bar", "lines", "widget", "nothing"]
 _SILENCED: ContextVar[bool] = ContextVar("silenced", default=False)
 
 
-def form_for(stream: TextIO, *, notebook: bool, widgets: bool) -> Form:
+def form_for(stream: TextIO | TextIOBase, *, notebook: bool, widgets: bool) -> Form:
     """The form that suits whoever reads a stream.
 
     A bar on a terminal; a widget in a notebook that can draw one; else lines now and then, since in files, pipes and

@@ -35,7 +35,7 @@ STUDY = {
 @pytest.mark.parametrize(
     ("args", "last", "told"),
     [
-        (["study", "quick", "--out", "a b"], "", "is kept, and the same command goes on: alphadx study quick --out 'a b'"),
+        (["study", "q", "--out", "a b"], "", "is kept, and the same command goes on: alphadx study q --out 'a b'"),
         (["measure", "a.pt", "--out=m"], "", "is kept, and the same command goes on: alphadx measure a.pt --out=m"),
         (["measure", "a.pt"], "", "nothing is kept without a folder, and with one the same command goes on: "
          "alphadx measure a.pt --out FOLDER"),
@@ -51,7 +51,7 @@ def test_what_is_said_names_the_command_that_goes_on(args: list[str], last: str,
 
 
 def started(folder: Path, *args: str) -> subprocess.Popen:
-    """The command, in a group of its own; SIGINT has its usual meaning even where whoever runs the tests ignores it."""
+    """The command, in a group of its own; SIGINT has its meaning even where whoever runs the tests ignores it."""
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "eval.cli", *args],
