@@ -45,7 +45,7 @@ def resnet() -> nn.Module:
 
 def peak() -> int:
     """Bytes of memory that this process has taken at most, as Linux tells."""
-    return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    return 1024 * int(Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
 
 
 def ones(x: Tensor, y: Tensor, target: Tensor) -> Tensor:

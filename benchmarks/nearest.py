@@ -118,7 +118,7 @@ def peak() -> int:
 
     What getrusage knows would begin with the memory of the process that started this one.
     """
-    return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    return 1024 * int(Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
 
 
 def once(what: str, way: str, path: Path, count: int) -> dict:

@@ -7,20 +7,24 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
 from itertools import pairwise
 
 from alignment.spelling import did_you_mean
 from eval.cli.at_once import check_at_once
 from eval.cli.completion import completion
+from eval.cli.interruptions import heeds_termination, ignore_interruptions
 from eval.cli.mistakes import USAGE, Ended, end_of, is_fault
 from eval.cli.short_help import help_of, help_of_all
+from eval.cli.terminal import in_plain_letters, in_utf8
 from eval.cli.version import version_line
 from eval.cli.words import HELP_ALL, WORDS
+from eval.progress import silenced
 from eval.studies.catalogue import catalogue
 
 DEBUG = "ALPHADX_DEBUG"
 """With any value in the environment, errors come with their traceback."""
+QUIET = "--quiet"
+"""Shows no progress, whatever the job."""
 NOTHING_NAMED = "arguments are required: (checkpoint|name)"
 """What the parser says where `measure` is given no checkpoint, or `study` no name."""
 PRINTED: dict[str, Callable[[], str]] = {"--help": help_of_all, "-h": help_of_all, "--version": version_line}
@@ -28,17 +32,24 @@ PRINTED: dict[str, Callable[[], str]] = {"--help": help_of_all, "-h": help_of_al
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `alphadx` command."""
-    given = list(sys.argv[1:] if args is None else args)
+    if args is None:
+        in_utf8()
+        heeds_termination()
+    written = list(sys.argv[1:] if args is None else args)
+    given = [arg for arg in written if arg != QUIET]
     debug = "--traceback" in given or bool(os.environ.get(DEBUG))
     given = [arg for arg in given if arg != "--traceback"]
     _prepare()
     try:
-        _do(given)
+        with silenced(QUIET in written):
+            _do(given)
     except BrokenPipeError:  # whoever reads has seen enough, as `alphadx study --list | head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:
-        end = end_of(error, given)
+        if args is None and isinstance(error, KeyboardInterrupt):
+            ignore_interruptions()
+        end = end_of(error, written)
         if debug or is_fault(error):
             traceback.print_exception(error)
         print(f"alphadx: {end.told}", file=sys.stderr)
@@ -47,9 +58,7 @@ def main(args: list[str] | None = None) -> None:
 
 def _prepare() -> None:
     """Streams, loggers and warnings of a whole process."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that has no ε must not end a measurement
-            stream.reconfigure(errors="replace")
+    in_plain_letters()
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)

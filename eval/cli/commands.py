@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eval.cli.mistakes import Failed
 from eval.cli.showing import fail, show
+from eval.cli.terminal import shown
 from eval.fit import NoBestEpoch, fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO
@@ -31,7 +32,7 @@ def fit(config: str, *overrides: str) -> None:
         best = fit_from([*(["--config", config] if config else []), *overrides]).fit()
     except NoBestEpoch as error:
         raise Failed(str(error)) from error
-    print(f"best epoch by {best.monitor} on validation: {best.best_model_path}")
+    print(f"best epoch by {best.monitor} on validation: {shown(best.best_model_path)}")
 
 
 def study(

@@ -3,16 +3,16 @@
 import errno
 import io
 import os
-import shlex
 import shutil
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from eval.cli.interruptions import Terminated, how_to_go_on
 from eval.cli.version import version_line
 
-USAGE, FAILED, INTERRUPTED = 2, 1, 130
+USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of errors of a disk without space."""
 PATHS = ("path", "file", "filepath", "filename", "name")
@@ -34,7 +34,7 @@ class Ended(SystemExit):
 
 
 class End(NamedTuple):
-    """What is said, and the exit status: 2 for what was typed, 1 for work that failed, 130 for Ctrl-C."""
+    """What is said, and the exit status: 2 for what was typed, 1 for failed work, 130 for Ctrl-C, 143 for SIGTERM."""
 
     told: str
     status: int
@@ -48,7 +48,8 @@ def end_of(error: BaseException, args: Sequence[str]) -> End:
         args: of the command.
     """
     if isinstance(error, KeyboardInterrupt):
-        return End(f"interrupted; what is finished is kept. To go on: {_again(args)}", INTERRUPTED)
+        status = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return End(f"interrupted; {how_to_go_on(args, str(error))}", status)
     if (file := full_disk(error)) is not None:
         return End(f"{file}: the disk is full. What was finished is kept: make space and start again.", FAILED)
     if isinstance(error, Failed):
@@ -104,11 +105,6 @@ def _of_files(error: OSError) -> str:
     if error.filename and error.strerror:
         return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}."
     return str(error)
-
-
-def _again(args: Sequence[str]) -> str:
-    more = ["--resume", "last"] if args[:1] == ["fit"] and "--resume" not in args else []
-    return shlex.join(["alphadx", *args, *more])
 
 
 def _fault(error: BaseException) -> str:

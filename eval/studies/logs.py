@@ -101,7 +101,7 @@ def _whole_log(folder: Path) -> pd.DataFrame:
 
 def _log(file: Path, folder: Path) -> pd.DataFrame:
     try:
-        log = pd.read_csv(file)
+        log = pd.read_csv(file, encoding="utf-8")
     except ValueError:  # pandas' own errors, and text that is none, are among them
         log = pd.DataFrame()
     if "epoch" not in log:

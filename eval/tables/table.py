@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from eval.tables.plain_letters import plainly
+
 
 @dataclass(frozen=True)
 class Table:
@@ -12,6 +14,15 @@ class Table:
 
     frame: pd.DataFrame
     notes: Sequence[str] = field(default_factory=list)
+
+    def in_letters_of(self, encoding: str) -> "Table":
+        """The same for a stream of an encoding that may lack the papers' letters; columns stay aligned."""
+
+        def told(value: object) -> object:
+            return plainly(value, encoding) if isinstance(value, str) else value
+
+        frame = self.frame.map(told).rename(columns=told)
+        return Table(frame, [plainly(note, encoding) for note in self.notes])
 
     def __str__(self) -> str:
         return "\n".join([self.frame.to_string(index=False), *(f"  {note}" for note in self.notes)])

@@ -240,7 +240,7 @@ class TinyImageNet(ImageFolders):
         annotations = self.folder / "val" / "val_annotations.txt"
         if not annotations.is_file():
             raise FileNotFoundError(f"{annotations}: not found. Expected {self.layout} in {self.folder}.")
-        rows = [line.split("\t") for line in annotations.read_text().splitlines()]
+        rows = [line.split("\t") for line in annotations.read_text(encoding="utf-8").splitlines()]
         for number, row in enumerate(rows, start=1):
             if len(row) < 2 or row[1] not in self.classes:
                 raise ValueError(f"{annotations}: line {number} should name a file and its class. Found {row[:2]}.")

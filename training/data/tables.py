@@ -28,7 +28,11 @@ def read_table(path: Path) -> pd.DataFrame:
         if path.suffix in (".csv", ".tsv", ".txt"):
             # Texts such as NA and null may name a class.
             return pd.read_csv(
-                path, sep="\t" if path.suffix == ".tsv" else ",", keep_default_na=False, na_values=[""]
+                path,
+                sep="\t" if path.suffix == ".tsv" else ",",
+                keep_default_na=False,
+                na_values=[""],
+                encoding="utf-8",
             )
     except ImportError as error:
         raise ImportError(f"{path}: Parquet files need pyarrow: pip install 'alphadx[parquet]'.") from error

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from eval.cli import main
-from eval.cli.mistakes import FAILED, INTERRUPTED, USAGE, end_of
+from eval.cli.mistakes import FAILED, USAGE, end_of
 from eval.fit.lists import bracketed
 from eval.records.attack_radii import AttackRadii
 from training import build_network
@@ -195,20 +195,6 @@ def test_full_disk_is_told_from_other_errors(tmp_path: Path) -> None:
     assert end_of(PermissionError(errno.EACCES, "Permission denied", "a.csv"), []) == (
         "a.csv: permission denied.",
         USAGE,
-    )
-
-
-@pytest.mark.parametrize(
-    ("args", "again"),
-    [
-        (["study", "quick", "--out", "a b"], "alphadx study quick --out 'a b'"),
-        (["fit", "fit.yaml"], "alphadx fit fit.yaml --resume last"),
-    ],
-)
-def test_interrupted_says_how_to_go_on(args: list[str], again: str) -> None:
-    assert end_of(KeyboardInterrupt(), args) == (
-        f"interrupted; what is finished is kept. To go on: {again}",
-        INTERRUPTED,
     )
 
 
