@@ -1,6 +1,7 @@
 """Checkpoints: read without running anything, and generators from those that `alphadx fit` writes."""
 
 import re
+import zipfile
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -29,11 +30,12 @@ def read_checkpoint(checkpoint: str | Path, *, mmap: bool = False, remedy: str =
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file cannot be read with `weights_only=True`, or holds no dict.
+        ValueError: if the file is cut off, cannot be read with `weights_only=True`, or holds no dict.
     """
     path = Path(checkpoint)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file.")
+    check_whole(path)
     try:
         content = read_plainly(path, mmap)
     except Exception as error:  # a file of another kind can make the reader fail in any way
@@ -45,6 +47,18 @@ def read_checkpoint(checkpoint: str | Path, *, mmap: bool = False, remedy: str =
     if not isinstance(content, dict):
         raise ValueError(f"{path} should hold a dict. Found {type(content).__name__}.")
     return content
+
+
+def check_whole(path: Path) -> None:
+    """Refuse an archive of torch whose end is missing, where its list of contents stands.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    with path.open("rb") as file:
+        begins = file.read(4) == b"PK\3\4"
+    if begins and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} cannot be read as a checkpoint: it is cut off. Copy or save it again.")
 
 
 def load_generator(checkpoint: str | Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
-from tqdm import tqdm
 
 from alignment.contracts import check_finite
 from generators.directions import Directions, lower_bounds
 from generators.examples import Examples, HeldExamples, rows_by_class
 from generators.found import Found, keys_of
+from generators.progress import Stage, bar_of, stage
 
 ROOM = 2**21
 """Numbers in a block of examples, or of queries: 16 MB in float64."""
@@ -125,13 +125,14 @@ class NearestExample:
         sketches = torch.empty(len(self.examples.labels), directions.width, dtype=torch.float32)
         sizes = [len(rows) for rows in self._rows.values()]
         by_class = dict(zip(self._rows, sketches.split(sizes), strict=True))
-        with tqdm(total=len(sketches), desc="examples", delay=10, leave=False) as bar:
+        with stage(Stage("looking through examples", len(sketches), "example")) as seen, bar_of(seen) as bar:
             for c, rows in self._rows.items():
                 digest.update(f"{c} {len(rows)}".encode())
                 for part in torch.arange(len(rows)).split(self.block):
                     examples = self._checked(rows[part]).cpu().contiguous()
                     digest.update(examples.numpy().data)
                     by_class[c][part] = directions.sketch(directions.centred(examples)).float()
+                    seen.done += len(part)
                     bar.update(len(part))
         return digest.hexdigest()[:16], by_class
 

@@ -29,18 +29,13 @@ def reads_memory(node: ast.Call) -> bool:
 
 
 def is_text(node: ast.Call) -> bool:
-    """Whether it is as text: `open(path)`, `open(path, "w")`, `path.open()`, but not `Image.open(file)`."""
+    """Whether a file is opened as text, as by `open(path)` and `path.open("w")`, and not by `Image.open(file)`."""
     is_method = isinstance(node.func, ast.Attribute)
     modes = [*node.args[0 if is_method else 1 :], *(word.value for word in node.keywords if word.arg == "mode")]
-    if (
-        is_method
-        and modes
-        and not (isinstance(modes[0], ast.Constant) and set(str(modes[0].value)) <= set("rwxabt+"))
-    ):
+    words = [str(mode.value) if isinstance(mode, ast.Constant) else "" for mode in modes]
+    if is_method and words and not (words[0] and set(words[0]) <= set("rwxabt+")):
         return False  # the open of another library, which takes a file
-    return not any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in modes) and bool(
-        modes or is_method or node.args
-    )
+    return not any("b" in word for word in words)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

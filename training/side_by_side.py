@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -166,7 +167,10 @@ class SideBySide(Generic[Result]):
         before = ProcessState()
         device = torch.cuda.current_device() if torch.cuda.is_initialized() else None
         # Daemons, so that whoever interrupts a second time does not wait for them.
-        threads = [Thread(target=self._live, args=(member, device), daemon=True) for member in self.members]
+        threads = [
+            Thread(target=copy_context().run, args=(self._live, member, device), daemon=True)
+            for member in self.members
+        ]
         for thread in threads:
             thread.start()
         try:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 from alignment.spelling import did_you_mean, listed
@@ -71,7 +72,7 @@ def _check_first(word: str, first: str) -> None:
 
 def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Options, each with its value."""
-    for arg, after in zip(args, [*args[1:], ""], strict=True):
+    for arg, after in pairwise([*args, ""]):
         if arg.startswith("--"):
             name, equals, value = arg[2:].partition("=")
             yield name, value if equals or after.startswith("--") else after
@@ -84,5 +85,6 @@ def _lists() -> list[str]:
 
 
 def _beside(path: Path) -> str:
-    """The nearest name in the folder."""
-    return did_you_mean(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else ""
+    """The nearest name in the folder, of those with the same ending."""
+    kin = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else []
+    return did_you_mean(path.stem, [one.stem for one in kin]).replace("'?", f"{path.suffix}'?")

@@ -7,19 +7,24 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from alignment.spelling import did_you_mean
 from eval.cli.at_once import check_at_once
 from eval.cli.completion import completion
+from eval.cli.interruptions import heeds_termination, ignore_interruptions
 from eval.cli.mistakes import USAGE, Ended, end_of, is_fault
 from eval.cli.short_help import help_of, help_of_all
 from eval.cli.terminal import in_plain_letters, in_utf8
 from eval.cli.version import version_line
 from eval.cli.words import HELP_ALL, WORDS
+from eval.progress import silenced
 from eval.studies.catalogue import catalogue
 
 DEBUG = "ALPHADX_DEBUG"
 """With any value in the environment, errors come with their traceback."""
+QUIET = "--quiet"
+"""Shows no progress, whatever the job."""
 NOTHING_NAMED = "arguments are required: (checkpoint|name)"
 """What the parser says where `measure` is given no checkpoint, or `study` no name."""
 PRINTED: dict[str, Callable[[], str]] = {"--help": help_of_all, "-h": help_of_all, "--version": version_line}
@@ -29,17 +34,22 @@ def main(args: list[str] | None = None) -> None:
     """Entry point of the `alphadx` command."""
     if args is None:
         in_utf8()
-    given = list(sys.argv[1:] if args is None else args)
+        heeds_termination()
+    written = list(sys.argv[1:] if args is None else args)
+    given = [arg for arg in written if arg != QUIET]
     debug = "--traceback" in given or bool(os.environ.get(DEBUG))
     given = [arg for arg in given if arg != "--traceback"]
     _prepare()
     try:
-        _do(given)
+        with silenced(QUIET in written):
+            _do(given)
     except BrokenPipeError:  # whoever reads has seen enough, as `alphadx study --list | head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:
-        end = end_of(error, given)
+        if args is None and isinstance(error, KeyboardInterrupt):
+            ignore_interruptions()
+        end = end_of(error, written)
         if debug or is_fault(error):
             traceback.print_exception(error)
         print(f"alphadx: {end.told}", file=sys.stderr)
@@ -73,8 +83,7 @@ def _do(args: list[str]) -> None:
 
 
 def _do_word(word: str, rest: list[str]) -> None:
-    """Do a job; what it names by a dotted path may lie in the current folder, behind what is installed."""
-    sys.path += {os.getcwd()} - {*sys.path}
+    """Do a job."""
     check_at_once(word, rest)
     if word == "study" and "--list=true" in rest:
         print(catalogue())
@@ -96,7 +105,8 @@ def _run(word: str, rest: list[str]) -> None:
     """Parse what was typed, and call the job; `measure` may name no checkpoint, and `study` no study."""
     from jsonargparse import auto_cli
 
-    from eval.fit.parsing import RefusingParser
+    from eval.fit.parser_sentences import UNION, one_sentence
+    from eval.fit.parsing import Refused, RefusingParser
 
     def run(args: list[str]) -> None:
         auto_cli(job, args=args, prog=f"alphadx {word}", as_positional=True, parser_class=RefusingParser)
@@ -105,6 +115,8 @@ def _run(word: str, rest: list[str]) -> None:
     try:
         run(rest)
     except ValueError as error:
+        if str(error).startswith(UNION):  # around what a data set says of its arguments
+            raise Refused(one_sentence(str(error))) from error
         if not re.search(NOTHING_NAMED, str(error)):
             raise
         run(["", *rest])
@@ -121,5 +133,5 @@ def _spelled(word: str, args: Sequence[str]) -> list[str]:
     flags = {f"--{one.name}" for one in WORDS[word].options.values() if one.is_flag}
     return [
         f"{arg}=true" if arg in flags and after not in ("true", "false") else arg
-        for arg, after in zip(spelled, [*spelled[1:], ""], strict=True)
+        for arg, after in pairwise([*spelled, ""])
     ]

@@ -4,14 +4,16 @@ import os
 import sys
 from pathlib import Path
 
+from eval.cli.mistakes import Failed
 from eval.cli.showing import fail, show
 from eval.cli.terminal import shown
-from eval.fit import fit_from
+from eval.fit import NoBestEpoch, fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO
 from eval.report import write_report
 from eval.studies import Study, catalogue, load_study, run_study
 from eval.studies.catalogue import expected
+from eval.studies.refused import check_trainings
 from eval.studies.source import FAST
 
 
@@ -26,7 +28,10 @@ def fit(config: str, *overrides: str) -> None:
         config: YAML with `data`, `model` and `trainer`, whose keys are options as well.
         overrides: options in the form `--key value`.
     """
-    best = fit_from([*(["--config", config] if config else []), *overrides]).fit()
+    try:
+        best = fit_from([*(["--config", config] if config else []), *overrides]).fit()
+    except NoBestEpoch as error:
+        raise Failed(str(error)) from error
     print(f"best epoch by {best.monitor} on validation: {shown(best.best_model_path)}")
 
 
@@ -67,6 +72,7 @@ def study(
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(name, fast=fast)
     _tell_times(plan)
+    check_trainings(plan)
     folder = out or Path("runs") / plan.name
     check_folder(folder)
     done = run_study(plan, folder, jobs=jobs, device=device, side_by_side=side_by_side)

@@ -2,12 +2,16 @@
 
 from argparse import ArgumentParser
 
+import shtab
+
 from eval.cli.names import known_names
 from eval.cli.reading import Option
 from eval.cli.words import HELP_ALL, WORDS, Word
 from eval.studies.source import presets
 
 SHELLS = ("bash", "zsh")
+GIVEN = ("model.shape", "model.num_classes", "model.bounds", "model.seed")
+"""What a network learns from the data set and the seed of all, and nobody types."""
 
 
 def completion(shell: str) -> str:
@@ -18,14 +22,9 @@ def completion(shell: str) -> str:
 
     Raises:
         ValueError: for another shell.
-        ImportError: without shtab.
     """
     if shell not in SHELLS:
         raise ValueError(f"`--completion` should be bash or zsh. Found {shell!r}.")
-    try:
-        import shtab
-    except ImportError as error:
-        raise ImportError("Completion needs shtab: pip install 'alphadx[completion]'.") from error
     return shtab.complete(parser_for_completion(), shell)
 
 
@@ -46,7 +45,7 @@ def _add(parser: ArgumentParser, name: str, word: Word) -> None:
     for option in ("--help", HELP_ALL):
         parser.add_argument(option, action="store_true", help="print help")
     for one in word.options.values():
-        if one.name in ("overrides", "measurements", "standard"):
+        if one.name in GIVEN:
             continue
         if one.required:
             _complete(parser.add_argument(one.name, choices=presets() if name == "study" else None), one)

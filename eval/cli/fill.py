@@ -2,17 +2,19 @@
 
 import os
 import pickle
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
+from eval.processes import processes
+from eval.progress import shown
 from eval.records.device import AUTO, chosen_device
 from generators import ResidualStore, StoredResidual
+from generators.progress import Stage
 from training.data import DataSet, SplitName
 
 
@@ -73,10 +75,11 @@ def residuals(
     )
     recipe = pickle.dumps(data)  # before its samples are read, which each process does for itself
     store = work(data)
-    with tqdm(total=store.pairs, initial=store.filled, unit="pair", desc=str(out), smoothing=0.05) as bar:
+    filling = Stage(str(out), store.pairs, "pair", done=store.filled)
+    with shown(filling):
         if jobs > 1:
-            _fill_at_once(partial(_fill, recipe, work), jobs, place, store, bar)
-        stored = store.fill(place, lambda filled: bar.update(filled - bar.n))
+            _fill_at_once(partial(_fill, recipe, work), jobs, place, store, filling)
+        stored = store.fill(place, lambda filled: setattr(filling, "done", filled))
     size = out.stat().st_size
     print(f"{out}: {stored.pairs:,} residuals of {size / stored.pairs:,.0f} bytes, {size / 1e6:,.1f} MB")
     return stored
@@ -105,22 +108,20 @@ def _store(
     )
 
 
-def _fill_at_once(
-    fill: partial[None], jobs: int, device: torch.device, store: ResidualStore, bar: "tqdm[Any]"
-) -> None:
-    """Let processes fill the store, and show what they have done together."""
+def _fill_at_once(fill: partial[None], jobs: int, device: torch.device, store: ResidualStore, filling: Stage) -> None:
+    """Let processes fill the store, and note what they have done together."""
     devices = [device] * jobs
     if device == torch.device("cuda"):  # one with a number stands for itself
         devices = [torch.device("cuda", job % max(1, torch.cuda.device_count())) for job in range(jobs)]
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    with processes(jobs, get_context("spawn"), torch.set_num_threads, threads) as pool:
         waiting = {pool.submit(fill, place) for place in devices}
         while waiting:
             done, waiting = wait(waiting, timeout=1, return_when=FIRST_EXCEPTION)
-            bar.update(store.filled - bar.n)
+            filling.done = store.filled
             for job in done:
                 job.result()
 
 
-def _fill(recipe: bytes, work: partial[ResidualStore], device: torch.device) -> None:
+def _fill(recipe: bytes, work: partial, device: torch.device) -> None:
     work(pickle.loads(recipe)).fill(device)

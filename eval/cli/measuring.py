@@ -40,7 +40,7 @@ def measure(
     residual_options: dict[str, Any] | None = None,
     **measurements: Any,
 ) -> list[Record]:
-    """Alignment and robustness of a classifier, or the quality of an estimator of Δx.
+    """Measure a classifier's alignment and robustness, or an estimator.
 
     Everything that can be refused is refused before the first measurement. One that fails all the same does not
     keep the others from being made, printed and kept; the command then ends with what failed, and exit status 1.

@@ -3,22 +3,26 @@
 import errno
 import io
 import os
-import shlex
 import shutil
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from eval.cli.interruptions import Terminated, how_to_go_on
 from eval.cli.version import version_line
 
-USAGE, FAILED, INTERRUPTED = 2, 1, 130
+USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of errors of a disk without space."""
 PATHS = ("path", "file", "filepath", "filename", "name")
 """What libraries call the file that they write."""
 ALMOST_NOTHING = 2**20
 """Bytes that are free on a disk that counts as full, where a library does not say what its error was."""
+
+
+class Failed(ValueError):
+    """Work that was begun did not come to its end."""
 
 
 class Ended(SystemExit):
@@ -30,7 +34,7 @@ class Ended(SystemExit):
 
 
 class End(NamedTuple):
-    """What is said, and the exit status: 2 for what was typed, 1 for work that failed, 130 for Ctrl-C."""
+    """What is said, and the exit status: 2 for what was typed, 1 for failed work, 130 for Ctrl-C, 143 for SIGTERM."""
 
     told: str
     status: int
@@ -44,10 +48,11 @@ def end_of(error: BaseException, args: Sequence[str]) -> End:
         args: of the command.
     """
     if isinstance(error, KeyboardInterrupt):
-        return End(f"interrupted; what is finished is kept. To go on: {_again(args)}", INTERRUPTED)
+        status = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return End(f"interrupted; {how_to_go_on(args, str(error))}", status)
     if (file := full_disk(error)) is not None:
         return End(f"{file}: the disk is full. What was finished is kept: make space and start again.", FAILED)
-    if getattr(error, "failed", False):  # work that was begun
+    if isinstance(error, Failed):
         return End(str(error), FAILED)
     if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
         return End(_of_files(error), FAILED)
@@ -70,7 +75,7 @@ def full_disk(error: BaseException) -> str | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and (seen.errno in FULL or os.strerror(errno.ENOSPC) in str(seen)):
-            return str(seen.filename or file_of(seen) or "a file")
+            return str(seen.filename2 or seen.filename or file_of(seen) or "a file")
         if isinstance(seen, RuntimeError) and (file := file_of(seen)) and _has_no_room(file):
             return file  # torch and HDF5 say in words of their own that a file could not be written
         seen = seen.__cause__ or seen.__context__
@@ -100,11 +105,6 @@ def _of_files(error: OSError) -> str:
     if error.filename and error.strerror:
         return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}."
     return str(error)
-
-
-def _again(args: Sequence[str]) -> str:
-    more = ["--resume", "last"] if args[:1] == ["fit"] and "--resume" not in args else []
-    return shlex.join(["alphadx", *args, *more])
 
 
 def _fault(error: BaseException) -> str:

@@ -30,7 +30,7 @@ def help_of_all() -> str:
             "alphadx WORD --help      examples and usual options; --help-all every option",
             "alphadx --version        versions of alphadx, Python and torch",
             "alphadx --completion     bash or zsh: a script that completes words and names",
-            "--traceback              with any word: where an error came from",
+            "--quiet, --traceback     with any word: no progress; where an error came from",
         ]
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from eval.cli.mistakes import Failed
 from eval.cli.terminal import shown
 from eval.report import Table
 from eval.tables.plain_letters import plainly
@@ -22,7 +23,7 @@ def fail(failures: Sequence[str]) -> None:
     """Say what failed, and let the command end with it.
 
     Raises:
-        ValueError: with every sentence, if there is one.
+        Failed: with every sentence, if there is one.
     """
     if failures:
-        raise ValueError("\n  ".join([f"{len(failures)} failed, all else was finished:", *failures]))
+        raise Failed("\n  ".join([f"{len(failures)} failed, all else was finished:", *failures]))

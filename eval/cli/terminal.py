@@ -1,4 +1,4 @@
-"""What the command asks of its terminal: letters that can be written, and an end that leaves no traces."""
+"""What the command asks of its terminal: letters that can be written, and files in UTF-8."""
 
 import os
 import sys
@@ -28,6 +28,6 @@ def in_utf8() -> None:
 
 
 def shown(path: Path | str) -> str:
-    """A path as the terminal can write it, with ? for letters that it lacks; others would name another file."""
+    """A path as the terminal can write it, with ? for letters that it lacks: others would name another file."""
     encoding = sys.stdout.encoding or "utf-8"
     return str(path).encode(encoding, "replace").decode(encoding)

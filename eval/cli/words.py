@@ -102,7 +102,7 @@ WORDS = {
         "ESTIMATOR FILE.h5 --data NAME [options]",
         (
             "alphadx residuals nearest digits.h5 --data Digits",
-            "alphadx residuals best.ckpt mnist.h5 --data MNIST --data.data_root DIR --jobs 2",
+            "alphadx residuals best.ckpt mnist.h5 --data MNIST --jobs 2",
         ),
         ("data", "split", "classes", "limit", "jobs", "device"),
     ),

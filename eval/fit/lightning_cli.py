@@ -1,7 +1,9 @@
 """Train from a configuration, through the Lightning CLI."""
 
+import signal
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ from eval.fit.parsing import RefusingParser
 from eval.fit.refusals import as_value_errors, check_monitor, check_selection, check_trainer, without_validation
 from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
 from eval.fit.selection import MONITORED, Epsilon50
+from eval.fit.telling import Telling, without_advertisements
 from eval.fit.whereabouts import check_folder, last_checkpoint
+from eval.progress import shown, silenced
 from generators.gan import GAN
+from generators.progress import Stage
 from training import Classifier
 from training.data import DataSet
 from training.watch import EpochCost, StopAtCollapse
@@ -29,6 +34,8 @@ TRAINER_DEFAULTS = {
     # Lightning's inference mode would break every attack and metric that needs a gradient.
     "inference_mode": False,
     "num_sanity_val_steps": 0,
+    # A table of layers for a log; what is trained is said in one line.
+    "enable_model_summary": False,
 }
 CHECKPOINT_DEFAULTS = {
     "checkpoint.filename": "best",
@@ -56,7 +63,7 @@ class FitCLI(LightningCLI):
     """
 
     def __init__(self, args: Sequence[str] | Mapping[str, Any], trained: type = Classifier) -> None:
-        with as_value_errors():
+        with as_value_errors(), without_advertisements():
             super().__init__(
                 trained,
                 DataSet,
@@ -119,8 +126,12 @@ class FitCLI(LightningCLI):
         self.best: BestEpoch = self.config_init.checkpoint
         extra = [self.config_init[key] for key in self.parser.callback_keys]
         callbacks = [*extra, LastEpoch(self.best), Resumable(self.run)]
+        # Lightning's bar, which fills a log with its states, gives way to ours, and is a switch for it.
+        self.quiet = self.config_init.trainer.enable_progress_bar is False
         try:
-            return self._instantiate_trainer({**self.config_init.trainer, **options}, callbacks)
+            return self._instantiate_trainer(
+                {**self.config_init.trainer, "enable_progress_bar": False, **options}, callbacks
+            )
         except TypeError as error:  # what Lightning raises for devices that an accelerator cannot have
             raise ValueError(str(error)) from error
 
@@ -139,11 +150,37 @@ class FitCLI(LightningCLI):
         start = self._start()
         if start is not None:
             self.best.dirpath = str(start.resolve().parent)  # the best epoch so far lies there
-        with as_value_errors():
-            self.trainer.fit(self.model, self.datamodule, ckpt_path=start)
+        self._train(start)
         if not self.best.found:
             raise NoBestEpoch(self.without_best())
         return self.best
+
+    def _train(self, start: Path | None) -> None:
+        """Train, and tell on the way.
+
+        Raises:
+            KeyboardInterrupt: if it is interrupted, which Lightning would make the end of the process.
+        """
+        epochs = Stage(unit="epoch")
+        handler = signal.getsignal(signal.SIGINT)
+        with ExitStack() as around:
+            around.enter_context(silenced(self.quiet))
+            display = around.enter_context(shown(epochs))
+            around.enter_context(as_value_errors())
+            around.enter_context(without_advertisements())
+            self.trainer.callbacks.append(Telling(epochs, display))  # type: ignore[attr-defined]
+            try:
+                self.trainer.fit(self.model, self.datamodule, ckpt_path=start)
+            except SystemExit as error:
+                if not isinstance(error.__context__, KeyboardInterrupt):
+                    raise
+                signal.signal(signal.SIGINT, handler)
+                raise KeyboardInterrupt(*self._kept()) from error
+
+    def _kept(self) -> list[str]:
+        """The last checkpoint, if an epoch was finished."""
+        last = Path(str(self.best.dirpath)) / LAST
+        return [str(last)] if last.is_file() else []
 
     def without_best(self) -> str:
         """What is said where no epoch was a candidate."""

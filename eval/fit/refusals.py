@@ -6,11 +6,10 @@ from typing import Any
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from eval.fit.parser_sentences import UNION
 from eval.fit.selection import MONITORED
 from training.data import DataSet
 
-UNION = "Does not validate against any of the Union subtypes"
-"""How jsonargparse begins where what it was to build has refused its arguments."""
 LOGGED = ("val_accuracy", "val_epsilon50", MONITORED)
 """What is logged on validation whatever is trained."""
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import logits_of
 from eval.robustness.radii import critical_radii
+from generators.progress import Stage, stage
 from training import Classifier, Strength, pgd
 from training.attacks import Norm
 from training.data import DataSet
@@ -96,18 +97,19 @@ class Epsilon50(Callback):
             module.log_dict({"val_epsilon50": math.nan, MONITORED: -1.0})
             return
         step_size = None if self.step_size is None else float(self.step_size)
-        radii = critical_radii(
-            network,
-            data.batches("validation"),
-            partial(pgd, steps=self.steps, step_size=step_size, leave_when_fooled=True),
-            norm=self.norm,
-            resolution=self.resolution,
-            only="median",
-            bounds=data.bounds,
-            guess=self.last,
-            pilot=32,
-            seed=trainer.current_epoch,
-        )
+        with stage(Stage("validation", 10, "", done=9)):  # the end of an epoch
+            radii = critical_radii(
+                network,
+                data.batches("validation"),
+                partial(pgd, steps=self.steps, step_size=step_size, leave_when_fooled=True),
+                norm=self.norm,
+                resolution=self.resolution,
+                only="median",
+                bounds=data.bounds,
+                guess=self.last,
+                pilot=32,
+                seed=trainer.current_epoch,
+            )
         # The next search starts where this one ended; if it found nothing, with a pilot again.
         self.last = radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max else None
         above_chance = radii.accuracy_at(0.0) > 1 / data.num_classes + CHANCE

@@ -17,6 +17,7 @@ from eval.measuring.candidates import Candidate, candidates_of
 from eval.measuring.folders import check_folder, check_keeping
 from eval.measuring.report import Report
 from eval.measuring.session import Session
+from eval.progress import silenced
 from eval.records import Results
 from eval.records.device import AUTO, chosen_device
 from eval.records.outcome import Measurement
@@ -52,6 +53,7 @@ def measure(
     keep_adversarial: str | Path | None = None,
     wanted: Sequence[Measurement] | None = None,
     say: Callable[[str], None] = to_stderr,
+    progress: bool = True,
     **measurements: Any,
 ) -> Report:
     """Alignment and robustness of any model on any data.
@@ -87,6 +89,7 @@ def measure(
         wanted: measurements by themselves, such as `[AttackRadii("pgd", "L2")]` or one of your own making, in place
             of those that `measurements` describes.
         say: is told each sentence that a user should read, before the measurements; prints to stderr if not given.
+        progress: show how far it is: a bar on a terminal or in a notebook, else a line on stderr now and then.
         measurements: what to measure, see `eval.figures.wanted.all_measurements`: `attacks`, `norms`, `epsilons`,
             `figures`, `only`, …
 
@@ -129,7 +132,7 @@ def measure(
     if keep_adversarial is not None:
         check_keeping(keep_adversarial, session.wanted, len(candidates))
         session.keep_adversarial = Path(keep_adversarial)
-    with _folder(out) as folder:
+    with _folder(out) as folder, silenced(not progress):
         session.run_all(candidates, Results(folder))
         report = Report(folder, session.records, session.failures, session.notes)
     if out is None:

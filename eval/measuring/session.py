@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from eval.measuring.adversarial_file import adversarial_file
 from eval.measuring.candidates import Candidate
 from eval.measuring.loading import Ready, ready
+from eval.progress import shown
 from eval.records import Model, Record, Results, Sitting
 from eval.records.attack_radii import AttackRadii
 from eval.records.chosen import marks
@@ -20,6 +20,7 @@ from eval.records.outcome import Measurement
 from eval.records.robust_accuracy import RobustAccuracyAt
 from eval.records.sanity import sanity_line, warnings_of
 from eval.robustness.keeping import Kept
+from generators.progress import Stage
 from training.data import DataSet
 
 
@@ -64,14 +65,21 @@ class Session:
         if len(candidates) == 1:
             self.run(candidates[0], results)
             return
-        for candidate in candidates:
-            try:
-                self.run(candidate, results, f"{candidate.title}: ")
-            except Exception as error:  # what a user's own network may raise is not known
-                kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
-                self.failures.append(f"{candidate.title} failed: {kind}{error}")
+        all_of_them = Stage(total=len(candidates), unit="model")
+        with shown(all_of_them):
+            for candidate in candidates:
+                self._try(candidate, results)
+                all_of_them.done += 1
         if not self.records:
             raise ValueError("\n  ".join(["not one of the models could be measured:", *self.failures]))
+
+    def _try(self, candidate: Candidate, results: Results) -> None:
+        """Measure one of several models; an error is kept as a sentence."""
+        try:
+            self.run(candidate, results, f"{candidate.title}: ")
+        except Exception as error:  # what a user's own network may raise is not known
+            kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
+            self.failures.append(f"{candidate.title} failed: {kind}{error}")
 
     def run(self, candidate: Candidate, results: Results, prefix: str = "") -> None:
         """Measure one model.
@@ -90,9 +98,9 @@ class Session:
         self._tell_of_the_draw(sitting)
         folder = results.home(sitting.model, sitting.subject.key)
         kept: list[tuple[Record, Kept]] = []
-        with tqdm(total=len(self.wanted), unit="measurement", leave=False) as bar:
-            for measurement in self._keeping():
-                bar.set_description(measurement.quantity(self.data).title)
+        wanted = self._keeping()
+        with shown(sitting.progress_of(wanted, candidate.title)):
+            for measurement in wanted:
                 taken = sitting.take_all([measurement], folder)
                 self.records += taken.records
                 self.failures += taken.failures
@@ -100,7 +108,6 @@ class Session:
                     self._tell_of_sanity(record, prefix)
                     if (keeper := getattr(measurement, "keep", None)) is not None:
                         kept.append((record, keeper))
-                bar.update()
         if self.keep_adversarial is not None:
             self._keep(self.keep_adversarial, sitting, kept)
 

@@ -16,6 +16,7 @@ from eval.records.outcome import Outcome, outcomes_of
 from eval.records.quantity import Quantity
 from eval.robustness.keeping import Kept
 from eval.robustness.radii import critical_radii, minimal_radii
+from generators.progress import Stage, stage
 from training.attacks import ORDER, Norm
 from training.data import Batch, DataSet
 from training.passes import CountPasses
@@ -126,17 +127,18 @@ class AttackRadii:
         """ε50% under the attack's scout, if it has one, because failures of the attack itself are costly."""
         if self.entry.first_guess is None:
             return None
-        radii = critical_radii(
-            classifier,
-            batches,
-            self.entry.first_guess,
-            norm=self.norm,
-            resolution=0.05,
-            only="median",
-            bounds=data.bounds,
-            pilot=32,
-            seed=self.seed,
-        )
+        with stage(Stage("where to begin")):
+            radii = critical_radii(
+                classifier,
+                batches,
+                self.entry.first_guess,
+                norm=self.norm,
+                resolution=0.05,
+                only="median",
+                bounds=data.bounds,
+                pilot=32,
+                seed=self.seed,
+            )
         return radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max / 1.5 else None
 
 

@@ -29,7 +29,7 @@ def chosen_device(name: str = AUTO) -> torch.device:
     try:
         torch.zeros(1, device=found).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        told = str(error).splitlines()[0]
+        told = str(error).splitlines()[0].split(". ")[0]
         raise ValueError(f"`device` should be one that is there, such as cpu. Found {name!r} ({told}).") from error
     return torch.device(found)
 

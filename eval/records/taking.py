@@ -11,12 +11,14 @@ from torch import nn
 from eval.records.chosen import on_device
 from eval.records.device import device_of
 from eval.records.outcome import Measurement, Outcome
+from eval.records.progress import SETTLING, Measurements, Measuring, expected_passes
 from eval.records.provenance import provenance
 from eval.records.record import Record
 from eval.records.sanity import check_fits
 from eval.records.store import ModelFolder
 from eval.records.subject import LimitOrder, Model, Subject, chosen_samples
 from generators.checkpoints import digest
+from generators.progress import stage, underway
 from training.data import Batch, DataSet, SplitName
 from training.passes import CountPasses
 
@@ -28,10 +30,12 @@ class Taken:
     Attributes:
         records: of those that were taken now or before, in the order in which they were wanted.
         failures: a sentence for each that failed.
+        new: how many were not recorded before.
     """
 
     records: list[Record] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    new: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ class Sitting:
     def _taken(self, measurement: Measurement) -> tuple[Record, Outcome]:
         counted = CountPasses(self.classifier)
         started = time.perf_counter()
-        outcome = measurement(counted, self.data, self.batches)
+        with stage(self._measuring(measurement, counted)):
+            outcome = measurement(counted, self.data, self.batches)
         seconds = time.perf_counter() - started
         record = Record(
             model=self.model,
@@ -119,6 +124,20 @@ class Sitting:
             provenance=provenance(device_of(self.classifier)),
         )
         return record, outcome
+
+    def progress_of(self, wanted: Sequence[Measurement], title: str) -> Measurements:
+        """A stage for measurements in turn."""
+        expected = [self._expected(measurement) for measurement in wanted]
+        return Measurements(title, len(wanted), expected=expected)
+
+    def _expected(self, measurement: Measurement) -> float:
+        limit = getattr(measurement, "limit", None) or self.subject.samples.count
+        return expected_passes(measurement.quantity(self.data)) * min(limit, self.subject.samples.count)
+
+    def _measuring(self, measurement: Measurement, counted: CountPasses) -> Measuring:
+        quantity = measurement.quantity(self.data)
+        settles = quantity.kind in SETTLING
+        return Measuring(quantity.title, expected=self._expected(measurement), counts=counted, settles=settles)
 
     def take_all(
         self,
@@ -145,7 +164,10 @@ class Sitting:
             keeps = getattr(measurement, "keep", None) is not None
             if (found := folder.find(quantity, self.subject)) and not keeps:
                 taken.records.append(folder.joined(found, self.model))
+                if isinstance(around := underway(), Measurements):
+                    around.recorded()
                 continue
+            taken.new += 1
             notify(measurement)
             try:
                 record, outcome = self._taken(measurement)

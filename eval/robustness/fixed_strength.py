@@ -92,10 +92,13 @@ def robust_accuracy(
         judge = Judge(classifier, batches, norm, bounds, batch_size, keep)
         found = torch.where(judge.correct, torch.inf, 0.0).double()
         generator = generator_for(seed, "attack", device=judge.device)
-        for part in judge.parts(judge.correct.nonzero().squeeze(1)):
+
+        def attacked(part: Tensor) -> None:
             strength = None if minimal else torch.full((len(part),), float(epsilon), dtype=torch.float64)
             fooled, size, _ = judge.judged(attack, part, strength, generator)
             found[part] = torch.where(fooled & (size <= epsilon * (1 + TOLERANCE)), size, torch.inf)
+
+        judge.each_once(attacked)
         judge.watch.end(attack)
     return RobustAccuracy(
         correct=judge.correct,

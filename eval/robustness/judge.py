@@ -14,6 +14,7 @@ from eval.robustness.batching import Batching, BatchSize
 from eval.robustness.keeping import Kept
 from eval.robustness.samples import gathered, pairs
 from eval.robustness.tampering import Watch, states
+from generators.progress import Stage, stage
 from training.attacks import Norm
 from training.passes import CountPasses
 
@@ -66,6 +67,14 @@ class Judge:
     def parts(self, which: Int[Tensor, " K"]) -> Sequence[Int[Tensor, " P"]]:
         """Some samples in batches, of which none is empty."""
         return which.split(self.batching.size) if len(which) else ()
+
+    def each_once(self, attacked: Callable[[Int[Tensor, " P"]], None]) -> None:
+        """Do something once for all samples that are classified correctly, in batches, counted for whoever looks."""
+        wrong = len(self.samples) - int(self.correct.sum())
+        with stage(Stage(unit="sample", total=len(self.samples), done=wrong)) as looked_at:
+            for part in self.parts(self.correct.nonzero().squeeze(1)):
+                attacked(part)
+                looked_at.done += len(part)
 
     def shown(self, part: Int[Tensor, " K"]) -> tuple[Float[Tensor, "K *shape"], Int[Tensor, " K"]]:
         """Copies of inputs and true classes of some samples, where the classifier is."""

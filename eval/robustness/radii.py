@@ -27,6 +27,8 @@ from eval.robustness.median import median, median_interval
 from eval.robustness.median_search import close_median
 from eval.robustness.samples import largest_strength
 from eval.robustness.search import Search
+from eval.robustness.settling import count_settled
+from generators.progress import Stage, stage
 from training.attacks import Norm
 
 __all__ = ["Attack", "MinimumNormAttack", "Radii", "critical_radii", "median", "median_interval", "minimal_radii"]
@@ -168,13 +170,16 @@ def critical_radii(
         judge = Judge(classifier, batches, norm, bounds, batch_size, keep)
         search = Search(judge, attack, _ceiling(judge, epsilon_max), seed)
         _check_strengths(at, search.epsilon_max)
-        if only == "all":
-            close_all(search, max(resolution, curve_resolution or 0), pilot)
-        close_median(search, resolution, pilot, guess)
-        if interval:
-            close_ends(search)
-        for strength in at:
-            search.decide(strength)
+        curve = max(resolution, curve_resolution or 0) if only == "all" else None
+        with stage(Stage(unit="sample", total=len(judge.samples))) as looked_at:
+            search.told = count_settled(search, looked_at, resolution, curve, at)
+            if curve is not None:
+                close_all(search, curve, pilot)
+            close_median(search, resolution, pilot, guess)
+            if interval:
+                close_ends(search)
+            for strength in at:
+                search.decide(strength)
         judge.watch.end(attack)
     return _radii(search, resolution, only, started)
 

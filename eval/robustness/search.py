@@ -1,5 +1,7 @@
 """Brackets around the critical radius of every sample, and the attacks that move them."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -39,6 +41,8 @@ class Search:
         self.upper = torch.where(self.correct, torch.inf, 0.0).double()
         self.margin = -attack_loss(judge.samples.logits, judge.samples.y, "margin").double().to(self.place)
         self._estimates: Estimates | None = None
+        self.told: Callable[[], None] = lambda: None
+        """Called after each batch that was attacked."""
 
     @property
     def estimates(self) -> Estimates:
@@ -62,12 +66,16 @@ class Search:
             if self._estimates is not None:
                 reach = crossing(self.margin[part], self._margin_of(part, adversarial)) ** CURVATURE
                 self._estimates.note(part, at * reach)
+            self.told()
 
     def run_once(self) -> None:
         """Attack every sample that is classified correctly once, without a strength."""
-        for part in self.judge.parts(self.judge.correct.nonzero().squeeze(1)):
+
+        def attacked(part: Tensor) -> None:
             fooled, size, _ = self.judge.judged(self.attack, part, None, self.generator)
             self.upper[part] = torch.where(fooled, size, torch.inf).to(self.place)
+
+        self.judge.each_once(attacked)
         self.lower = self.upper.clamp(max=self.epsilon_max)
 
     def decide(self, strength: float) -> None:

@@ -27,6 +27,7 @@ from eval.studies.overlay import FIRST
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
 from eval.studies.wanted import wanted_of
 from eval.studies.work import Done, survived
+from generators.progress import Stage, stage, underway
 from training import load_classifier
 from training.data import DataSet
 from training.side_by_side import Member, SideBySide, draws
@@ -56,11 +57,12 @@ def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO
     started = time.perf_counter()
     home = folder / FIRST / name
     home.mkdir(parents=True, exist_ok=True)
+    new = not is_trained(home)
     with FileLock(home / ".lock"):
         if not is_trained(home):
             trained(fit_from(kept_under(fit, home, device)), home)
         best_checkpoint(home)
-    return {name: Done(time.perf_counter() - started, [])}
+    return {name: Done(time.perf_counter() - started, [], new=new)}
 
 
 def home_of(cell: Cell, folder: Path) -> ModelFolder:
@@ -165,9 +167,15 @@ def _run(cell: Cell, folder: Path, device: str, found: "Trained | Exception | No
     if isinstance(cell, EstimatorCell):
         return Done(time.perf_counter() - started, _judge(cell, home, folder, device))
     before = 0.0 if found is None else found.seconds
-    found = found or _train(cell, folder, device)
-    failures = _measure(cell, home, folder, found)
-    return Done(before + time.perf_counter() - started, failures, [*found.notes])
+    with stage(Stage(total=2, unit="")) as halves:  # training and measuring, as if they took as long
+        halves.done = int(is_trained(home.path))
+        new = not halves.done or found is not None
+        found = found or _train(cell, folder, device)
+        halves.done = 1
+        failures, measured = _measure(cell, home, folder, found)
+    if (group := underway()) is not None:
+        group.done += 1
+    return Done(before + time.perf_counter() - started, failures, [*found.notes], new or measured)
 
 
 def _train(cell: ModelCell, folder: Path, device: str, member: Member | None = None) -> Trained:
@@ -196,8 +204,8 @@ def _training_of(cell: ModelCell, folder: Path, device: str) -> FitCLI:
     return FitCLI(kept_under(resolved(cell.fit, folder), home, device))
 
 
-def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -> list[str]:
-    """Take the measurements of a model that are not recorded yet."""
+def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -> tuple[list[str], bool]:
+    """Take the measurements of a model that are not recorded yet; returns what failed, and whether any was taken."""
     cli, model = found.cli, cell.fit.get("model", {})
     network = {"network": model.get("network", "small_cnn"), "options": model.get("network_options") or {}}
     classifier = load_classifier(checkpoint=found.checkpoint, trusted_networks=[network["network"]])
@@ -205,6 +213,7 @@ def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -
     placed(classifier, place)
     failures: list[str] = []
     subjects: list[Subject] = []
+    new = 0
     for wanted in wanted_of(cell, folder):
         sitting = Sitting.of(
             classifier,
@@ -215,7 +224,10 @@ def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -
             network=network,
             training=cell.fit,
         )
-        failures += sitting.take_all(wanted.on(cli.datamodule), home).failures
+        measurements = wanted.on(cli.datamodule)
+        with stage(sitting.progress_of(measurements, "")):
+            taken = sitting.take_all(measurements, home)
+        failures, new = [*failures, *taken.failures], new + taken.new
         subjects.append(sitting.subject)
     logs, together = home.path / "training", side_by_side(home.path)
     for record, epochs in training_records(cell.model, subjects[0], logs, found.checkpoint, together, place):
@@ -224,7 +236,7 @@ def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -
             home.write(record, epochs)
         else:
             home.joined(before, cell.model)
-    return failures
+    return failures, new > 0
 
 
 def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path, device: str) -> list[str]:

@@ -75,14 +75,24 @@ def load_study(name: str, fast: bool = False) -> Study:
         fast: take the fast form.
 
     Raises:
-        ValueError: if there is no such preset or file, it has no fast form, or a key is missing or unknown.
+        FileNotFoundError: if there is no such file.
+        ValueError: if there is no such preset, it has no fast form, or a key is missing or unknown.
     """
     parts = [part.strip() for part in name.split(",")]
     if len(parts) > 1 and not Path(name).is_file():
         return _joined([load_study(part, fast) for part in parts])
     fast = fast or (name.endswith(FAST) and name not in presets() and name.removesuffix(FAST) in presets())
     stem = name.removesuffix(FAST) if fast else name
-    content = content_of(stem)
+    try:
+        return _study(stem, content_of(stem), fast)
+    except ValueError as error:
+        if not Path(name).is_file() or str(error).startswith(name):
+            raise
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _study(stem: str, content: Any, fast: bool) -> Study:
+    """A study from what its YAML holds."""
     check_claims(content, Path(stem).stem)
     short, source = _form(Path(stem).stem, content, fast)
     check_keys(source, short, needed={"title", "experiments"}, allowed={"base", "measure", "first", *TOLD})

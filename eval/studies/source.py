@@ -23,12 +23,15 @@ def content_of(name: str) -> Any:
     """What the YAML of a preset or a file holds.
 
     Raises:
-        ValueError: if there is no such preset or file, or it cannot be read.
+        FileNotFoundError: if there is no such file.
+        ValueError: if there is no such preset, or it cannot be read.
     """
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
         text = _text(Path(name))
     elif name in presets():
         text = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+    elif name.endswith((".yaml", ".yml")):
+        raise FileNotFoundError(f"{name}: no such file of a study. `alphadx study --list` prints the presets.")
     else:
         raise ValueError(
             f"`study` should be one of {listed(name, presets())}, or an existing YAML file; `alphadx study --list` "

@@ -5,14 +5,21 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_all_start_methods, get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from tqdm import tqdm
+
+from eval.processes import processes
+from eval.progress import shown
+from eval.progress.together import Together
+from eval.progress.workers import reported
+from generators.progress import Stage
 
 START = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 """How processes start: forked from one that has loaded the libraries, and nothing else, where the system can."""
@@ -28,11 +35,13 @@ class Done:
         seconds: it took.
         failures: a sentence for everything that failed.
         notes: what a reader should know.
+        new: whether anything was left to be done.
     """
 
     seconds: float
     failures: list[str]
     notes: list[str] = field(default_factory=list)
+    new: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,13 +60,13 @@ class Task:
 def all_done(tasks: Sequence[Task], title: str, jobs: int, cores: int) -> dict[str, Done]:
     """Do some work, and return what came of each model."""
     done: dict[str, Done] = {}
-    finished = _in_turn(tasks) if jobs == 1 else _at_once(tasks, jobs, max(1, cores // jobs))
     total = sum(len(task.names) for task in tasks)
-    with tqdm(total=total, unit="model", desc=title, disable=not tasks) as bar:
+    work = Together(title, total, "model")
+    with TemporaryDirectory(prefix="alphadx-") as told, shown(work, partial(work.read, Path(told))):
+        finished = _in_turn(tasks) if jobs == 1 else _at_once(tasks, jobs, max(1, cores // jobs), Path(told))
         for found in finished:
-            for name, model in found.items():
-                bar.set_postfix_str(f"{name}, {model.seconds:.0f} s")
-                bar.update()
+            work.done += len(found)
+            work.repeated += sum(not model.new for model in found.values())
             done |= found
     return done
 
@@ -71,16 +80,16 @@ def _in_turn(tasks: Sequence[Task]) -> Iterator[Mapping[str, Done]]:
     with warnings.catch_warnings():
         quiet()
         for task in tasks:
-            yield _survived(task)
+            yield _survived(task)  # its stage is a part of the one that is shown
 
 
-def _at_once(tasks: Sequence[Task], jobs: int, threads: int) -> Iterator[Mapping[str, Done]]:
+def _at_once(tasks: Sequence[Task], jobs: int, threads: int, told: Path) -> Iterator[Mapping[str, Done]]:
     context = get_context(START)
     if START == "forkserver":
         context.set_forkserver_preload([PRELOADED])
     # The process that they are forked from may have been started before the environment was what it is.
-    with ProcessPoolExecutor(jobs, context, _begin, (threads, dict(os.environ))) as pool:
-        waiting = {pool.submit(_survived, task): task for task in tasks}
+    with processes(jobs, context, _begin, threads, dict(os.environ)) as pool:
+        waiting = {pool.submit(_survived, task, told): task for task in tasks}
         for future in as_completed(waiting):
             yield _survived(Task(waiting[future].names, partial(_result, future)))
 
@@ -94,10 +103,12 @@ def _result(future: "Future[Mapping[str, Done]]") -> Mapping[str, Done]:
         ) from error
 
 
-def _survived(task: Task) -> Mapping[str, Done]:
+def _survived(task: Task, told: Path | None = None) -> Mapping[str, Done]:
+    """Do a task, and say how far it is: in a folder that another process reads, if one is named."""
     started = time.perf_counter()
     try:
-        return task.do()
+        with reported(Stage(", ".join(task.names), len(task.names), ""), told):
+            return task.do()
     except Exception as error:
         return {name: failed(error, time.perf_counter() - started) for name in task.names}
 

@@ -10,7 +10,7 @@ SHORT = {
     "×": "x", "·": "*", "‖": "||", "→": "->", "≥": ">=", "≤": "<=", "≠": "!=", "√": "sqrt", "∂": "d", "∼": "~",
     "⟨": "<", "⟩": ">", "“": '"', "”": '"', "‘": "'", "’": "'", "′": "'", "✓": "yes", "⁄": "/", "…": "...",
 }  # fmt: skip
-"""What is not made of plain letters by taking it apart, and Greek that people write shorter than its name."""
+"""What is not made of plain letters by taking it apart, and Greek letters that people write in short."""
 GREEK = "GREEK SMALL LETTER ", "GREEK CAPITAL LETTER "
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from inspect import Parameter, signature
 from typing import Any, get_type_hints
 
+from alignment.sisters import PACKAGES
+
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 """A path such as torch.nn.SiLU, and no number, file with a folder, or name with a dash."""
 CALLABLE = re.compile(r"\b(Callable|type\[|Type\[)")
@@ -74,10 +76,14 @@ def takes(make: Callable[..., Any], name: str, *, among_others: bool = True) -> 
 
 
 def make_current_folder_importable() -> None:
-    """Let the current folder be imported from, as `python -m` does."""
+    """Let the current folder be imported from, as `python -m` does.
+
+    One with modules of our packages' names comes last, so that it does not hide ours from processes that are started.
+    """
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
+        hides = any(os.path.exists(os.path.join(here, name + end)) for name in PACKAGES for end in ("", ".py"))
+        sys.path.insert(len(sys.path) if hides else 0, here)
 
 
 def _deepest(parts: list[str]) -> Any:

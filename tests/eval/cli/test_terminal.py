@@ -17,6 +17,7 @@ from eval.report import Table
 
 C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 """The locale of a bare machine, with all taken away by which Python helps itself."""
+CP1252 = {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "cp1252"}
 
 
 def printed(encoding: str, work: Callable[[], None]) -> str:
@@ -39,8 +40,8 @@ def test_what_is_printed_is_never_refused() -> None:
 
 
 def command(*args: str, **environment: str) -> subprocess.CompletedProcess:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"} | environment
-    return subprocess.run([sys.executable, "-m", "eval.cli", *args], env=environment, capture_output=True)
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, "-m", "eval.cli", *args], env=bare | environment, capture_output=True)
 
 
 def test_command_speaks_ascii_in_the_locale_c() -> None:
@@ -53,9 +54,9 @@ def test_command_speaks_ascii_in_the_locale_c() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("environment", [C, {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "cp1252"}], ids=["C", "cp1252"])
+@pytest.mark.parametrize("environment", [C, CP1252], ids=["C", "cp1252"])
 def test_measuring_and_training_work_in_every_locale(tmp_path: Path, environment: dict[str, str]) -> None:
-    """A folder, a configuration and a recipe with letters that the locale lacks; a page without a display."""
+    """A folder, a configuration and a recipe with letters that it lacks; a page is drawn without a display."""
     folder = tmp_path / "ε dir"
     folder.mkdir()
     (folder / "fit α.yaml").write_text(FIT.format(folder=folder), encoding="utf-8")

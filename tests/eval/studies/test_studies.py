@@ -249,7 +249,7 @@ def test_a_model_that_fails_leaves_the_others(tmp_path: Path, broken: dict, said
         ({"norms": "L2"}, "`norms` should be a list|`measure` should hold what .*'norms'"),
         ({"norms": ["l2"]}, "`norms` should be one of|`measure` should hold what .*'l2'"),
         ({"epsilons": 0.1}, "`epsilons` should be a list|`measure` should hold what .*'epsilons'"),
-        ({"stepz": 3}, "`measure` should be one of .*steps.* Found 'stepz'"),
+        ({"stepz": 3}, "`measure` should be one of .* Found 'stepz'. Did you mean 'steps'"),
         ({"limit": "x"}, "`limit` should be a whole number of at least 1. Found 'x'"),
         ({"attack_options": {"pgd": 5}}, "`measure` should hold what"),
     ],

@@ -10,6 +10,7 @@ import torch
 from tests.training.data.sets import LABELS, FloatPictures, expected
 from training.data import TorchData
 from training.data.foreign.dotted import built, imported
+from training.networks.imports import make_current_folder_importable
 
 HERE = "tests.training.data.sets"
 X = torch.stack([expected(i) for i in range(10)])
@@ -71,6 +72,18 @@ def test_current_folder_can_be_imported_from(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delitem(sys.modules, "my_own_data", raising=False)
     data = TorchData("my_own_data:Mine", (0.0, 1.0))
     assert (data.name, len(data.split("test"))) == ("Mine", 10)
+    assert sys.path[0] == str(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["eval.py", "training"])
+def test_current_folder_does_not_hide_our_packages(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir() if name == "training" else (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["first"])
+    make_current_folder_importable()
+    assert sys.path == ["first", str(tmp_path)]
 
 
 def test_where_files_lie_is_no_part_of_what_the_data_are(tmp_path: Path) -> None:

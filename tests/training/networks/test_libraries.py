@@ -59,10 +59,11 @@ def test_option_may_name_a_class(timm, name, option, kind):
         ("timm:hf-hub:somebody/something", r"a network of timm, such as "),
         (
             "resnet50",
-            r"should be one of .*, mlp, .* behind hf:, robustbench:, timm:, torchvision:, or a dotted path\. ",
+            r"should be one of 16 names, a name behind hf:, robustbench:, timm:, torchvision:, or a dotted path\. ",
         ),
         ("resnet50", r"Found 'resnet50'. Did you mean torchvision:resnet50"),
         ("small_cn", r"Did you mean small_cnn\?"),
+        ("nothing", r"should be one of .*, mlp, .*Found 'nothing'\.$"),
     ],
 )
 def test_unknown_name_lists_what_there_is(timm, name, message):

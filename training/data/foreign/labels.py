@@ -7,12 +7,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
-from tqdm import tqdm
 
+from generators.progress import stepwise
 from training.data.foreign.reading import Reading, whole
 
-PATIENCE = 2.0
-"""Seconds after which a pass over all labels shows how far it is."""
 KNOWN = ("targets", "labels", "_labels", "samples", "_samples", "imgs")
 """Attributes in which data sets keep their labels, or pairs of file and label."""
 
@@ -33,7 +31,7 @@ def all_labels(items: Any, reading: Reading, source: str, chosen: Int[Tensor, " 
     if listed is not None:
         return [listed[i] for i in indices]
     told = f"{source}: reading all {len(indices)} items for their labels, as no `targets` lists them"
-    return [reading.label_of(items[i]) for i in tqdm(indices, told, leave=False, delay=PATIENCE)]
+    return [reading.label_of(items[i]) for i in stepwise(indices, len(indices), "item", told)]
 
 
 def listed_labels(items: Any, reading: Reading) -> Labels | None:
