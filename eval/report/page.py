@@ -12,12 +12,15 @@ from eval.report.plots import all_plots
 from eval.report.published import hours_beside
 from eval.report.rendering import explorable, library, rendered
 from eval.report.studied import Studied, planned, studies_of
+from eval.report.table_files import table_files
 from eval.report.tables import Table, all_tables
 from generators.files import write_whole
 
 
 def write_report(folder: str | Path) -> dict[str, Table]:
-    """Write `table.csv`, further CSV tables, `plots/*`, `records.csv` and `page.html` into a results folder.
+    """Write tables, `plots/*`, `records.csv` and `page.html` into a results folder.
+
+    Tables are CSV with all digits, as in `table.csv`, and LaTeX and Markdown as printed, as in `tables/table.tex`.
 
     Each record and each table of outcomes is read once.
 
@@ -39,7 +42,8 @@ def write_report(folder: str | Path) -> dict[str, Table]:
     tables, plots = _in_order(_with_hours(all_tables(records), records)), all_plots(records)
     tables = ({FINDINGS: findings_table(found)} if found else {}) | tables
     for heading, table in tables.items():
-        write_whole(folder / f"{file_of(heading)}.csv", table.frame.to_csv(index=False))
+        for name, content in table_files(table, heading, file_of(heading)).items():
+            write_whole(folder / name, content)
     write_whole(folder / "records.csv", records.frame().to_csv(index=False))
     for name, picture in plots.items():
         write_whole(folder / "plots" / name, picture)
