@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from alignment.spelling import did_you_mean, listed
@@ -30,7 +30,8 @@ def check_at_once(word: str, args: Sequence[str]) -> None:
     """
     if word != "fit":
         _check_options(word, args)
-    given = [arg for arg in args[:1] if not arg.startswith("-")]
+    given = [*takewhile(lambda arg: not arg.startswith("-"), args)]
+    given = given if word == "report" else given[:1]
     for first in given:
         _check_first(word, first)
 

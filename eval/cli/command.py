@@ -1,5 +1,6 @@
 """Entry point of the `alphadx` command."""
 
+import json
 import logging
 import os
 import re
@@ -7,7 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from alignment.spelling import did_you_mean
 from eval.cli.at_once import check_at_once
@@ -83,12 +84,15 @@ def _do(args: list[str]) -> None:
 
 
 def _do_word(word: str, rest: list[str]) -> None:
-    """Do a job."""
+    """Do a job; what it names by a dotted path may lie in the current folder, behind what is installed."""
+    sys.path += {os.getcwd()} - {*sys.path}
     check_at_once(word, rest)
     if word == "study" and "--list=true" in rest:
         print(catalogue())
     elif word == "fit":
         _fit(rest)
+    elif word == "report":
+        _run(word, _in_one_list(rest))
     else:
         _run(word, rest)
 
@@ -120,6 +124,17 @@ def _run(word: str, rest: list[str]) -> None:
         if not re.search(NOTHING_NAMED, str(error)):
             raise
         run(["", *rest])
+
+
+def _in_one_list(args: Sequence[str]) -> list[str]:
+    """Folders as the parser takes them, in one list.
+
+    Example:
+        >>> _in_one_list(["runs/a", "runs/b c", "--out", "d"])
+        ['["runs/a", "runs/b c"]', '--out', 'd']
+    """
+    folders = [*takewhile(lambda arg: not arg.startswith("-"), args)]
+    return [*([json.dumps(folders)] if folders else []), *args[len(folders) :]]
 
 
 def _spelled(word: str, args: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from eval.cli.terminal import shown
 from eval.fit import NoBestEpoch, fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO
-from eval.report import write_report
+from eval.report import write_comparison, write_report
 from eval.studies import Study, catalogue, load_study, run_study
 from eval.studies.catalogue import expected
 from eval.studies.refused import check_trainings
@@ -91,10 +91,16 @@ def _tell_times(plan: Study) -> None:
             print(f"note: {part.name} takes about {takes}.", file=sys.stderr)
 
 
-def report(folder: Path) -> None:
-    """Write tables, plots and one self-contained page from saved records.
+def report(folders: list[Path], out: Path | None = None) -> None:
+    """Write tables, plots and one self-contained page from saved records; of several folders, a comparison.
 
     Args:
-        folder: of a study or a measurement.
+        folders: of a study or a measurement; several are compared.
+        out: folder for a comparison, which leaves the folders as they are; `runs/compared-…` if not given.
     """
-    show(write_report(folder), folder)
+    if len(folders) == 1 and out is None:
+        show(write_report(folders[0]), folders[0])
+        return
+    first, *others = [folder.resolve().name for folder in folders]
+    place = out or Path("runs") / f"compared-{first}-{others[0] if len(others) == 1 else f'and-{len(others)}'}"
+    show(write_comparison(folders, place), place)

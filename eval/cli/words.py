@@ -95,7 +95,13 @@ WORDS = {
         ("out", "fast", "list", "data_root", "jobs", "device", "side_by_side"),
     ),
     "report": Word(
-        Place("eval/cli/commands.py", "report"), "FOLDER", ("alphadx report runs/quick",),
+        Place("eval/cli/commands.py", "report"),
+        "FOLDER [FOLDER ...]",
+        (
+            "alphadx report runs/quick",
+            "alphadx report runs/mine runs/theirs --out runs/both",
+        ),
+        ("out",),
     ),
     "residuals": Word(
         Place("eval/cli/fill.py", "residuals"),

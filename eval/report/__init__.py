@@ -6,7 +6,7 @@ from alignment.lazy import lazy
 
 if TYPE_CHECKING:
     from eval.report.correlating import correlation_table
-    from eval.report.page import write_report
+    from eval.report.page import write_comparison, write_report
     from eval.report.sweeps import sweep_table
     from eval.report.tables import (
         all_tables,
@@ -28,6 +28,7 @@ __all__ = [
     "side_by_side",
     "sweep_table",
     "theory_check",
+    "write_comparison",
     "write_report",
 ]
 

@@ -16,11 +16,13 @@ class Table:
         frame: of texts.
         notes: sentences below it.
         doubts: those of them that say why a number means less than it seems to.
+        exact: the numbers behind the texts, as they were computed; None where the texts are all there is.
     """
 
     frame: pd.DataFrame
     notes: Sequence[str] = field(default_factory=list)
     doubts: Sequence[str] = field(default_factory=list)
+    exact: pd.DataFrame | None = None
 
     def in_letters_of(self, encoding: str) -> "Table":
         """The same for a stream of an encoding that may lack the papers' letters; columns stay aligned."""
