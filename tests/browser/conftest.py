@@ -49,7 +49,11 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for quantity in (ACCURACY, PGD, ALPHA)
     ]
     made += [
-        record(quantity, 0.2 + step / 10 + seed / 20, Model("d", "P", f"0.{step}", seed, ("sweep",), sweeps=(("epsilon",),)))
+        record(
+            quantity,
+            0.2 + step / 10 + seed / 20,
+            Model("d", "P", f"0.{step}", seed, ("sweep",), sweeps=(("epsilon",),)),
+        )
         for step in (1, 2, 3)
         for seed in (0, 1)
         for quantity in (PGD, ALPHA)

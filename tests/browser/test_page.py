@@ -44,7 +44,9 @@ def opened(browser: Any, page_file: Path) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("scheme", "size"), FORMS)
-def test_a_page_is_quiet_alone_within_its_width_and_accessible(opened: Any, scheme: str, size: dict[str, int]) -> None:
+def test_a_page_is_quiet_alone_within_its_width_and_accessible(
+    opened: Any, scheme: str, size: dict[str, int]
+) -> None:
     page = opened(scheme, size)
     assert page.said == []
     assert [url for url in page.asked if not url.startswith(("file:", "data:"))] == []
@@ -127,7 +129,9 @@ def test_without_scripts_all_but_the_views_is_there(opened: Any) -> None:
 def test_what_a_page_would_load_is_refused(opened: Any, page_file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.html"
     text = page_file.read_text(encoding="utf-8")
-    broken.write_text(text.replace("</main>", '<img alt="" src="https://example.org/a.png"></main>'), encoding="utf-8")
+    broken.write_text(
+        text.replace("</main>", '<img alt="" src="https://example.org/a.png"></main>'), encoding="utf-8"
+    )
     page = opened(file=broken)
     assert any("Content Security Policy" in told for told in page.said)
 

@@ -119,7 +119,9 @@ def compared_with(signs: Mapping[Place, Mark], against: Mapping[str, str]) -> li
     base = against_told(against)
     if not signs:
         return [f"No number differs from that of {base} beyond the 95 % interval of the difference."]
-    return [f"▲ higher, ▼ lower than {base}, beyond the 95 % interval of the difference; no sign: not so, or no interval."]
+    return [
+        f"▲ higher, ▼ lower than {base}, beyond the 95 % interval of the difference; no sign: not so, or no interval."
+    ]
 
 
 def against_told(against: Mapping[str, str]) -> str:
