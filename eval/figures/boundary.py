@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import evaluating, logits_of
 from eval.figures.kind import FigureKind
-from eval.figures.panels import coloured, literal, panels
+from eval.figures.panels import legend_below, lined, literal, panels, titled
 from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
 from eval.records.intervals import LEVEL, UNSURE, Interval
@@ -264,18 +264,18 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
-    figure, (axis,) = panels(1, width=5.5, height=3.8)
-    for row, colour in coloured(rows):
+    figure, (axis,) = panels(1)
+    for row, look in lined(rows):
         for number, record in enumerate(row.records):
             distance = np.sort(records.arrays(record)["distance"].ravel())
             share = 100 * (np.arange(distance.size) + 0.5) / distance.size
             label = None if number else literal(row.recipe, 32)
-            axis.plot(share, np.where(np.isinf(distance), np.nan, distance), color=colour, lw=1.5, label=label)
+            axis.plot(share, np.where(np.isinf(distance), np.nan, distance), **look.line, label=label)
     norm = str(rows[0].records[0].quantity.settings["norm"])
     axis.set(xlabel="directions in ascending order, %", xlim=(0, 100), ylim=(0, None))
     axis.set_ylabel(f"{UNITS[norm]} at which the class changes")
-    axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{literal(data)}: distance to the boundary along random directions", fontsize=10)
+    legend_below(figure, [axis])
+    titled(figure, f"{data}: distance to the boundary along random directions")
     return figure
 
 

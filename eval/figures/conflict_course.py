@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import legend_below, lined, literal, over_epochs, panels, rows_by_data
+from eval.figures.panels import legend_below, lined, literal, over_epochs, panels_for, rows_by_data, titled
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
@@ -53,19 +53,19 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     names = [name for name in LABELS if name != "gop_frequency"]
-    figure, axes = panels(len(names), width=3.6, height=3.0)
+    figure, axes = panels_for(len(names))
     for axis, name in zip(axes, names, strict=True):
-        for row, style in lined(rows):
+        for row, look in lined(rows):
             for number, record in enumerate(row.records):
                 course = records.per_sample(record)
                 if name in course:
                     label = None if number else literal(row.recipe)
-                    axis.plot(course.epoch, course[name], **style, lw=1.3, marker=".", ms=4, label=label)
+                    axis.plot(course.epoch, course[name], **look.marked, ms=3, label=label)
         over_epochs(axis)
         axis.set_ylabel(LABELS[name])
     axes[0].set_yscale("log")
     legend_below(figure, axes)
-    figure.suptitle(f"{literal(data)}: conflict of the gradients over the epochs of training", fontsize=10)
+    titled(figure, f"{data}: conflict of the gradients over the epochs of training")
     return figure
 
 

@@ -28,9 +28,10 @@ from alignment.contracts import check_choice, check_counts
 from alignment.gradients import evaluating, logits_of
 from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum
 from eval.figures.kind import FigureKind
-from eval.figures.panels import coloured, literal, panels, rows_by_data
+from eval.figures.panels import legend_below, lined, literal, panels, panels_for, rows_by_data, titled
 from eval.figures.parameter_gradients import ParameterGradients
 from eval.figures.settings import pictures, rows_by_settings, told_apart
+from eval.figures.style import COLOURS
 from eval.records import Quantity, Record, Records
 from eval.records.identity import plain, slug
 from eval.records.outcome import Measurement, Outcome
@@ -226,20 +227,20 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
 
 
 def _grown(records: Records, data: str, rows: Sequence[Row]) -> Figure:
-    figure, (axis,) = panels(1, width=5.5, height=4.2)
-    for row, colour in coloured(rows):
+    figure, (axis,) = panels(1)
+    for row, look in lined(rows):
         for number, record in enumerate(row.records):
             arrays = records.arrays(record)
             slope = "no slope" if math.isnan(record.value) else f"slope {record.value:.2f}"
             label = None if number else f"{literal(row.recipe, 32)}: {slope}"
-            axis.plot(arrays["budget"], arrays["mu"], "o-", ms=3, color=colour, lw=1.3, label=label)
+            axis.plot(arrays["budget"], arrays["mu"], color=look.color, marker=look.marker, label=label)
             for key, style in (("exact", ":"), ("theorem", "--")):
-                axis.plot(arrays["budget"], arrays[key], style, color=colour, lw=0.9)
+                axis.plot(arrays["budget"], arrays[key], style, color=look.color, lw=0.9)
     axis.plot([], [], "k:", lw=0.9, label="½‖g_a − g_n‖²")
     axis.plot([], [], "k--", lw=0.9, label="½ λ_max ‖ε‖², Theorem 1")
     axis.set(xscale="log", yscale="log", xlabel="attack budget δ", ylabel="μ")
-    axis.legend(frameon=False, fontsize=7)
-    figure.suptitle(f"{literal(data)}: conflict of the gradients against the attack budget", fontsize=10)
+    legend_below(figure, [axis])
+    titled(figure, f"{data}: conflict of the gradients against the attack budget")
     return figure
 
 
@@ -255,37 +256,36 @@ def _at_their_own(records: Records, rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _trained(data: str, own: pd.DataFrame) -> Figure:
-    figure, axes = panels(3, 2, width=3.4, height=2.8)
+    figure, axes = panels_for(5)
     _beside(axes[0], own, {"accuracy": "clean", "adversarial_accuracy": "adversarial"}, "accuracy")
     slope, _ = growth(own.budget.to_numpy(), own.mu.to_numpy())
-    axes[1].plot(own.budget, own.mu, "o-", color="#2563eb", label=f"μ, slope {slope:.2f}")
+    axes[1].plot(own.budget, own.mu, "o-", color=COLOURS["P"], label=f"μ, slope {slope:.2f}")
     axes[1].plot(own.budget, own.exact, "k:", lw=0.9, label="½‖g_a − g_n‖²")
-    axes[1].plot(own.budget, own.theorem, "r--", lw=0.9, label="Theorem 1")
+    axes[1].plot(own.budget, own.theorem, "k--", lw=0.9, label="Theorem 1")
     axes[1].set(yscale="log", ylabel="μ")
-    axes[1].legend(frameon=False, fontsize=7)
+    axes[1].legend()
     for axis, (key, label) in zip(
         axes[2:], {"clean_norm": "‖g_n‖", "adversarial_norm": "‖g_a‖"}.items(), strict=False
     ):
         _beside(axis, own, {key: label}, label)
     _beside(axes[4], own.assign(apart=1 - own.cosine), {"apart": "1 − cos"}, "1 − cos(g_n, g_a)")
-    axes[5].axis("off")
-    for axis in axes[:5]:
+    for axis in axes:
         axis.set_xlabel("δ of training and attack")
-    figure.suptitle(f"{literal(data)}: models trained at several budgets", fontsize=10)
+    titled(figure, f"{data}: models trained at several budgets")
     return figure
 
 
 def _beside(axis: Axes, own: pd.DataFrame, columns: Mapping[str, str], label: str) -> None:
     """Bars of one or two columns for each budget."""
     width = 0.7 / len(columns)
-    for number, (key, name) in enumerate(columns.items()):
+    for number, ((key, name), colour) in enumerate(zip(columns.items(), COLOURS.values(), strict=False)):
         places = np.arange(len(own)) + (number - (len(columns) - 1) / 2) * width
-        axis.bar(places, own[key], width, label=name)
+        axis.bar(places, own[key], width, label=name, color=colour)
     axis.set_xticks(range(len(own)), [f"{budget:g}" for budget in own.budget])
     axis.set_ylabel(label)
     if len(columns) > 1:
         axis.set_ylim(0, 1.2 * float(own[[*columns]].max().max()))
-        axis.legend(frameon=False, fontsize=7, ncols=len(columns), loc="upper center")
+        axis.legend(ncols=len(columns), loc="upper center", columnspacing=1, handlelength=1.2)
 
 
 CONFLICT_GROWTH = FigureKind(

@@ -20,9 +20,10 @@ from torch import Tensor
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import evaluating, logits_of
 from eval.figures.kind import FigureKind
-from eval.figures.panels import coloured, literal, panels
+from eval.figures.panels import legend_below, lined, literal, panels, titled
 from eval.figures.parameter_gradients import Moved, ParameterGradients
 from eval.figures.settings import pictures, rows_by_settings, told_apart
+from eval.figures.style import CLOUD
 from eval.records import Quantity, Record, Records
 from eval.records.identity import plain
 from eval.records.intervals import share_interval
@@ -216,19 +217,21 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
-    figure, axes = panels(2, width=4.6, height=4.0)
+    figure, axes = panels(2, height=2.8)
     for axis, name in zip(axes, LOSSES, strict=True):
-        for row, colour in coloured(rows):
+        for row, look in lined(rows):
             for number, record in enumerate(row.records):
                 steps = records.per_sample(record)
                 steps = steps[steps.loss == name]
                 label = None if number else literal(row.recipe, 32)
-                axis.scatter(steps.promised, steps.achieved, s=9, color=colour, label=label, alpha=0.7)
+                x, y = steps.promised, steps.achieved
+                drawn = axis.scatter(x, y, 9, look.color, marker=look.marker, lw=0, label=label)
+                drawn.set(alpha=0.7, rasterized=len(steps) > CLOUD)
         _diagonal(axis)
         axis.set(xlabel=f"promised, {LETTERS['promised']}", ylabel=f"achieved, {LETTERS['achieved']}")
-        axis.set_title(f"{name} loss", fontsize=9)
-    axes[0].legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{literal(data)}: descent of a step of AGR on the batch that it was made from", fontsize=10)
+        axis.set_title(f"{name} loss")
+    legend_below(figure, axes)
+    titled(figure, f"{data}: descent of a step of AGR on the batch that it was made from")
     return figure
 
 

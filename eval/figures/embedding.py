@@ -17,9 +17,10 @@ from sklearn.metrics import silhouette_score
 from alignment.contracts import check_choice, check_counts
 from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum
 from eval.figures.kind import FigureKind
-from eval.figures.panels import literal, panels
+from eval.figures.panels import legend_below, literal, panels, titled
 from eval.figures.parameter_gradients import ParameterGradients
 from eval.figures.settings import pictures, rows_by_settings, told_apart
+from eval.figures.style import CLOUD, looks_of
 from eval.records import Quantity, Record, Records
 from eval.records.identity import plain
 from eval.records.outcome import Measurement, Outcome
@@ -174,21 +175,20 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     shown = _shown(records, rows)
-    across = min(len(shown), max(3, len(records.arrays(shown[0][1])["budget"])))
-    figure, axes = panels(across, math.ceil(len(shown) / across), width=2.6, height=2.6)
+    across = min(len(shown), 3)
+    figure, axes = panels(across, math.ceil(len(shown) / across))
     for axis, (row, record, number) in zip(axes, shown, strict=False):
         arrays = records.arrays(record)
-        for places, label, colour in zip(
-            arrays["places"][number], LABELS.values(), ("#2563eb", "#dc2626"), strict=True
-        ):
-            axis.scatter(places[:, 0], places[:, 1], s=4, color=colour, label=label)
+        for places, label, look in zip(arrays["places"][number], LABELS.values(), looks_of(("P", "Lα")), strict=True):
+            drawn = axis.scatter(places[:, 0], places[:, 1], 6, look.color, marker=look.marker, lw=0, label=label)
+            drawn.set_rasterized(len(places) > CLOUD)
         axis.set(xticks=[], yticks=[])
-        axis.set_title(f"{literal(row.recipe, 24)}, δ = {arrays['budget'][number]:g}", fontsize=8)
-    axes[0].legend(frameon=False, fontsize=7)
+        axis.set_title(f"{literal(row.recipe, 24)}, δ = {arrays['budget'][number]:g}")
     for axis in axes[len(shown) :]:
-        axis.axis("off")
+        axis.remove()
+    legend_below(figure, axes[:1])
     method = str(rows[0].records[0].quantity.settings["method"])
-    figure.suptitle(f"{literal(data)}: {method} of clean and adversarial gradients of single samples", fontsize=9)
+    titled(figure, f"{data}: {method} of clean and adversarial gradients of single samples")
     return figure
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import literal, panels, rows_by_data
+from eval.figures.panels import literal, panels, rows_by_data, titled
+from eval.figures.style import COLOURS
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
@@ -59,14 +60,15 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     costs = [_cost(records, row) for row in rows]
     shown = [key for key in ("seconds", "peak_mb") if all(key in cost for cost in costs)]
-    figure, axes = panels(len(shown), width=4.4, height=0.9 + 0.35 * len(rows))
+    figure, axes = panels(len(shown), height=0.5 + 0.17 * len(rows))
     places = np.arange(len(rows))
     for axis, key in zip(axes, shown, strict=True):
-        axis.barh(places, [cost[key] for cost in costs], color="#2563eb")
-        axis.set_yticks(places, [literal(row.recipe) for row in rows], fontsize=8)
+        axis.barh(places, [cost[key] for cost in costs], color=COLOURS["P"], height=0.6)
+        axis.set_yticks(places, [literal(row.recipe, 30) for row in rows])
         axis.invert_yaxis()
+        axis.grid(visible=False, axis="y")
         axis.set_xlabel(COLUMNS[key])
-    figure.suptitle(f"{literal(data)}: cost of an epoch", fontsize=10)
+    titled(figure, f"{data}: cost of an epoch")
     return figure
 
 

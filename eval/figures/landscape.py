@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_counts, check_number
 from alignment.gradients import evaluating, logits_of
 from eval.figures.kind import FigureKind
-from eval.figures.panels import coloured, literal, panels
+from eval.figures.panels import legend_below, lined, literal, panels, titled
 from eval.figures.settings import pictures, rows_by_settings, told_apart
 from eval.records import Quantity, Record, Records
 from eval.records.identity import plain
@@ -261,14 +261,14 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     kinds = [name for name in ("clean", "adversarial") if name in first]
     figure, axes = panels(len(kinds))
     for axis, kind in zip(axes, kinds, strict=True):
-        for row, colour in coloured(rows):
+        for row, look in lined(rows):
             for number, record in enumerate(row.records):
                 arrays = records.arrays(record)
                 label = None if number else literal(row.recipe, 32)
-                axis.plot(arrays["alpha"], arrays[kind], color=colour, lw=1.5, label=label)
+                axis.plot(arrays["alpha"], arrays[kind], **look.line, label=label)
         axis.set(xlabel="α", ylabel=f"{kind} loss")
-    axes[-1].legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{literal(data)}: loss along a random direction of the weights", fontsize=10)
+    legend_below(figure, axes)
+    titled(figure, f"{data}: loss along a random direction of the weights")
     return figure
 
 

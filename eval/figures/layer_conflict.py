@@ -8,12 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import literal, over_epochs, panels, rows_by_data
+from eval.figures.panels import literal, over_epochs, panels, rows_by_data, titled
+from eval.figures.style import LINE
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
 
 KIND = "layer_cosine"
+ACROSS = 2
+"""Maps in a line, whose layers need room for their names."""
 LABELLED = 40
 """Layers up to which each is named beside a picture; of more, every second, third and so on."""
 
@@ -51,13 +54,16 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
     maps = [_map(records, row) for row in rows]
-    height = 1.4 + 0.16 * min(LABELLED, max(len(found) for found in maps))
-    figure, axes = panels(len(rows), width=3.6, height=height)
-    for axis, row, found in zip(axes, rows, maps, strict=True):
+    named = min(LABELLED, max(len(found) for found in maps))
+    across = min(len(rows), ACROSS)
+    figure, axes = panels(across, -(-len(rows) // across), 0.7 + LINE * named)
+    for axis in axes[len(rows) :]:
+        axis.remove()
+    for axis, row, found in zip(axes, rows, maps, strict=False):
         _coloured(axis, found)
-        axis.set_title(literal(row.recipe), fontsize=9)
-    figure.colorbar(axes[-1].images[0], ax=axes, label="cos(g_n, g_a)", shrink=0.8)
-    figure.suptitle(f"{literal(data)}: clean against adversarial gradient of every tensor", fontsize=10)
+        axis.set_title(literal(row.recipe, 24))
+    figure.colorbar(axes[0].images[0], ax=axes[: len(rows)], label="cos(g_n, g_a)", shrink=0.8)
+    titled(figure, f"{data}: clean against adversarial gradient of every tensor")
     return figure
 
 
@@ -75,7 +81,7 @@ def _coloured(axis: Axes, found: pd.DataFrame) -> None:
     axis.imshow(found, aspect="auto", cmap="coolwarm_r", vmin=-1, vmax=1, extent=extent, interpolation="none")
     step = -(-len(found) // LABELLED)
     shown = np.arange(0, len(found), step)
-    axis.set_yticks(shown, [literal(str(found.index[number])) for number in shown], fontsize=6)
+    axis.set_yticks(shown, [literal(str(found.index[number])) for number in shown])
     over_epochs(axis)
 
 

@@ -16,7 +16,8 @@ from alignment import Candidates, linearised_radii
 from alignment.candidates import recorded
 from alignment.contracts import check_choice
 from eval.figures.kind import FigureKind
-from eval.figures.panels import literal
+from eval.figures.panels import literal, panels_for, titled
+from eval.figures.style import CLOUD, COLOURS
 from eval.records import Quantity, Record, Records
 from eval.records.attack_radii import AttackRadii
 from eval.records.identity import slug
@@ -202,18 +203,13 @@ def _groups(chosen: Sequence[Record]) -> list[tuple[Row, list[Record]]]:
 
 
 def _picture(records: Records, data: str, models: Sequence[tuple[Row, Record]]) -> Figure:
-    across = min(len(models), 4)
-    down = math.ceil(len(models) / across)
-    figure = Figure(figsize=(2.6 * across + 0.4, 2.7 * down + 0.5), layout="constrained", dpi=150)
-    axes = figure.subplots(down, across, squeeze=False).flatten()
-    for axis in axes[len(models) :]:
-        axis.remove()
-    for axis, (row, record) in zip(axes, models, strict=False):
+    figure, axes = panels_for(len(models), height=2.5)
+    for axis, (row, record) in zip(axes, models, strict=True):
         _panel(axis, records.per_sample(record), f"{row.recipe}, {_explained(record)}")
     attack = TITLES[models[0][1].quantity.settings["attack"]]
-    figure.supxlabel("|ρ(x)_c̃|, linearised", fontsize=8)
-    figure.supylabel(f"L2 distance under {attack}", fontsize=8)
-    figure.suptitle(f"{literal(data)}: robustness against Lemma 1", fontsize=9)
+    figure.supxlabel("|ρ(x)_c̃|, linearised")
+    figure.supylabel(f"L2 distance under {attack}")
+    titled(figure, f"{data}: robustness against Lemma 1")
     return figure
 
 
@@ -228,12 +224,11 @@ def _panel(axis: Axes, frame: pd.DataFrame, title: str) -> None:
     end = 1.05 * max((np.percentile(column, SEEN) for column in both.T if len(column)), default=1.0)
     beyond = int((both > end).any(axis=1).sum())
     axis.plot([0, end], [0, end], color="gray", lw=0.8, ls="--", label="identity")
-    axis.plot(*both.T, ".", ms=3, alpha=0.6, color="#2563eb", label="samples")
-    told = f"n {len(known)}, missed {int(np.isinf(frame.radius).sum())}, beyond the frame {beyond}"
-    axis.text(0.98, 0.02, told, transform=axis.transAxes, ha="right", fontsize=6)
+    axis.plot(*both.T, ".", ms=3, alpha=0.6, mew=0, color=COLOURS["P"], label="samples", rasterized=len(both) > CLOUD)
+    told = f"n {len(known)}\nmissed {int(np.isinf(frame.radius).sum())}\nbeyond the frame {beyond}"
+    axis.text(0.98, 0.02, told, transform=axis.transAxes, ha="right")
     axis.set(xlim=(0, end), ylim=(0, end), aspect="equal")
-    axis.set_title(literal(title, 34), fontsize=8)
-    axis.tick_params(labelsize=6)
+    axis.set_title(literal(title, 30))
 
 
 LINEARITY = FigureKind(

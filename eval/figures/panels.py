@@ -1,10 +1,7 @@
-"""What all pictures share: panels, a colour for each recipe, names as they are, models by data set."""
+"""What all pictures share: panels, names as they are, titles and legends that fit, models by data set."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import cycle
 from textwrap import fill
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,32 +10,51 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from eval.figures.style import COLUMN, LETTER, LINE, PAGE, Look, looks_of, style
 from eval.records import Record
 from eval.tables import Row, rows
 
-COLOURS = {"B": "#6b7280", "Lα": "#d97706", "P": "#2563eb"}
-OTHERS = ("#059669", "#9333ea", "#dc2626", "#0891b2", "#be185d", "#65a30d", "#4338ca", "#92400e")
-STYLES = ("-", "--", ":", "-.")
-STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
 ACROSS = 3
-"""Panels in a line where nothing says how many."""
+"""Panels in a line, at most."""
+SQUARE = 0.75
+"""Height of a panel in parts of its width."""
+HIGHEST, LOWEST = 2.4, 1.7
+"""Inches, of a panel."""
+BRIGHTEST = 0.78
+"""Part of the scale of colours at which a line on white can still be seen."""
 
 
-def panels(across: int, down: int = 1, width: float = 4.2, height: float = 3.2) -> tuple[Figure, list[Axes]]:
-    """A picture of panels, line by line."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width * across, height * down), layout="constrained", dpi=150)
+def panels(across: int, down: int = 1, height: float | None = None) -> tuple[Figure, list[Axes]]:
+    """A picture of panels, line by line: one panel fills a column of a paper, several the whole page.
+
+    Args:
+        across: in a line.
+        down: lines.
+        height: of a panel, in inches.
+    """
+    width = COLUMN if across == 1 else PAGE
+    high = height or min(HIGHEST, max(LOWEST, SQUARE * width / across))
+    with style():
+        figure = Figure(figsize=(width, high * down), layout="constrained")
         axes = figure.subplots(down, across, squeeze=False).flatten()
     return figure, list(axes)
 
 
-def panels_for(count: int) -> tuple[Figure, list[Axes]]:
-    """As many panels as are wanted, in lines of three."""
-    across = min(count, ACROSS)
-    figure, axes = panels(across, -(-count // across))
+def panels_for(count: int, height: float | None = None) -> tuple[Figure, list[Axes]]:
+    """As many panels as are wanted, in lines of three; four in two lines of two."""
+    across = 2 if count == 4 else min(count, ACROSS)
+    figure, axes = panels(across, -(-count // across), height)
     for axis in axes[count:]:
         axis.remove()
     return figure, axes[:count]
+
+
+def titled(figure: Figure, text: str) -> None:
+    """A title above all panels, in as many lines as the width asks for; the panels keep their height."""
+    told = literal(text, int(figure.get_figwidth() / (1.12 * LETTER)))
+    figure.set_figheight(figure.get_figheight() + 0.05 + 1.12 * LINE * (1 + told.count("\n")))
+    with style():
+        figure.suptitle(told)
 
 
 def literal(text: str, width: int = 1000) -> str:
@@ -59,36 +75,31 @@ def literal(text: str, width: int = 1000) -> str:
 
 
 def colours_of(recipes: Iterable[str]) -> list[str]:
-    """A colour for each of several recipes, those of paper 1 always the same."""
-    others = cycle(OTHERS)
-    return [COLOURS.get(recipe) or next(others) for recipe in recipes]
+    """A colour for each of several recipes, that of its look."""
+    return [look.color for look in looks_of(recipes)]
 
 
-def coloured(chosen: Sequence[Row]) -> list[tuple[Row, str]]:
-    """Each row with its colour."""
-    return [*zip(chosen, colours_of(row.recipe for row in chosen), strict=True)]
+def lined(chosen: Sequence[Row]) -> list[tuple[Row, Look]]:
+    """Each row with its look."""
+    return [*zip(chosen, looks_of(row.recipe for row in chosen), strict=True)]
 
 
-def lined(chosen: Sequence[Row]) -> list[tuple[Row, dict[str, Any]]]:
-    """Each row with colour and style of its lines, no two alike: broken where a colour comes again."""
-    found, seen = [], Counter[str]()
-    for row, colour in coloured(chosen):
-        found.append((row, {"color": colour, "linestyle": STYLES[seen[colour] % len(STYLES)]}))
-        seen[colour] += 1
-    return found
-
-
-def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for all panels, below them, in as many lines as the width asks for."""
+def legend_below(figure: Figure, axes: Iterable[Axes], title: str = "") -> None:
+    """One legend for all panels, below them, in as many lines as the width asks for; the panels keep their height."""
     named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    longest = max(map(len, named), default=1)
-    across = max(1, min(len(named), int(figure.get_figwidth() / (0.45 + 0.065 * longest))))
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=across, frameon=False, fontsize=7)
+    if not named:
+        return
+    longest = max(map(len, named))
+    across = max(1, min(len(named), int(figure.get_figwidth() / (0.55 + LETTER * longest))))
+    lines = -(-len(named) // across) + bool(title)
+    figure.set_figheight(figure.get_figheight() + 0.1 + LINE * lines)
+    with style():
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=across, title=title or None)
 
 
 def levels(count: int) -> list[str]:
     """Colours of values in their order, from dark to bright."""
-    return [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0.05, 0.9, count))]
+    return [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0.0, BRIGHTEST, count))]
 
 
 def rows_by_data(chosen: Sequence[Record]) -> dict[str, list[Row]]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eval.figures.image_grid import ImageGrid, in_bounds
 from eval.figures.kind import FigureKind
 from eval.records import Quantity, Record, Records
 from eval.records.estimators import estimator_of
@@ -74,7 +74,7 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
     for record, name in _once_each(chosen):
         arrays = records.arrays(record)
         if arrays["x"].ndim == 4:
-            title = f"{record.model.data}: residuals by {name}".replace("$", r"\$")
+            title = f"{record.model.data}: residuals by {name}"
             drawn = _two_classes(arrays, title) if len(arrays["classes"]) == 2 else _many_classes(arrays, title)
             found[f"{slug(record.model.data)}-{slug(name)}"] = drawn
     return found
@@ -106,48 +106,28 @@ def _two_classes(arrays: Arrays, title: str) -> Figure:
     """A column for each sample: x, Δ̂x, x̂' and, where it is known, Δx."""
     low, high = arrays["bounds"]
     x = arrays["x"][arrays["sample"]]
-    rows = [("x", x, (low, high)), ("Δ̂x", arrays["residual"], (low - high, high - low))]
-    rows.append(("x̂'", x + arrays["residual"], (low, high)))
+    rows = {"x": (x, low, high), "Δ̂x": (arrays["residual"], low - high, high - low)}
+    rows["x̂'"] = (x + arrays["residual"], low, high)
     if "exact" in arrays:
-        rows.append(("Δx", arrays["exact"], (low - high, high - low)))
-    figure, axes = _axes(len(rows), len(x), title)
-    for line, (heading, images, ends) in zip(axes, rows, strict=True):
-        line[0].set_ylabel(heading, fontsize=8)
-        for axis, image in zip(line, images, strict=True):
-            _show(axis, image, ends)
-    for axis, sample in zip(axes[0], arrays["sample"], strict=True):
-        axis.set_title(str(arrays["classes"][arrays["y"][sample]]), fontsize=7)
-    return figure
+        rows["Δx"] = (arrays["exact"], low - high, high - low)
+    grid = ImageGrid([*rows], [str(arrays["classes"][arrays["y"][sample]]) for sample in arrays["sample"]])
+    for row, (images, bottom, top) in enumerate(rows.values()):
+        for column, image in enumerate(images):
+            grid.show(row, column, **in_bounds(image, bottom, top))
+    return grid.titled(title)
 
 
 def _many_classes(arrays: Arrays, title: str) -> Figure:
     """A row for each sample: x, and x̂' of every class; the place of its own class stays empty."""
     shown = sorted({*arrays["target"].tolist(), *arrays["y"].tolist()})
-    figure, axes = _axes(len(arrays["x"]), len(shown) + 1, title)
-    names, ends = arrays["classes"], tuple(arrays["bounds"])
-    for axis, heading in zip(axes[0], ["x", *(f"→ {names[c]}" for c in shown)], strict=True):
-        axis.set_title(str(heading), fontsize=7)
-    for line, image, label in zip(axes, arrays["x"], arrays["y"], strict=True):
-        line[0].set_ylabel(str(names[label]), fontsize=7)
-        _show(line[0], image, ends)
+    names, (low, high) = arrays["classes"], arrays["bounds"]
+    grid = ImageGrid([str(names[label]) for label in arrays["y"]], ["x", *(f"→ {names[c]}" for c in shown)])
+    for row, image in enumerate(arrays["x"]):
+        grid.show(row, 0, **in_bounds(image, low, high))
     for sample, target, residual in zip(arrays["sample"], arrays["target"], arrays["residual"], strict=True):
-        _show(axes[sample, shown.index(target) + 1], arrays["x"][sample] + residual, ends)
-    return figure
-
-
-def _axes(rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(0.75 * columns + 0.5, 0.78 * rows + 0.7), layout="constrained", dpi=150)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.set_frame_on(False)
-    figure.suptitle(title, fontsize=9)
-    return figure, axes
-
-
-def _show(axis: Axes, image: np.ndarray, ends: tuple[float, float]) -> None:
-    shown = np.clip((image.transpose(1, 2, 0) - ends[0]) / (ends[1] - ends[0]), 0, 1)
-    axis.imshow(shown.squeeze(-1) if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=1)
+        moved = in_bounds(arrays["x"][sample] + residual, low, high)
+        grid.show(int(sample), shown.index(target) + 1, **moved)
+    return grid.titled(title)
 
 
 RESIDUAL_GRID_FIGURE = FigureKind(

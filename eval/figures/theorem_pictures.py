@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.figures.panels import literal
+from eval.figures.panels import legend_below, literal, panels_for, titled
+from eval.figures.style import CLOUD, COLOURS, looks_of
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.tables.rows import Row, rows
@@ -81,16 +82,12 @@ def _picture(records: Records, data: str, models: Sequence[tuple[Row, Record]]) 
     firsts: dict[tuple[str, Quantity], tuple[Row, Record]] = {}
     for row, record in models:
         firsts.setdefault((row.recipe, record.quantity), (row, record))
-    across = min(len(firsts) + 1, 4)
-    down = math.ceil((len(firsts) + 1) / across)
-    figure = Figure(figsize=(2.8 * across + 0.3, 2.8 * down + 0.4), layout="constrained", dpi=150)
-    axes = figure.subplots(down, across, squeeze=False).flatten()
+    figure, axes = panels_for(len(firsts) + 1)
     for axis, (row, record) in zip(axes, firsts.values(), strict=False):
         _theorem_1(axis, records.per_sample(record), f"{row.recipe}, ρ by {BY[record.quantity.settings['by']]}")
     _theorem_2(axes[len(firsts)], models)
-    for axis in axes[len(firsts) + 1 :]:
-        axis.remove()
-    figure.suptitle(f"{literal(data)}: robustness, distance and alignment of pairs", fontsize=9)
+    legend_below(figure, axes[len(firsts) - 1 :])
+    titled(figure, f"{data}: robustness, distance and alignment of pairs")
     return figure
 
 
@@ -101,12 +98,11 @@ def _theorem_1(axis: Axes, frame: pd.DataFrame, title: str) -> None:
     both = np.concatenate([x, y, [0.0]])
     low, high = both.min(), both.max() * 1.05
     axis.plot([low, high], [low, high], color="black", lw=0.8, ls=":", label="Theorem 1")
-    axis.plot(x, y, ".", ms=3, alpha=0.6, color="#2563eb", label="pairs")
+    axis.plot(x, y, ".", ms=3, mew=0, alpha=0.6, color=COLOURS["P"], label="pairs", rasterized=len(x) > CLOUD)
     axis.set(xlim=(low, high), ylim=(low, high))
-    axis.set_xlabel("‖x_j − x_i‖ α", fontsize=7)
-    axis.set_ylabel("ρ(x_i) + ρ(x_j)", fontsize=7)
-    axis.set_title(literal(title, 40), fontsize=7)
-    axis.tick_params(labelsize=6)
+    axis.set_xlabel("‖x_j − x_i‖ α")
+    axis.set_ylabel("ρ(x_i) + ρ(x_j)")
+    axis.set_title(literal(title, 30))
 
 
 def _theorem_2(axis: Axes, models: Sequence[tuple[Row, Record]]) -> None:
@@ -118,17 +114,14 @@ def _theorem_2(axis: Axes, models: Sequence[tuple[Row, Record]]) -> None:
     axis.fill_between(ends, nearest * ends / 2, furthest * ends / 2, color="#9ca3af", alpha=0.3)
     axis.plot(ends, nearest * ends / 2, color="#6b7280", lw=0.8, label="inf(D) α / 2")
     axis.plot(ends, furthest * ends / 2, color="#6b7280", lw=0.8, ls="--", label="sup(D) α / 2")
-    for number, name in enumerate(dict.fromkeys(_name(row, record) for row, record in models)):
+    names = [*dict.fromkeys(_name(row, record) for row, record in models)]
+    for name, look in zip(names, looks_of(names), strict=True):
         same = [record.details for row, record in models if _name(row, record) == name]
         alphas, rhos = ([float(told[key]) for told in same] for key in ("alpha", "rho"))
-        axis.plot(alphas, rhos, "os^Dv*"[number % 6], ms=4, color=f"C{number}", label=literal(name, 40))
+        axis.plot(alphas, rhos, ls="", color=look.color, marker=look.marker, label=literal(name, 40))
     least = min(float(told["alpha"]) for told in details)
     axis.set(xlim=(min(0.0, 1.1 * least), 1))  # no bound holds where α < 0, but the dot is there
-    axis.set_xlabel("α", fontsize=7)
-    axis.set_ylabel("ρ_m", fontsize=7)
-    axis.set_title("Theorem 2", fontsize=7)
-    axis.tick_params(labelsize=6)
-    axis.legend(fontsize=5)
+    axis.set(xlabel="α", ylabel="ρ_m", title="Theorem 2")
 
 
 def _name(row: Row, record: Record) -> str:

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.figures.kind import FigureKind, no_measurement
-from eval.figures.panels import OTHERS, legend_below, literal, over_epochs, panels, rows_by_data
+from eval.figures.panels import legend_below, literal, over_epochs, panels_for, rows_by_data, titled
+from eval.figures.style import COLOURS
 from eval.records import Record, Records
 from eval.records.identity import slug
 from eval.tables import Row, Table
@@ -58,29 +59,26 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
 
 
 def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
-    across = min(4, len(rows))
-    figure, axes = panels(across, -(-len(rows) // across), width=3.4, height=2.9)
-    for axis, row in zip(axes, rows, strict=False):
+    figure, axes = panels_for(len(rows))
+    for axis, row in zip(axes, rows, strict=True):
         for number, record in enumerate(row.records):
             _lines(axis, records.per_sample(record), labelled=not number)
         over_epochs(axis)
         axis.set_ylabel("loss")
-        axis.set_title(literal(row.recipe), fontsize=9)
-    for axis in axes[len(rows) :]:
-        axis.axis("off")
+        axis.set_title(literal(row.recipe, 30))
     legend_below(figure, axes)
-    figure.suptitle(f"{literal(data)}: loss over the epochs of training", fontsize=10)
+    titled(figure, f"{data}: loss over the epochs of training")
     return figure
 
 
 def _lines(axis: Axes, curve: pd.DataFrame, *, labelled: bool) -> None:
     """Every loss that was logged."""
-    for split, colour in zip(SPLITS, OTHERS, strict=False):
+    for split, colour in zip(SPLITS, COLOURS.values(), strict=True):
         for loss, style in zip(LOSSES, ("-", "--"), strict=True):
             if (name := f"{split}_{loss}") in curve and curve[name].notna().any():
                 known = curve[["epoch", name]].dropna()
                 label = f"{loss}, {NAMES[split]}" if labelled else None
-                axis.plot(known.epoch, known[name], style, color=colour, lw=1.2, marker=".", ms=4, label=label)
+                axis.plot(known.epoch, known[name], style, color=colour, marker=".", ms=3, label=label)
 
 
 TRAINING_CURVES = FigureKind(

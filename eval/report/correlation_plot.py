@@ -1,7 +1,7 @@
-"""Alignment against robustness, model by model, with the means of settings joined: paper 1, Figure S7."""
+"""Alignment against robustness, model by model, with intervals and a line through them: paper 1, Figure S7."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,59 +9,72 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from eval.figures.panels import levels, literal, panels
+from eval.figures.panels import ACROSS, legend_below, levels, literal, panels, titled
+from eval.figures.style import COLOURS, MARKERS, Look
 from eval.records import Quantity, Records
 from eval.records.identity import slug
 from eval.records.subject import SETTINGS
 from eval.report.correlating import beside, correlated, is_alignment, is_robustness
-from eval.report.sweeps import Sweep, number_of
+from eval.report.sweeps import Sweep
+from eval.tables.cells import correlation_told
+
+MOST = 12
+"""Levels that a legend tells apart."""
 
 
 def correlation_figures(records: Records) -> dict[str, Figure]:
     """A picture per group of models, by name; none of those without alignment or robustness."""
     everything = correlated(records)
-    groups, frame = everything.groups, everything.frame
-    on_data = [group.data for group in groups]
+    told = everything.between(is_alignment, is_robustness)
+    on_data = [group.data for group in everything.groups]
     figures = {}
-    for place, group in enumerate(groups):
-        figure = correlation(group, frame[frame.data == place], everything.quantities)
+    for place, group in enumerate(everything.groups):
+        here = told[(told["data"] == place) & (told.statistic == "Pearson")]
         alone = on_data.count(group.data) == 1
         name = f"correlation-{slug(group.data)}" if alone else f"correlation-{slug(group.data)}-{slug(group.title)}"
-        if figure is not None:
-            figures[name] = figure
+        if len(here):
+            numbers = everything.frame[everything.frame["data"] == place]
+            figures[name] = correlation(group, numbers, everything.quantities, here)
     return figures
 
 
-def correlation(group: Sweep, frame: pd.DataFrame, quantities: Mapping[str, Quantity]) -> Figure | None:
+def correlation(group: Sweep, frame: pd.DataFrame, quantities: Mapping[str, Quantity], told: pd.DataFrame) -> Figure:
     """One row of panels for each measure of robustness, one column for each metric of alignment.
+
+    A point is a model, with the intervals of both numbers; the line is the least squares' one.
 
     Args:
         group: the models.
         frame: their numbers, see `eval.report.sweeps.numbers`.
         quantities: what stands behind each title.
+        told: Pearson's correlations of them, as the table has them.
     """
-    wide = frame.pivot_table(index=["setting", "seed"], columns="measurement", values="value").reset_index()
-    here = sorted((title for title in quantities if title in wide), key=lambda title: quantities[title].rank)
-    metrics = [title for title in here if is_alignment(quantities[title])]
-    radii = [title for title in here if is_robustness(quantities[title])]
-    if not metrics or not radii:
-        return None
+    wide = frame.pivot_table(index=["setting", "seed"], columns="measurement", values=["value", "low", "high"])
     title, named = _levels(group)
-    wide["level"] = [named[setting] for setting in wide.setting]
-    order = [level for level in dict.fromkeys(named) if level in {*wide.level}]
-    figure, axes = panels(len(metrics), len(radii))
-    for axis, (radius, metric) in zip(axes, product(radii, metrics), strict=True):
-        _points(axis, wide, metric, radius, order)
-        if title != "recipe":
-            _means(axis, wide, metric, radius, order)
-        theirs = beside(group, quantities[metric], quantities[radius])
-        axis.set(xlabel=metric, ylabel=radius)
-        axis.set_title(_told(wide[metric].to_numpy(), wide[radius].to_numpy(), theirs), fontsize=8)
-    axes[-1].legend(title=title, frameon=False, fontsize=8)
+    wide["level", ""] = [named[setting] for setting in wide.index.get_level_values("setting")]
+    looks = _looks([level for level in dict.fromkeys(named) if level in {*wide["level", ""]}])
+    ranked = told.sort_values(["robustness", "metric"], key=lambda column: column.map(lambda t: quantities[t].rank))
+    figure, axes = panels(*_shape(ranked))
+    for axis, line in zip(axes, ranked.itertuples(), strict=False):
+        _points(axis, wide, str(line.metric), str(line.robustness), looks)
+        _fitted(axis, wide, str(line.metric), str(line.robustness))
+        theirs = beside(group, quantities[str(line.metric)], quantities[str(line.robustness)])
+        axis.set(xlabel=literal(str(line.metric), 40), ylabel=literal(str(line.robustness), 28))
+        axis.set_title(_told(line, theirs), loc="left")
+    for axis in axes[len(ranked) :]:
+        axis.remove()
+    legend_below(figure, axes[:1], f"{title}:" if len(looks) > 1 else "")
     over = f" trained at several {title.removeprefix('training ')}" if group.names else ""
     recipe = f", {group.recipe}" if group.recipe else ""
-    figure.suptitle(literal(f"{group.data}{recipe}: alignment and robustness of models{over}"), fontsize=10)
+    titled(figure, f"{group.data}{recipe}: alignment and robustness of models{over}")
     return figure
+
+
+def _shape(told: pd.DataFrame) -> tuple[int, int]:
+    """Panels across, one per metric where they fit, and down."""
+    metrics = told.metric.nunique()
+    across = metrics if 1 < metrics <= ACROSS else min(len(told), 2)
+    return across, -(-len(told) // across)
 
 
 def _levels(group: Sweep) -> tuple[str, list[str]]:
@@ -81,33 +94,47 @@ def _of_training(name: str) -> str:
     return f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)
 
 
-def _points(axis: Axes, wide: pd.DataFrame, metric: str, radius: str, order: Sequence[str]) -> None:
-    for level, colour in zip(order, levels(len(order)), strict=True):
-        chosen = wide[wide.level == level]
-        axis.scatter(chosen[metric], chosen[radius], color=[colour], s=28, label=literal(level))
+def _looks(levels_of: Sequence[str]) -> dict[str, Look]:
+    """A look for each level, from dark to bright in their order; one for all where those are too many to be told."""
+    if len(levels_of) > MOST:
+        return dict.fromkeys(levels_of, Look(COLOURS["P"], "", "o"))
+    colours = zip(levels(len(levels_of)), levels_of, strict=True)
+    return {level: Look(colour, "", MARKERS[i % len(MARKERS)]) for i, (colour, level) in enumerate(colours)}
 
 
-def _means(axis: Axes, wide: pd.DataFrame, metric: str, radius: str, order: Sequence[str]) -> None:
-    """A line through the means of settings, in their order."""
-    finite = wide[np.isfinite(wide[[metric, radius]]).all(axis=1)]
-    means = finite.groupby("level")[[metric, radius]].mean()
-    found = means.loc[[level for level in _by_value(order) if level in means.index]]
-    axis.plot(found[metric], found[radius], color="black", lw=0.8, alpha=0.6, zorder=0)
+def _points(axis: Axes, wide: pd.DataFrame, metric: str, radius: str, looks: Mapping[str, Look]) -> None:
+    """A mark per model, with the intervals of both of its numbers where they have one."""
+    several = len({*looks.values()}) > 1
+    for level, look in looks.items():
+        chosen = wide[wide["level", ""] == level]
+        x, y = chosen["value", metric], chosen["value", radius]
+        label = literal(level) if several else None
+        how: Any = {"color": look.color, "marker": look.marker, "ls": "", "elinewidth": 0.6, "capsize": 0}
+        axis.errorbar(x, y, _reach(chosen, radius), _reach(chosen, metric), label=label, **how)
 
 
-def _by_value(order: Sequence[str]) -> list[str]:
-    values = {level: number_of(level) for level in order}
-    if any(value is None for value in values.values()):
-        return [*order]
-    return sorted(order, key=lambda level: values[level] or 0.0)
+def _reach(chosen: pd.DataFrame, title: str) -> np.ndarray:
+    """How far an interval reaches to both sides of its value, `(2, models)`; not at all where there is none."""
+    value = chosen["value", title]
+    low, high = (chosen.get((end, title), value) for end in ("low", "high"))
+    reach = np.abs([value - low, high - value])
+    return np.where(np.isfinite(reach), reach, 0.0)
 
 
-def _told(metric: np.ndarray, radius: np.ndarray, theirs: str) -> str:
-    """Pearson's correlation of what is drawn, beside the paper's."""
-    finite = np.isfinite(metric) & np.isfinite(radius)
-    a, b = metric[finite], radius[finite]
-    ours = f"{stats.pearsonr(a, b).statistic:.3f}" if len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0 else "–"
-    said = (
-        "" if theirs == "–" else f"; the paper's is {theirs.partition(',')[0]}{', of other models' * (',' in theirs)}"
-    )
-    return f"Pearson {ours}{said}"
+def _fitted(axis: Axes, wide: pd.DataFrame, metric: str, radius: str) -> None:
+    """The line of least squares, where more than two models differ in what is measured."""
+    pairs = wide["value"][[metric, radius]].to_numpy(float)
+    x, y = pairs[np.isfinite(pairs).all(axis=1)].T
+    if len(x) > 2 and np.ptp(x) > 0:
+        line = stats.linregress(x, y)
+        ends = np.array([x.min(), x.max()])
+        axis.plot(ends, line.intercept + line.slope * ends, color="black", lw=0.9, ls="--", zorder=1)
+
+
+def _told(line: Any, theirs: str) -> str:
+    """Pearson's correlation with its interval and the number of models, as the table has it; the paper's below."""
+    ours = f"r = {correlation_told(line.value, line.low, line.high)}, n = {line.models}"
+    if theirs == "–":
+        return ours
+    value, comma, _ = theirs.partition(",")
+    return f"{ours}\npaper: r = {value}{', of other models' * bool(comma)}"

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.figures.panels import colours_of, literal, panels
+from eval.figures.panels import legend_below, literal, panels, titled
+from eval.figures.style import PAGE, Look, looks_of
 from eval.records import Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
@@ -24,33 +25,31 @@ def front_figures(records: Records) -> dict[str, Figure]:
 
 def front_figure(fronts: Fronts) -> Figure:
     """One colour per sweep: a mark with bars over seeds per setting, hollow where it is dominated by another."""
-    figure, (axis,) = panels(1)
-    figure.set_size_inches(5.6, 4.4)
+    figure, (axis,) = panels(1, height=3.0)
+    figure.set_figwidth(PAGE)
     factor = np.array([100.0 if quantity.kind in SHARES else 1.0 for quantity in (fronts.x, fronts.y)])
-    for front, colour in zip(fronts.fronts, colours_of(front.recipe for front in fronts.fronts), strict=True):
-        _draw(axis, front, fronts.signs, factor, factor * fronts.reference, colour)
+    for front, look in zip(fronts.fronts, looks_of(front.recipe for front in fronts.fronts), strict=True):
+        _draw(axis, front, fronts.signs, factor, factor * fronts.reference, look)
     axis.plot(*(factor * fronts.reference), marker="x", color="black", ls="", label="reference of the area")
     axis.set(xlabel=fronts.x.title, ylabel=fronts.y.title)
-    axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(literal(f"{fronts.data}: fronts over the settings of each sweep"), fontsize=10)
+    legend_below(figure, [axis])
+    titled(figure, f"{fronts.data}: fronts over the settings of each sweep")
     return figure
 
 
-def _draw(
-    axis: Axes, front: Front, signs: np.ndarray, factor: np.ndarray, reference: np.ndarray, colour: str
-) -> None:
+def _draw(axis: Axes, front: Front, signs: np.ndarray, factor: np.ndarray, reference: np.ndarray, look: Look) -> None:
     means = front.means()
     points, over = means[["x", "y"]].to_numpy() * factor, means[["x_over", "y_over"]].fillna(0).to_numpy() * factor
     on_front = non_dominated(points * signs)
     left, bottom = points.T
-    axis.errorbar(left, bottom, over[:, 1], over[:, 0], color=colour, ls="", lw=0.8, capsize=2)
-    filled = [colour if on else "white" for on in on_front]
-    axis.scatter(left, bottom, color=filled, edgecolors=colour, s=28, zorder=3)
+    axis.errorbar(left, bottom, over[:, 1], over[:, 0], color=look.color, ls="", lw=0.8)
+    filled = [look.color if on else "white" for on in on_front]
+    axis.scatter(left, bottom, color=filled, edgecolors=look.color, marker=look.marker, s=20, zorder=3)
     x, y = _stairs(points[on_front], signs, reference)
-    axis.plot(x, y, color=colour, lw=1.5, label=literal(front.title))
-    axis.fill_between(x, y, reference[1], color=colour, alpha=0.08, lw=0)
+    axis.plot(x, y, **look.line, label=literal(front.title, 60))
+    axis.fill_between(x, y, reference[1], color=look.color, alpha=0.08, lw=0)
     for place, told in zip(points, means.index, strict=True):
-        axis.annotate(literal(told), tuple(place), (4, 4), textcoords="offset points", fontsize=7, color=colour)
+        axis.annotate(literal(told), tuple(place), (4, 4), textcoords="offset points", color=look.color)
 
 
 def _stairs(points: np.ndarray, signs: np.ndarray, reference: np.ndarray) -> tuple[Sequence[float], Sequence[float]]:

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.figures.panels import literal
+from eval.figures.panels import literal, titled
+from eval.figures.style import COLUMN, PAGE
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
@@ -20,6 +21,8 @@ COLOURS = "viridis"
 DARK = 0.5
 """Part of the scale below which numbers are white."""
 EMPTY = "–"
+FEW = 4
+"""Values across that fit into a column of a paper."""
 
 
 def sweep_grids(records: Records) -> dict[str, Figure]:
@@ -46,17 +49,17 @@ def grid_figure(groups: Sequence[Sweep], quantity: Quantity, title: str, numbers
     names, recipes = groups[0].names, [group.recipe for group in groups]
     across, up = (_values(groups, name) for name in names)
     grids = [_grid([r for r in numbers if r.model.recipe == recipe], names, across, up) for recipe in recipes]
-    size = (1.4 + max(2.4, 0.75 * len(across)) * len(groups), 1.5 + max(1.6, 0.5 * len(up)))
-    figure = Figure(figsize=size, layout="constrained", dpi=150)
+    width = COLUMN if len(groups) == 1 and len(across) <= FEW else PAGE
+    figure = Figure(figsize=(width, 0.9 + max(1.2, 0.3 * len(up))), layout="constrained")
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     low, high = _ends(grids)
     for axis, recipe, grid in zip(axes, recipes, grids, strict=True):
         image = axis.imshow(grid, cmap=COLOURS, vmin=low, vmax=high, origin="lower", aspect="auto")
         _write(axis, grid, quantity, low, high)
         _label(axis, names, across, up)
-        axis.set_title(literal(recipe), fontsize=9)
+        axis.set_title(literal(recipe, 30))
     figure.colorbar(image, ax=axes, label=title)
-    figure.suptitle(literal(f"{groups[0].data}: {title} over {' and '.join(map(_title, names))}"), fontsize=10)
+    titled(figure, f"{groups[0].data}: {title} over {' and '.join(map(_title, names))}")
     return figure
 
 
@@ -87,12 +90,12 @@ def _write(axis: Axes, grid: np.ndarray, quantity: Quantity, low: float, high: f
         told = EMPTY if math.isnan(value) else number(quantity, value / factor)
         dark = math.isfinite(value) and high > low and (value - low) / (high - low) < DARK
         colour = "white" if dark else "black"
-        axis.text(column, row, told, ha="center", va="center", fontsize=8, color=colour)
+        axis.text(column, row, told, ha="center", va="center", color=colour)
 
 
 def _label(axis: Axes, names: Sequence[str], across: Sequence[str], up: Sequence[str]) -> None:
-    axis.set_xticks(range(len(across)), [*map(literal, across)], fontsize=8)
-    axis.set_yticks(range(len(up)), [*map(literal, up)], fontsize=8)
+    axis.set_xticks(range(len(across)), [*map(literal, across)])
+    axis.set_yticks(range(len(up)), [*map(literal, up)])
     axis.set(xlabel=literal(_title(names[0])), ylabel=literal(_title(names[1])))
 
 

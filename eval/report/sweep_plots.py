@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from eval.figures.panels import colours_of, literal, panels_for
+from eval.figures.panels import legend_below, literal, panels_for, titled
+from eval.figures.style import LETTER, Look, looks_of
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
@@ -16,6 +17,8 @@ from eval.records.subject import SETTINGS
 from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
 from eval.tables.rows import Row, column_titles
 
+TICKS = 1.6
+"""Inches from the first value to the last, in three panels across a page."""
 WIDE = 20.0
 """Ratio of the largest value of a setting to the smallest from which on its axis is logarithmic."""
 
@@ -45,15 +48,15 @@ def against_setting(records: Records, groups: Sequence[Sweep]) -> Figure:
     lines = _lines(groups, extra)
     place = _places(groups)
     for axis, (title, quantities) in zip(axes, by_title.items(), strict=True):
-        for (label, rows), colour in zip(lines.items(), colours_of(lines), strict=True):
-            _line(axis, rows, quantities, place, colour, label)
-        axis.set(ylabel=title)
+        for (label, rows), look in zip(lines.items(), looks_of(lines), strict=True):
+            _line(axis, rows, quantities, place, look, label)
+        axis.set(ylabel=literal(title, 26))
         _setting_axis(axis, groups[0].names[_across(groups)], place)
     if len(lines) > 1:
-        axes[0].legend(frameon=False, fontsize=8)
+        legend_below(figure, axes)
     named = " and ".join(SETTINGS.get(name, name) for name in groups[0].names)
     only = f", {groups[0].recipe}" if len(lines) == 1 else ""
-    figure.suptitle(literal(f"{groups[0].data}{only}: what was measured, over {named}"), fontsize=10)
+    titled(figure, f"{groups[0].data}{only}: what was measured, over {named}")
     return figure
 
 
@@ -97,7 +100,7 @@ def _line(
     rows: Sequence[Row],
     quantities: Sequence[Quantity],
     place: Mapping[str, float],
-    colour: str,
+    look: Look,
     label: str,
 ) -> None:
     points = []
@@ -105,12 +108,12 @@ def _line(
         factor = 100 if quantities[0].kind in SHARES else 1
         values = [factor * r.value for r in row.records if r.quantity in quantities and math.isfinite(r.value)]
         if values:
-            axis.scatter([place[row.recipe]] * len(values), values, color=colour, s=8, alpha=0.5)
+            axis.scatter([place[row.recipe]] * len(values), values, color=look.color, s=8, alpha=0.5, lw=0)
             over = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
             points.append((place[row.recipe], float(np.mean(values)), over))
     if points:
         x, y, over_seeds = zip(*sorted(points), strict=True)
-        axis.errorbar(x, y, over_seeds, color=colour, lw=1.5, capsize=2, label=literal(label))
+        axis.errorbar(x, y, over_seeds, **look.marked, label=literal(label))
 
 
 def _setting_axis(axis: Axes, name: str, place: Mapping[str, float]) -> None:
@@ -124,5 +127,18 @@ def _setting_axis(axis: Axes, name: str, place: Mapping[str, float]) -> None:
         else:
             axis.set_xscale("symlog", linthresh=min(positive))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xticks([*place.values()], [*map(literal, place)], rotation=0 if numbers else 15, fontsize=8)
+    axis.set_xticks([*place.values()], _apart(axis, place), rotation=0 if numbers else 15)
     axis.set_xlabel(literal(f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)))
+
+
+def _apart(axis: Axes, place: Mapping[str, float]) -> list[str]:
+    """The values as written, without those that would stand in others."""
+    at = axis.transScale.transform([(value, 0.0) for value in place.values()])[:, 0]
+    inch = TICKS / (np.ptp(at) or 1.0)
+    told, end = [], -math.inf
+    for text, where in sorted(zip(place, inch * at, strict=True), key=lambda pair: pair[1]):
+        half = LETTER * len(text) / 2
+        told.append((text, where - half > end))
+        end = where + half if where - half > end else end
+    shown = dict(told)
+    return [literal(text) if shown[text] else "" for text in place]

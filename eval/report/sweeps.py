@@ -98,7 +98,8 @@ def numbers(groups: Sequence[Sweep], lost: Collection[str] = frozenset()) -> tup
 
     Returns:
         `data`, the number of the sweep; `recipe`; `setting`, the number of its row; `seed`, a number for each model
-        of the row; `measurement` and `value`. And the quantities by what stands under "measurement".
+        of the row; `measurement`, `value`, and `low` and `high`, the ends of its interval. And the quantities by what
+        stands under "measurement".
     """
     titled = column_titles(record for group in groups for record in group.records)
     found = []
@@ -108,11 +109,11 @@ def numbers(groups: Sequence[Sweep], lost: Collection[str] = frozenset()) -> tup
                 key: number for number, key in enumerate(dict.fromkeys(r.subject.model_key for r in row.records))
             }
             found += [
-                (place, r.model.recipe, setting, models[r.subject.model_key], titled[r.quantity], value)
+                (place, r.model.recipe, setting, models[r.subject.model_key], titled[r.quantity], value, *r.interval)
                 for r in row.records
                 for value in [math.nan if r.subject.key in lost else r.value]
             ]
-    columns = ["data", "recipe", "setting", "seed", "measurement", "value"]
+    columns = ["data", "recipe", "setting", "seed", "measurement", "value", "low", "high"]
     return pd.DataFrame(found, columns=columns), {title: quantity for quantity, title in titled.items()}
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from eval.records import Model, Quantity, Record, Records, Results, Samples, Subject
 
@@ -37,3 +39,16 @@ def written(folder: Path, records: list[Record], outcomes: pd.DataFrame = OUTCOM
     for one in records:
         results.home(one.model, one.subject.model_key).write(one, outcomes)
     return results.load()
+
+
+def shown(figure: Figure) -> dict[tuple[int, int], AxesImage]:
+    """The images of a grid by row and column."""
+    (axis,) = figure.axes
+    places = [tuple(map(int, image.get_label().split(", "))) for image in axis.images]
+    return dict(zip(places, axis.images, strict=True))
+
+
+def said(figure: Figure) -> list[str]:
+    """All that is written in a grid: headings of rows, of columns, and what stands below images."""
+    (axis,) = figure.axes
+    return [text.get_text() for text in axis.texts]

@@ -4,18 +4,20 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from torch import nn
 
 from eval import measure
+from eval.figures.gradient_pictures import Shown, picture
 from eval.figures.gradients import Gradients, draw, first_of_each_class
 from eval.figures.wanted import all_measurements
 from eval.records import Records, Results
 from eval.report import write_report
 from tests.eval.classifiers import InMemory, Radial
+from tests.eval.made import said, shown
 from tests.eval.measuring.models import TestDigits
 from training.data import DataSet, Digits, Spheres, Squares
 from training.passes import CountPasses
@@ -39,12 +41,7 @@ def recorded(folder: Path, data: DataSet, models: dict[str, nn.Module], **option
     return Results(folder).load()
 
 
-def headings(figure: Figure) -> list[str]:
-    return [title for axis in figure.axes if (title := axis.get_title())]
-
-
-def drawn(axis: Axes) -> np.ndarray:
-    (image,) = axis.images
+def drawn(image: AxesImage) -> np.ndarray:
     return np.asarray(image.get_array())
 
 
@@ -86,17 +83,18 @@ def test_one_picture_shows_every_model_on_the_same_samples(tmp_path: Path, squar
     assert b.value < 0.9
 
     (figure,) = draw(records, [*records]).values()
-    assert headings(figure) == ["x", "Δx", "x̂'", "B\n∇ℓ", "P\n∇ℓ"]
-    rows = np.array(figure.axes).reshape(4, 5)
-    assert [axis.get_ylabel() for axis in rows[:, 0]] == ["small → large"] * 2 + ["large → small"] * 2
-    np.testing.assert_allclose(drawn(rows[0, 1]), toward[0], atol=1e-6)
+    assert said(figure)[:5] == ["x", "Δx", "x̂'", "∇ℓ, B", "∇ℓ, P"]
+    assert [line.replace("\n", " ") for line in said(figure)[5:9]] == ["small → large"] * 2 + ["large → small"] * 2
+    images = shown(figure)
+    assert len(images) == 4 * 5
+    np.testing.assert_allclose(drawn(images[1, 0]), toward[0], atol=1e-6)
     x, low, high = records.arrays(p)["x"][0, 0], *squares.bounds
     moved = np.clip((x + toward[0].numpy() - low) / (high - low), 0, 1)
-    np.testing.assert_allclose(drawn(rows[0, 2]), moved, atol=1e-6)
-    np.testing.assert_allclose(drawn(rows[3, 4]), -toward[0], atol=1e-6)  # toward the small one
-    assert rows[0, 4].get_xlabel() == "1.00"
-    low, high = rows[0, 3].images[0].get_clim()
-    assert -low == high == pytest.approx(np.percentile(np.abs(drawn(rows[0, 3])), 99.5))
+    np.testing.assert_allclose(drawn(images[2, 0]), moved, atol=1e-6)
+    np.testing.assert_allclose(drawn(images[4, 3]), -toward[0], atol=1e-6)  # toward the small one
+    assert said(figure)[-4:] == ["1.00"] * 4
+    low, high = images[3, 0].get_clim()
+    assert -low == high == pytest.approx(np.percentile(np.abs(drawn(images[3, 0])), 99.5))
 
 
 def test_where_closest_classes_differ_each_gradient_has_its_own_direction(tmp_path: Path) -> None:
@@ -106,8 +104,26 @@ def test_where_closest_classes_differ_each_gradient_has_its_own_direction(tmp_pa
     targets = [records.per_sample(record).target.tolist() for record in records]
     assert targets[0] != targets[1]
     (figure,) = draw(records, [*records]).values()
-    assert headings(figure) == ["x", "B\nΔx", "B\nx̂'", "B\n∇ℓ", "P\nΔx", "P\nx̂'", "P\n∇ℓ"]
-    assert [axis.get_xlabel() for axis in figure.axes[1:2]] == [f"→ {targets[0][0]}"]
+    assert said(figure)[:7] == ["x", "Δx, B", "x̂', B", "∇ℓ, B", "Δx, P", "x̂', P", "∇ℓ, P"]
+    assert len(shown(figure)) == 7 * len(targets[0])
+    leads = [text for text in said(figure) if text.startswith("→")]
+    assert leads == [f"→ {target}" for of_model in targets for target in of_model]
+
+
+def of_targets(*targets: int) -> Shown:
+    arrays = {name: np.zeros((len(targets), 1, 2, 2)) for name in ("x", "residual", "gradient")}
+    arrays |= {"classes": np.array(["0", "1", "2"]), "bounds": np.array([0.0, 1.0])}
+    outcomes = {"label": [0] * len(targets), "target": [*targets], "cosine": 0.5, "valid": True}
+    return Shown(str(targets), arrays, pd.DataFrame(outcomes))
+
+
+def test_samples_with_one_closest_class_are_shown_alone_where_they_are_enough() -> None:
+    figure = picture("d", [of_targets(1, 1, 2, 1, 1), of_targets(1, 1, 1, 1, 1)])
+    assert figure.get_suptitle().replace("\n", " ").startswith("d, where all models have one closest class: x, Δx")
+    assert len(shown(figure)) == 5 * 4
+    figure = picture("d", [of_targets(1, 1, 2, 1), of_targets(1, 1, 1, 1)])
+    assert figure.get_suptitle().replace("\n", " ").startswith("d: x, Δx")
+    assert len(shown(figure)) == 7 * 4
 
 
 def test_vectors_are_compared_component_by_component(tmp_path: Path) -> None:
@@ -118,12 +134,12 @@ def test_vectors_are_compared_component_by_component(tmp_path: Path) -> None:
         np.testing.assert_allclose(*dots.get_data(), atol=1e-6)  # the perfect model lies on the diagonal
 
 
-def test_a_long_name_stays_above_its_own_column(tmp_path: Path, squares: Squares) -> None:
+def test_a_long_name_stays_beside_its_own_row(tmp_path: Path, squares: Squares) -> None:
     name = "a long name that somebody has chosen"
     records = recorded(tmp_path, squares, {name: Pull(torch.rand(1, 8, 8))}, per_class=1)
     (figure,) = draw(records, [*records]).values()
-    lines = headings(figure)[-1].split("\n")
-    assert " ".join(lines) == f"{name} ∇ℓ"
+    lines = said(figure)[3].split("\n")
+    assert " ".join(lines) == f"∇ℓ, {name}"
     assert max(map(len, lines)) <= 16
 
 
@@ -133,8 +149,8 @@ def test_a_gradient_of_zero_has_no_cosine(tmp_path: Path, data: DataSet) -> None
     nn.init.zeros_(blind[1].weight)
     records = recorded(tmp_path, data, {"B": blind})
     (figure,) = draw(records, [*records]).values()
-    told = {label for axis in figure.axes if (label := axis.get_xlabel())}
-    assert told == {"no direction"}
+    below = {axis.get_xlabel() for axis in figure.axes} if len(data.shape) == 1 else {*said(figure)[-6:]}
+    assert below == {"none"}
 
 
 def test_without_a_closest_example_the_gradient_stands_alone(tmp_path: Path) -> None:
@@ -142,7 +158,8 @@ def test_without_a_closest_example_the_gradient_stands_alone(tmp_path: Path) -> 
     (record,) = records
     assert math.isnan(record.value)
     (figure,) = draw(records, [*records]).values()
-    assert headings(figure) == ["x", "B\n∇ℓ"]
+    assert said(figure)[:2] == ["x", "∇ℓ, B"]
+    assert len(shown(figure)) == 2 * 10
     with pytest.raises(ValueError, match="`split` should be test"):
         Gradients("nearest").quantity(TestDigits())
 

@@ -78,7 +78,7 @@ def test_the_picture_has_a_dot_per_sample_and_the_identity(tmp_path: Path) -> No
     np.testing.assert_array_equal(*identity.get_data())
     assert sorted(zip(*dots.get_data(), strict=True)) == [(1, 1.5), (2, 1.5), (3, 3.5), (4, 3.5)]
     (told,) = figure.axes[0].texts
-    assert told.get_text() == "n 4, missed 1, beyond the frame 0"
+    assert told.get_text().splitlines() == ["n 4", "missed 1", "beyond the frame 0"]
 
     table = LINEARITY.table(records, [*records])
     assert ": d, B; d, P." in table.notes[1]  # one of five was missed

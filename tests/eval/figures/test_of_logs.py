@@ -8,7 +8,8 @@ import pytest
 
 from eval.figures import FIGURES
 from eval.figures.kind import FigureKind
-from eval.figures.panels import OTHERS, legend_below, lined, panels
+from eval.figures.panels import legend_below, lined, panels
+from eval.figures.style import OTHERS
 from eval.records import Quantity, Record, Records, Results
 from eval.report import write_report
 from eval.tables import Row
@@ -138,7 +139,7 @@ def test_they_stand_on_the_page_each_under_its_heading_and_not_among_the_models(
 
 def test_more_recipes_than_colours_are_told_apart_by_their_lines() -> None:
     rows = [Row("d", f"recipe {number}", []) for number in range(len(OTHERS) + 3)]
-    styles = [tuple(style.values()) for _, style in lined(rows)]
+    styles = [(look.color, look.linestyle, look.marker) for _, look in lined(rows)]
     assert len({*styles}) == len(styles)
 
 
@@ -150,7 +151,7 @@ def test_a_legend_stands_below_all_panels_once() -> None:
     legend_below(figure, axes)
     (legend,) = figure.legends
     assert len(legend.get_texts()) == 2
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     box, below = legend.get_window_extent(), min(axis.get_window_extent().y0 for axis in axes)
     assert box.y1 < below
     assert box.width < figure.bbox.width

@@ -11,6 +11,7 @@ from eval.figures.residual_grid import RESIDUAL_GRID_FIGURE, ResidualGrid, draw,
 from eval.records import EstimatorQuality, Model, Records, Results
 from eval.records.residual_grid import grid_quantity, residual_grid
 from generators import NearestExample
+from tests.eval.made import said, shown
 from training.data import Batch, Digits, Spheres, Squares
 
 
@@ -100,16 +101,16 @@ def test_a_grid_has_a_row_for_each_sample_and_a_column_for_each_class(tmp_path: 
     data = Digits()
     records = estimated(tmp_path, data, data.residual("nearest"), "nearest example", limit=150)
     (figure,) = draw(records, grids(records)).values()
-    axes = np.array(figure.axes).reshape(20, 11)
-    assert [axis.get_title() for axis in axes[0]] == ["x", *(f"→ {c}" for c in range(10))]
-    assert [axis.get_ylabel() for axis in axes[:, 0]] == [str(c) for c in range(10) for _ in range(2)]
+    samples = [str(c) for c in range(10) for _ in range(2)]
+    assert said(figure) == [*samples, "x", *(f"→ {c}" for c in range(10))]
     arrays = records.arrays(grids(records)[0])
+    images = shown(figure)
     for row, label in enumerate(arrays["y"]):
-        assert [len(axis.images) for axis in axes[row]] == [1, *(int(c != label) for c in range(10))]
-    shown = np.asarray(axes[0, 4].images[0].get_array())
+        assert [(row, c) in images for c in range(11)] == [True, *(c != label for c in range(10))]
+    drawn = np.asarray(images[0, 4].get_array())
     (pair,) = np.flatnonzero((arrays["sample"] == 0) & (arrays["target"] == 3))
     expected = (arrays["x"][0, 0] + arrays["residual"][pair, 0] + 1) / 2
-    np.testing.assert_allclose(shown, expected.clip(0, 1), atol=1e-6)
+    np.testing.assert_allclose(drawn, expected.clip(0, 1), atol=1e-6)
     assert len(table(records, grids(records)).frame) == 10
 
 
@@ -118,13 +119,12 @@ def test_two_classes_have_a_column_for_each_sample(tmp_path: Path) -> None:
     records = estimated(tmp_path, data, data.exact_residual, "exact")
     (name,) = pictures = draw(records, grids(records))
     assert name == "Squares16-exact"
-    axes = np.array(pictures[name].axes).reshape(4, 10)
-    assert [axis.get_ylabel() for axis in axes[:, 0]] == ["x", "Δ̂x", "x̂'", "Δx"]
-    assert [axis.get_title() for axis in axes[0]] == ["small"] * 5 + ["large"] * 5
-    shown = [np.asarray(axes[row, 7].images[0].get_array()) for row in (1, 3)]
-    np.testing.assert_array_equal(*shown)  # the estimator is the truth
+    assert said(pictures[name]) == ["x", "Δ̂x", "x̂'", "Δx"] + ["small"] * 5 + ["large"] * 5
+    images = shown(pictures[name])
+    drawn = [np.asarray(images[row, 7].get_array()) for row in (1, 3)]
+    np.testing.assert_array_equal(*drawn)  # the estimator is the truth
     small, large = (prototype[0].numpy() for prototype in data.prototypes)
-    np.testing.assert_allclose(shown[0], (small - large + 2) / 4, atol=1e-6)
+    np.testing.assert_allclose(drawn[0], (small - large + 2) / 4, atol=1e-6)
 
 
 def test_classifiers_with_one_estimator_have_one_grid(tmp_path: Path) -> None:

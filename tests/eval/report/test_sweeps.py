@@ -28,10 +28,10 @@ def of(setting: dict[str, str], recipe: str = "C", seed: int = 0, **rest: object
     )
 
 
-def trained(quantity: Quantity, value: float, of: Model) -> Record:
+def trained(quantity: Quantity, value: float, of: Model, **rest: object) -> Record:
     """Its training says the setting too, as that of a study does."""
     return record(
-        quantity, value, of, training={"a": {**of.setting, "e": of.epsilon, "r": of.recipe}}, weights=repr(of)
+        quantity, value, of, training={"a": {**of.setting, "e": of.epsilon, "r": of.recipe}}, weights=repr(of), **rest
     )
 
 
@@ -133,24 +133,27 @@ def test_values_that_are_no_numbers_stand_one_after_the_other(tmp_path: Path) ->
     assert list(axis.get_xticks()) == [0, 1]
 
 
-def test_means_of_settings_are_joined_in_their_order(tmp_path: Path) -> None:
+def test_a_correlation_is_drawn_with_its_line_and_told(tmp_path: Path) -> None:
     made = [
-        trained(quantity, (index + seed / 10) * factor, of({"epsilon": epsilon}, "P", seed))
+        trained(quantity, (index + seed / 10) * factor, of({"epsilon": epsilon}, "P", seed), interval=(0.5, 8.0))
         for index, epsilon in ((3, "0.3"), (1, "1/10"), (2, "0.2"))
         for seed in (0, 1)
         for quantity, factor in ((ALPHA, 1.0), (PGD, 2.0))
     ]
     (axis,) = all_figures(written(tmp_path, made))["correlation-d"].axes
-    (line,) = axis.lines
-    np.testing.assert_allclose(line.get_xydata(), [(1.05, 2.1), (2.05, 4.1), (3.05, 6.1)])
-    assert axis.get_title() == "Pearson 1.000"
+    (line,) = [line for line in axis.lines if line.get_linestyle() == "--"]
+    np.testing.assert_allclose(line.get_xydata(), [(1.0, 2.0), (3.1, 6.2)])
+    assert axis.get_title("left") == "r = 1.000, n = 6"
+    across, upwards = bars(axis)["0.2"].lines[2]
+    np.testing.assert_allclose(across.get_segments()[0], [(0.5, 4.0), (8.0, 4.0)])
+    np.testing.assert_allclose(upwards.get_segments()[1], [(2.1, 0.5), (2.1, 8.0)])
 
 
 def test_curves_of_a_sweep_are_named_by_its_setting(tmp_path: Path) -> None:
     figures = all_figures(written(tmp_path, over_gamma(PGD) + over_gamma(ACCURACY)))
     (axis,) = figures["sweep-curves-d-C-gamma"].axes
     assert axis.get_xlabel() == "ε, PGD L∞"
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["γ = 0.7", "γ = 0.9"]
+    assert [text.get_text() for text in axis.figure.legends[0].get_texts()] == ["γ = 0.7", "γ = 0.9"]
     assert "curves-d" not in figures
 
 
