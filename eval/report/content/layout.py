@@ -66,8 +66,8 @@ def _of(*names: str) -> tuple[str, ...]:
 FIRST = (
     CORRELATION,
     CURVES,
-    "Sweeps",
     "Fronts",
+    "Sweeps",
     "Choice of a setting",
     ESTIMATORS,
     MASKING,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from eval.figures.gradient_pictures import Shown
 from eval.records import Model, Quantity, Records, Results
@@ -30,7 +31,12 @@ def kept(folder: Path, drawn: dict[tuple[str, str], dict[str, Any]]) -> Records:
 
 def drawn_of(records: Records, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[Shown]]:
     seen: list[Any] = []
-    monkeypatch.setattr("eval.report.subject_picture.picture", lambda data, models: seen.append((data, models)))
+
+    def drawn(data: str, models: list[Shown]) -> Figure:
+        seen.append((data, models))
+        return Figure()
+
+    monkeypatch.setattr("eval.report.subject_picture.picture", drawn)
     assert len(subject_figures(records)) == 1
     return seen[0]
 
