@@ -32,8 +32,10 @@ def correlation_figures(records: Records) -> dict[str, Figure]:
         here = told[(told["data"] == place) & (told.statistic == "Pearson")]
         alone = on_data.count(group.data) == 1
         name = f"correlation-{slug(group.data)}" if alone else f"correlation-{slug(group.data)}-{slug(group.title)}"
+        numbers = everything.frame[everything.frame["data"] == place]
+        known = {*numbers.dropna(subset="value").measurement}  # models that guess have no numbers
+        here = here[here.metric.isin(known) & here.robustness.isin(known)]
         if len(here):
-            numbers = everything.frame[everything.frame["data"] == place]
             figures[name] = correlation(group, numbers, everything.quantities, here)
     return figures
 

@@ -1,6 +1,6 @@
 """The picture of the subject for a page's first screen: a few samples with Δx, x + Δx and ∇ℓ of each model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ from eval.records.identity import slug
 from eval.report.tables import compared
 from eval.tables.rows import PAPERS_ORDER, Row, recipe_order, rows
 
-SAMPLES = 3
+SAMPLES = 6
 """Samples in the picture, at most."""
 MODELS = 4
 """Models in the picture, at most."""
@@ -51,13 +51,8 @@ def _worth(models: Sequence[Shown]) -> tuple[bool, bool, int, int]:
 def _cut(models: Sequence[Shown]) -> list[Shown]:
     """The same few samples of each: one of a class, and such for which all models have the same closest class."""
     targets = np.stack([model.outcomes.target.to_numpy() for model in models])
-    agreed = np.flatnonzero((targets == targets[0]).all(axis=0))
-    labels = models[0].outcomes.label.to_numpy()
-    first = [place for place in agreed if place == agreed[labels[agreed] == labels[place]][0]]
-    chosen = [*dict.fromkeys([*first, *agreed, *range(len(labels))])][:SAMPLES] if len(agreed) else [*range(SAMPLES)]
-    return [Shown(model.name, _of(model.arrays, chosen), model.outcomes.iloc[chosen]) for model in models]
-
-
-def _of(arrays: Mapping[str, np.ndarray], chosen: Sequence[int]) -> dict[str, np.ndarray]:
-    """The arrays of some samples; what belongs to all of them stays."""
-    return {name: kept if name in ("bounds", "classes") else kept[chosen] for name, kept in arrays.items()}
+    agreed = np.flatnonzero((targets == targets[0]).all(axis=0)).tolist()
+    labels = models[0].outcomes.label.tolist()
+    first = dict(zip([labels[place] for place in reversed(agreed)], reversed(agreed), strict=True))
+    chosen = [*dict.fromkeys([*sorted(first.values()), *agreed] or range(len(labels)))][:SAMPLES]
+    return [model.only(chosen) for model in models]

@@ -7,10 +7,10 @@ from eval.records import Record, Records
 from eval.records.quantity import RADII
 from eval.report.content.parts import Headline
 from eval.report.recipe_findings import of_differences
+from eval.report.sentences import titled, with_ends
 from eval.report.tables import compared
 from eval.report.verdicts import Evidence, Finding
 from eval.studies.paper_claims import Claim
-from eval.tables.cells import with_interval
 from eval.tables.rows import Row, rows
 from eval.tables.table import Table
 
@@ -30,7 +30,8 @@ def headline(records: Records, found: Sequence[Finding], correlation: Table | No
     """
     if found:
         first = min(found, key=lambda one: (WITH_INTERVAL not in one.sentence, one.claim.kind != "correlates"))
-        claim = f"{first.claim.paper}: {first.claim.says}" if first.claim.paper else first.claim.says
+        says = first.claim.says.rstrip(".")
+        claim = f"{first.claim.paper}: {says}" if first.claim.paper else says
         return Headline(first.sentence, first.verdict, claim, tally(found))
     if correlation is not None and len(correlation.frame):
         return Headline(_of_correlation(correlation))
@@ -48,10 +49,16 @@ def tally(found: Sequence[Finding]) -> str:
     counts = Counter(one.verdict for one in found)
     claims = len({id(one.claim) for one in found})
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return f"{_many(len(found), 'finding')} on {_many(claims, 'claim')}: {told}"
+    return f"{many(len(found), 'finding')} on {many(claims, 'claim')}: {told}"
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """A count with its noun.
+
+    Example:
+        >>> many(1, "model"), many(2, "model")
+        ('1 model', '2 models')
+    """
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
@@ -91,10 +98,10 @@ def _of_models(records: Records) -> str:
     """What is known of the first model."""
     chosen = [r for r in compared(records) if r.quantity.kind in (*RADII, "alpha_dx", "accuracy")]
     if not chosen:
-        return f"{_many(len(records), 'measurement')}; none of robustness or alignment."
+        return f"{many(len(records), 'measurement')}; none of robustness or alignment."
     row = rows(chosen)[0]
     found: dict[str, Record] = {}
     for record in sorted(row.records, key=lambda record: record.quantity.rank):
         found.setdefault(record.quantity.kind, record)
-    told = [f"{r.quantity.title} {with_interval(r.quantity, r.value, r.interval)}" for r in found.values()]
+    told = [f"{titled(r.quantity)} {with_ends(r.quantity, r.value, r.interval)}" for r in found.values()]
     return f"{row.data}, {row.recipe}: {'; '.join(told)}; n = {row.samples.count}."

@@ -66,8 +66,8 @@ def _of(*names: str) -> tuple[str, ...]:
 FIRST = (
     CORRELATION,
     CURVES,
-    "Sweeps",
     "Fronts",
+    "Sweeps",
     "Choice of a setting",
     ESTIMATORS,
     MASKING,
@@ -100,7 +100,19 @@ def heading_of(name: str, headings: Iterable[str]) -> str:
     return next((heading for heading, known in begins.items() if name.startswith(known)), FURTHER)
 
 
-def caption_of(name: str, heading: str) -> str:
-    """What is drawn in a picture."""
-    known = [start for start in CAPTIONS if name.startswith(start)]
-    return CAPTIONS[max(known, key=len)] if known else heading.partition(" (")[0].lower()
+def caption_of(name: str, heading: str, data: str = "") -> str:
+    """What is drawn in a picture, and of which data set.
+
+    Args:
+        name: of the picture's files, without ending.
+        heading: below which it stands.
+        data: the name of the data set as tables have it; empty where it is not known.
+
+    Example:
+        >>> caption_of("curves-digits", "Robustness curves"), caption_of("other", "Local linearity (paper 1)")
+        ('digits: accuracy against the strength of the attack', 'Local linearity')
+    """
+    begin = max((start for start in CAPTIONS if name.startswith(f"{start}-")), key=len, default="")
+    what = CAPTIONS[begin] if begin else heading.partition(" (")[0]
+    of = data or (name.removeprefix(f"{begin}-").replace("_", " ") if begin else "")
+    return f"{of}: {what[:1].lower()}{what[1:]}" if of else what

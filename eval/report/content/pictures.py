@@ -39,9 +39,7 @@ def picture(name: str, forms: Mapping[str, bytes], number: int, heading: str, fr
         heading: below which it stands.
         frame: the table that says its numbers.
     """
-    data = data_of(name, frame)
-    what = caption_of(name, heading)
-    caption = f"{data}: {what}" if data else f"{what[:1].upper()}{what[1:]}"
+    caption = caption_of(name, heading, data_of(name, frame))
     told = alt(name, caption, frame, RADII if heading == CURVES else ())
     files = [f"{name}.{ending}" for ending in forms]
     if "svg" in forms:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from eval.records import Records
+from eval.report.content.headline import many
 from eval.report.content.parts import Judged, Study
 from eval.report.studied import Studied
 from eval.report.verdicts import Finding
@@ -19,12 +20,12 @@ def title_of(studies: Sequence[Studied]) -> str:
 def studied_line(records: Records, studies: Sequence[Studied], planned: int | None) -> str:
     """How many models of which recipes on which data, what they repeat, and whether any are missing."""
     done = len({(r.subject.samples.data, r.subject.model_key) for r in records})
-    count = f"{done} models" if planned is None else f"{done} of {planned} models"
+    count = many(done, "model") if planned is None else f"{done} of {many(planned, 'model')}"
     data = ", ".join(dict.fromkeys(r.subject.samples.data for r in records))
     recipes = [*dict.fromkeys(r.model.recipe for r in records)]
     named = ", ".join(recipes[:MOST]) + (f" and {len(recipes) - MOST} more" if len(recipes) > MOST else "")
     papers = [f"Repeats {study.paper}." for study in studies if study.paper]
-    return " ".join([f"{count} ({named}) on {data}; {len(records)} measurements.", *papers])
+    return " ".join([f"{count} ({named}) on {data}; {many(len(records), 'measurement')}.", *papers])
 
 
 def judged(found: Sequence[Finding]) -> list[Judged]:

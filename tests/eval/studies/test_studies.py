@@ -147,7 +147,7 @@ def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(
     assert "6 of 6 models" in page
     drawn = {path.stem.partition("-")[0] for path in (folder / "plots").iterdir()}
     assert drawn == {"curves", "sweep", "training_curves", "epoch_cost"}  # no correlation of models that guess
-    assert page.count("data:image/png;base64,") == len([*(folder / "plots").iterdir()])
+    assert page.count('role="img"') == len([*(folder / "plots").glob("*.svg")])
     assert "http" not in page.replace("http-equiv", "")
     assert json.loads((folder / "study.json").read_text())["models"] == 6
 
