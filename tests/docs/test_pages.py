@@ -1,5 +1,6 @@
 """What the pages list is what there is."""
 
+import json
 import re
 from pathlib import Path
 
@@ -26,6 +27,14 @@ def test_every_attack_stands_on_its_page_with_its_norms() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_the_readme_counts_what_there_is() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "nineteen attacks" in text
+    assert len(ATTACKS) == 19
+    quick = json.loads((ROOT / "benchmarks/records/studies/quick.json").read_text(encoding="utf-8"))
+    assert f"{quick['models']} models" in text
 
 
 def test_the_readme_links_to_pages_that_are_there() -> None:
