@@ -2,11 +2,20 @@
 
 import json
 import re
+from inspect import signature
 from pathlib import Path
 
 from eval.attacks import ATTACKS
+from eval.cli.commands import report, study
+from eval.cli.export import export
+from eval.cli.fill import residuals
+from eval.cli.measuring import measure
+from eval.figures.wanted import DEFAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+OTHERS = {"resume", "ways"}
+"""Options of `fit` and of a benchmark."""
 SYMBOLS = {"L∞": "Linf", "L2": "L2", "L1": "L1"}
 
 
@@ -43,3 +52,18 @@ def test_the_readme_links_to_pages_that_are_there() -> None:
     )
     assert links
     assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_options_in_sentences_are_options_of_a_command() -> None:
+    known = {*DEFAULTS, *OTHERS}.union(
+        *(signature(job).parameters for job in (measure, study, residuals, report, export))
+    )
+    named = {
+        option.replace("-", "_")
+        for page in PAGES
+        for code in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.read_text(encoding="utf-8"))
+        if not code.startswith(("python", "pytest"))
+        for option in re.findall(r"(?:^|\s)--([a-z-]+)(?![a-z.-])", code)
+    }
+    assert len(named) > 10
+    assert named - known == set()
