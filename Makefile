@@ -1,4 +1,5 @@
-# Two commands: `make study` runs the main job, `make test` checks everything.
+# Two commands: `make study` runs the main job, `make test` checks everything. `make docs` builds the documentation and
+# runs every command in it, side by side.
 # Both set up .venv by themselves; all they need is Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,8 +24,9 @@ test-extras: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
-	$(BIN)/python docs/commands
-	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	$(BIN)/python docs/commands & commands=$$!; \
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html; built=$$?; \
+	wait $$commands && exit $$built
 
 install: .venv/installed
 

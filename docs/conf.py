@@ -38,7 +38,7 @@ suppress_warnings = ["toc.empty_glob"]
 # A notebook is run when it or the code has changed; two minutes are the most that one may take.
 nb_execution_mode = "cache"
 nb_execution_timeout = 240
-nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_merge_streams = True
 
 default_role = "literal"

@@ -27,8 +27,14 @@ RECIPES = {
     "P": ("PGD training", "#2563eb", "-."),
 }
 """Title, colour and line of each."""
-mpl.rcParams |= {"svg.hashsalt": "alphadx", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False}
-mpl.rcParams |= {"axes.spines.right": False, "savefig.facecolor": "white"}
+STYLE = {
+    "svg.hashsalt": "alphadx",
+    "svg.fonttype": "path",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "savefig.facecolor": "white",
+}
 
 
 def gradients(records: Records) -> Figure:
@@ -254,6 +260,12 @@ def main() -> None:
     """Draw all of them."""
     records = Results(Path(sys.argv[1])).load()
     FOLDER.mkdir(exist_ok=True)
+    with mpl.rc_context(STYLE):
+        draw(records)
+
+
+def draw(records: Records) -> None:
+    """Draw and write them."""
     drawn = {"gradients": gradients(records), "radii": radii(records), "closest": closest(), "residuals": residuals()}
     drawn |= {"combiners": combiners(), "classifier": classifier(), "record": record()}
     for name, figure in drawn.items():

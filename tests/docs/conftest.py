@@ -10,5 +10,5 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 @pytest.fixture(autouse=True)
 def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let their modules be imported by name."""
-    for folder in ("commands", "_ext"):
+    for folder in ("", "commands", "_ext"):
         monkeypatch.syspath_prepend(DOCS / folder)
