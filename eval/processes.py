@@ -49,7 +49,7 @@ def end(children: list[BaseProcess]) -> None:
             child.kill()
 
 
-def _begin(begin: Callable[..., object], args: tuple) -> None:
+def _begin(begin: Callable[..., object], args: tuple[Any, ...]) -> None:
     """Leave interruptions to whoever started the process, which ends it: it says so once, and without a traceback."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

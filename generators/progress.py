@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -91,7 +91,7 @@ def stage(opened: Stage, *, outermost: bool = False) -> Iterator[Stage]:
             around.ended(opened)
 
 
-def bar_of(opened: Stage) -> tqdm:
+def bar_of(opened: Stage) -> "tqdm[Any]":
     """A bar for a stage at which nobody looks, drawn on a terminal if it takes long; whoever looks has their own."""
     off = True if opened.watched else None  # None where there is no terminal, whose logs would fill with it
     return tqdm(desc=opened.title, total=opened.total, unit=opened.unit, leave=False, delay=PATIENCE, disable=off)

@@ -123,5 +123,5 @@ def _fill_at_once(fill: partial[None], jobs: int, device: torch.device, store: R
                 job.result()
 
 
-def _fill(recipe: bytes, work: partial, device: torch.device) -> None:
+def _fill(recipe: bytes, work: partial[Any], device: torch.device) -> None:
     work(pickle.loads(recipe)).fill(device)

@@ -49,29 +49,29 @@ def sentence(message: str, keys: Iterable[str]) -> str:
     return f"{told}."
 
 
-def _unknown_option(found: re.Match, keys: list[str]) -> str:
+def _unknown_option(found: re.Match[str], keys: list[str]) -> str:
     name = found[1]
     return f"There is no option {name}.{did_you_mean(name, [f'--{key}' for key in keys])}".replace("'", "")
 
 
-def _unknown_key(found: re.Match, keys: list[str]) -> str:
+def _unknown_key(found: re.Match[str], keys: list[str]) -> str:
     group, name = found[1], found[2].split(".")[0]
     inside = [key.removeprefix(f"{group}.").split(".")[0] for key in keys if key.startswith(f"{group}.")]
     return f"`{group}` has no option {name!r}.{did_you_mean(name, inside)}"
 
 
-def _unknown_top(found: re.Match, keys: list[str]) -> str:
+def _unknown_top(found: re.Match[str], keys: list[str]) -> str:
     name = found[1].split(".")[0]
     return f"There is no option {name!r}.{did_you_mean(name, {key.split('.')[0] for key in keys})}"
 
 
-def _unknown_inner(found: re.Match, keys: list[str]) -> str:
+def _unknown_inner(found: re.Match[str], keys: list[str]) -> str:
     """What the parser of a class's arguments has said already."""
     end = "" if found[2].endswith("?") else "."
     return f"`{found[1]}` has no option {found[2]}{end}"
 
 
-def _unknown_class(found: re.Match, keys: list[str]) -> str:
+def _unknown_class(found: re.Match[str], keys: list[str]) -> str:
     module, _, name = found[1].rpartition(".")
     try:
         known = dir(import_module(module)) if module else []
@@ -81,25 +81,25 @@ def _unknown_class(found: re.Match, keys: list[str]) -> str:
     return f"There is no class {found[1]!r}.{near}"
 
 
-def _not_among(found: re.Match, keys: list[str]) -> str:
+def _not_among(found: re.Match[str], keys: list[str]) -> str:
     names = re.findall(r"'([^']*)'", found[2])
     return (
         f"`{found[1]}` should be one of {listed(found[3], names)}. Found {found[3]!r}.{did_you_mean(found[3], names)}"
     )
 
 
-def _no_data_set(found: re.Match, keys: list[str]) -> str:
+def _no_data_set(found: re.Match[str], keys: list[str]) -> str:
     known = import_module("training.data").__all__
     near = did_you_mean(found[1], known) or " Others are Digits and ImageFolders."
     return f"`--data` should name a data set. Found {found[1]!r}.{near}"
 
 
-def _no_file(found: re.Match, keys: list[str]) -> str:
+def _no_file(found: re.Match[str], keys: list[str]) -> str:
     file = Path(found[1])
     return f"{file}: no such file."
 
 
-SAYINGS: Sequence[tuple[str, Callable[[re.Match, list[str]], str]]] = (
+SAYINGS: Sequence[tuple[str, Callable[[re.Match[str], list[str]], str]]] = (
     (r"unrecognized arguments: (--[^\s=]+)", _unknown_option),
     (r"Group '([^']+)' does not accept option '([^']+)'", _unknown_key),
     (r"Parser key \"([^\"]+)\".*There is no option ('[^']+'.*)$", _unknown_inner),

@@ -101,7 +101,7 @@ def _beginning(trainer: Trainer, module: LightningModule) -> str:
 def _found(trainer: Trainer) -> str:
     """The numbers of an epoch."""
     metrics = trainer.callback_metrics
-    chosen = {SHOWN[name]: metrics[name] for name in SHOWN if name in metrics}
+    chosen: dict[str, Any] = {SHOWN[name]: metrics[name] for name in SHOWN if name in metrics}
     if len(chosen) <= ("loss" in chosen):
         chosen |= {name: value for name, value in trainer.progress_bar_metrics.items() if name != "v_num"}
     told = [f"{name} {_number(name, float(value))}" for name, value in chosen.items()]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import TextIOBase
 from threading import Event, Thread
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -63,7 +63,7 @@ class Display:
         self.last, self.told = 0.0, 0
         self.times = times()
         self.next = next(self.times)
-        self.bar: tqdm | None = None
+        self.bar: tqdm[Any] | None = None
 
     def text(self) -> str:
         """The line as it is now."""
@@ -112,7 +112,7 @@ class Display:
         self.bar.n = round(PARTS * _known(self.work.share))
         self.bar.set_description_str(self.text())
 
-    def _bar(self) -> tqdm:
+    def _bar(self) -> "tqdm[Any]":
         """A bar of a terminal or a notebook, which goes away at the end."""
         if self.form == "widget":
             from tqdm.notebook import tqdm as widget

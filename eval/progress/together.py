@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from generators.progress import Stage
 
@@ -38,7 +39,7 @@ class Together(Stage):
         self.told = [content["where"] for content in found]
 
 
-def _read(file: Path) -> dict | None:
+def _read(file: Path) -> dict[str, Any] | None:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # it has gone meanwhile
