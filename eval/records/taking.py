@@ -131,7 +131,8 @@ class Sitting:
         return Measurements(title, len(wanted), expected=expected)
 
     def _expected(self, measurement: Measurement) -> float:
-        limit = getattr(measurement, "limit", None) or self.subject.samples.count
+        asked = getattr(measurement, "limit", None)
+        limit = asked if isinstance(asked, int) else self.subject.samples.count
         return expected_passes(measurement.quantity(self.data)) * min(limit, self.subject.samples.count)
 
     def _measuring(self, measurement: Measurement, counted: CountPasses) -> Measuring:
