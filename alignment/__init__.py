@@ -12,6 +12,7 @@ from alignment.metrics import AlphaDx, AlphaX, alpha_dx, alpha_dx_other_classes,
 from alignment.penalty import alignment_penalty, gradient_norm_penalty
 from alignment.residuals import Residual
 from alignment.similarity import Similarity, cosine_similarity
+from alignment.version import __version__ as __version__
 
 __all__ = [
     "AlphaDx",

@@ -1,5 +1,6 @@
 """Judge: robustness, alignment and their correlation, from checkpoints to tables, plots and one page."""
 
+from alignment.version import __version__ as __version__
 from eval.attacks import spatial_attack, square_attack
 from eval.measuring import Report, measure
 from eval.robustness.fixed_strength import RobustAccuracy, robust_accuracy

@@ -3,6 +3,7 @@
 An estimator returns Δ̂x of `(x, y, target)`, of the shape of x. All estimators are interchangeable.
 """
 
+from alignment.version import __version__ as __version__
 from generators.checkpoints import load_generator
 from generators.conditional import ConditionalGAN
 from generators.direct import DirectGAN, DirectResidual

@@ -1,5 +1,6 @@
 """Train classifiers: data sets, networks, PGD, objectives, combiners, the Lightning module, anybody's checkpoints."""
 
+from alignment.version import __version__ as __version__
 from training.attacks import pgd
 from training.checkpoints import load_classifier
 from training.classifier import Classifier

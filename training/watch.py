@@ -1,7 +1,7 @@
 """What is watched while a classifier trains: that it still learns, and what an epoch costs."""
 
 import math
-import resource
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -90,7 +90,17 @@ class EpochCost(Callback):
 def _peak_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return _largest_resident_mb()
+
+
+def _largest_resident_mb() -> float:
+    """NaN where the system does not count it."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return math.nan
+    in_mb = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / in_mb
 
 
 def _clock(module: LightningModule) -> Callable[[], float]:

@@ -34,6 +34,7 @@ class SuiteAttack:
         mixed_strengths: whether every radius is searched for at strengths of its own. Where not, because a run is
             dear, the curve is closed at strengths that all samples share.
         of_two_classes: options that do nothing with more classes, whose records leave them out.
+        source: digest of the file that holds an attack of a user's, for its records; empty for ours.
     """
 
     title: str
@@ -43,6 +44,7 @@ class SuiteAttack:
     first_guess: Attack | None = None
     mixed_strengths: bool = True
     of_two_classes: tuple[str, ...] = ()
+    source: str = ""
 
     def effective(self, options: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
         """Those of the options that can change what the attack finds.
@@ -52,7 +54,8 @@ class SuiteAttack:
             {'iterations': 40}
         """
         without = () if num_classes == 2 else self.of_two_classes
-        return {name: value for name, value in options.items() if name not in without}
+        told = {"source": self.source} if self.source else {}
+        return {name: value for name, value in options.items() if name not in without} | told
 
     def check(
         self,

@@ -121,6 +121,8 @@ def main(args: list[str] | None = None) -> None:
     # Lightning 2.6 asks for a class that torch is about to rename; its users cannot mend that.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     try:
+        # What a configuration names by a dotted path may lie in the current folder; what is installed goes before it.
+        sys.path += {os.getcwd()} - {*sys.path}
         if args[:1] == ["fit"]:
             is_option = len(args) > 1 and args[1].startswith("-")
             fit(*(["", *args[1:]] if is_option else args[1:] or ["", "--help"]))

@@ -9,6 +9,7 @@ from typing import Any
 
 from alignment.contracts import check_choice
 from eval.attacks import ATTACKS, SuiteAttack
+from eval.attacks.own import check_attack_name
 from eval.records.chosen import at_rest
 from eval.records.identity import plain
 from eval.records.outcome import Outcome, outcomes_of
@@ -31,7 +32,7 @@ class AttackRadii:
     Under STA, whose strength is 1/τ, it is τ50% (paper 1, section 3.3).
 
     Args:
-        attack: by its name in `eval.attacks.ATTACKS`.
+        attack: by its name in `eval.attacks.ATTACKS`, or `package.module:attack` for one of yours.
         norm: of the ball; None for STA.
         options: what the attack itself takes. A `step_size` is η for Linf, and η·n^(1/p) in Lp, as in paper 1.
         resolution: relative width to which ε50% is closed.
@@ -55,7 +56,7 @@ class AttackRadii:
     keep: Kept | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_choice(self.attack, tuple(ATTACKS), "attack")
+        check_attack_name(self.attack, "attack")
         check_choice(self.norm, self.entry.norms or (None,), f"norm of {self.attack}")
 
     @property

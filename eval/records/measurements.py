@@ -16,6 +16,7 @@ from alignment.double import exactly
 from alignment.metrics import Differentiated
 from alignment.similarity import Similarity
 from eval.attacks import ATTACKS
+from eval.attacks.own import check_attack_name
 from eval.records.attack_radii import AttackRadii
 from eval.records.estimators import described_estimator, estimator_of
 from eval.records.intervals import mean_interval, share_interval
@@ -176,7 +177,8 @@ def standard_measurements(
     """Accuracy, ε50% under each attack in each norm it knows, α_Δx and α_x: paper 1's Tables 2 and 3.
 
     Args:
-        attacks: by name: pgd, square, sta, cw, autoattack and all others of `eval.attacks.ATTACKS`.
+        attacks: by name: pgd, square, sta, cw, autoattack and all others of `eval.attacks.ATTACKS`, or
+            `package.module:attack` for one of yours, see `eval.attacks.own`.
         norms: of the balls; an attack that knows none of them, such as CW beside Linf alone, is measured in its own.
             None for Linf and L2; where `only="accuracy"`, for those that `epsilons` names, or Linf alone, since an ε
             belongs to one norm.
@@ -208,7 +210,7 @@ def standard_measurements(
     _check_listed(attacks=attacks, norms=norms, **_by_argument(epsilons))
     given = {name: dict(options) for name, options in (attack_options or {}).items()}
     for name in attacks:
-        check_choice(name, tuple(ATTACKS), "attacks")
+        check_attack_name(name, "attacks")
     for norm in [*norms, *(norm for options in given.values() for norm in options.get("norms", ()))]:
         check_choice(norm, tuple(NORMS), "norms")
     strengths = _strengths(epsilons, tuple(NORMS) if only == "accuracy" else norms[:1])

@@ -59,7 +59,7 @@ class Quantity:
 
     Attributes:
         kind: one of `KINDS`.
-        attack: name in `eval.attacks.ATTACKS`, or `WORST`; empty without.
+        attack: name in `eval.attacks.ATTACKS`, a path such as `package.module:attack`, or `WORST`; empty without.
         norm: of the ball; empty without.
         settings: plain values.
         epsilon: strength at which an accuracy under attack is meant, as written; empty for none.
@@ -110,7 +110,8 @@ class Quantity:
     def attack_title(self) -> str:
         """The attack and its norm, such as "PGD L∞"."""
         known = {name: attack.title for name, attack in ATTACKS.items()} | {WORST: "worst of all"}
-        return f"{known.get(self.attack, self.attack)} {NORMS.get(self.norm, self.norm)}".rstrip()
+        title = known.get(self.attack) or self.attack.rpartition(":")[2]
+        return f"{title} {NORMS.get(self.norm, self.norm)}".rstrip()
 
     @property
     def rank(self) -> tuple:

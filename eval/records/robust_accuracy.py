@@ -8,6 +8,7 @@ import torch
 
 from alignment.contracts import check_choice
 from eval.attacks import ATTACKS
+from eval.attacks.own import check_attack_name
 from eval.records.attack_radii import bound, check_attack, defaults
 from eval.records.chosen import at_rest
 from eval.records.identity import plain
@@ -27,7 +28,7 @@ class RobustAccuracyAt:
     """Share of samples that are still correct under an attack in a ball of radius ε.
 
     Args:
-        attack: by its name in `eval.attacks.ATTACKS`; one whose strength is a distance.
+        attack: by its name in `eval.attacks.ATTACKS`, or `package.module:attack`; one whose strength is a distance.
         norm: of the ball.
         epsilon: ε in units of the inputs.
         options: what the attack itself takes, see `AttackRadii`.
@@ -46,7 +47,7 @@ class RobustAccuracyAt:
     keep: Kept | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_choice(self.attack, tuple(ATTACKS), "attack")
+        check_attack_name(self.attack, "attack")
         check_choice(self.norm, ATTACKS[self.attack].norms, f"norm of {self.attack}")
 
     def check(self, data: DataSet) -> None:
@@ -55,7 +56,9 @@ class RobustAccuracyAt:
 
     def quantity(self, data: DataSet) -> Quantity:
         """The accuracy under this attack at ε, with all its options, those included that nobody named."""
-        settings = defaults(ATTACKS[self.attack].attack) | dict(self.options) | {"seed": self.seed}
+        entry = ATTACKS[self.attack]
+        settings = entry.effective(defaults(entry.attack) | dict(self.options), data.num_classes)
+        settings |= {"seed": self.seed}
         return Quantity("robust_accuracy", self.attack, self.norm, plain(settings), self.epsilon.written)
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:

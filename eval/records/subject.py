@@ -185,7 +185,8 @@ def chosen_samples(
         rows = drawn_by_class(labels_of(samples), len(rows), seed).tolist()
         arguments |= {"limit": len(rows), "limit_order": order, "limit_seed": seed}
     batches = batches_of(data, samples, rows)
-    return batches, Samples(data.name, arguments, data.bounds, split, len(rows), _digest(batches))
+    low, high = data.bounds  # whole numbers, as a user may give them, are those that JSON gives back
+    return batches, Samples(data.name, arguments, (float(low), float(high)), split, len(rows), _digest(batches))
 
 
 def _digest(batches: Iterable[Batch]) -> str:

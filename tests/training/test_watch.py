@@ -1,5 +1,7 @@
 """A run that no longer learns stops and says why; every epoch says what it cost."""
 
+import math
+import sys
 from functools import partial
 
 import pytest
@@ -9,7 +11,7 @@ from torch.optim import SGD
 
 from training import Classifier
 from training.data import Digits
-from training.watch import EpochCost, StopAtCollapse
+from training.watch import EpochCost, StopAtCollapse, _largest_resident_mb
 
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 
@@ -73,3 +75,15 @@ def test_the_cost_of_the_steps_leaves_validation_out(quiet_trainer, monkeypatch)
     trainer.fit(module, datamodule=data)
     assert trainer.callback_metrics["epoch_steps_seconds"] == 3
     assert trainer.callback_metrics["epoch_seconds"] == 10
+
+
+def test_memory_is_in_mb_wherever_it_is_counted(monkeypatch):
+    pytest.importorskip("resource", reason="this system counts no resident memory")
+    here = _largest_resident_mb()
+    monkeypatch.setattr(sys, "platform", "linux" if sys.platform == "darwin" else "darwin")
+    assert {round(here / _largest_resident_mb()), round(_largest_resident_mb() / here)} == {1024, 0}
+
+
+def test_memory_that_the_system_does_not_count_is_no_number(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert math.isnan(_largest_resident_mb())
