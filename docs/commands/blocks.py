@@ -6,7 +6,9 @@ from pathlib import Path
 
 TABLE = re.compile(r"<!--\s*record:\s*(?P<record>[^>]*?)\s*-->\s*\n(?P<rows>(?:\|.*\n)+)")
 """A Markdown table that repeats a record."""
-FENCE = re.compile(r"^(?P<fence>```+)(?P<language>\S*)(?: .*)?$")
+FENCE = re.compile(r"^(?P<fence>```+)(?P<language>\S*) *(?P<rest>.*)$")
+CODE, SHOWN = "{code-block}", {"sh": "bash", "console": "bash"}
+"""The directive that shows code, and other names of a language."""
 COMMENT = re.compile(
     r"<!--\s*(?P<key>not run|file|needs|record|shows|setup|refused):?\s*(?P<value>.*?)\s*-->", re.DOTALL
 )
@@ -56,8 +58,9 @@ def blocks_of(page: Path) -> list[Block]:
             start += 1
             continue
         end = next(at for at in range(start + 1, len(lines)) if lines[at].rstrip() == opened["fence"])
-        if not opened["language"].startswith("{"):
-            block = Block(page, start + 1, opened["language"], "\n".join(lines[start + 1 : end]) + "\n")
+        language = SHOWN.get(opened["rest"], opened["rest"]) if opened["language"] == CODE else opened["language"]
+        if not language.startswith("{"):
+            block = Block(page, start + 1, language, "\n".join(lines[start + 1 : end]) + "\n")
             _mark(block, "\n".join(lines[before:start]))
             found.append(block)
         start = before = end + 1

@@ -29,6 +29,10 @@ a: 1
 :table: Findings
 ```
 
+```{code-block} sh
+make test
+```
+
 <!-- record: studies/quick, Side by side -->
 
 | data | recipe |
@@ -51,7 +55,8 @@ def test_languages_lines_and_marks(tmp_path: Path) -> None:
         (3, "bash", {}),
         (8, "bash", {"not run": "long"}),
         (18, "yaml", {"file": "a.yaml"}),
-        (28, "table", {"record": "studies/quick, Side by side"}),
+        (26, "bash", {}),
+        (32, "table", {"record": "studies/quick, Side by side"}),
     ]
 
 

@@ -113,7 +113,7 @@ def test_samples_of_spheres_can_be_drawn_too() -> None:
     assert samples.count == 10
 
 
-def test_bounds_may_be_whole_numbers() -> None:
+def test_bounds_may_be_whole_numbers(as_in_production: None) -> None:
     """Records are read with bounds in floating point, and have to have the key that they were saved with."""
     _, samples = chosen_samples(Digits(bounds=(0, 1)), limit=3)
     assert [type(bound) for bound in samples.bounds or ()] == [float, float]
