@@ -92,7 +92,7 @@ def _tell_times(plan: Study) -> None:
 
 
 def report(folders: list[Path], out: Path | None = None) -> None:
-    """Write tables, plots and one page from saved records; compare folders.
+    """Write tables, plots and one page from records; compare folders.
 
     Args:
         folders: of a study or a measurement; several are compared.
