@@ -129,5 +129,5 @@ def _spelled(word: str, args: Sequence[str]) -> list[str]:
     flags = {f"--{one.name}" for one in WORDS[word].options.values() if one.is_flag}
     return [
         f"{arg}=true" if arg in flags and after not in ("true", "false") else arg
-        for arg, after in zip(spelled, [*spelled[1:], ""], strict=True)
+        for arg, after in zip(spelled, [*spelled[1:], ""], strict=False)
     ]
