@@ -19,9 +19,10 @@ from training import build_network
 
 PATIENCE = 20.0
 """Seconds in which a process ends at once, on a machine that has other things to do."""
+ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.02}}
 FIT = {
     "data": {"class_path": "training.data.Digits", "init_args": {"batch_size": 8}},
-    "model": {"network": "mlp", "network_options": {"hidden": [8]}},
+    "model": {"network": "mlp", "network_options": {"hidden": [8]}, "optimizer": ADAM},
     "selection": {"steps": 2},
     "trainer": {"max_epochs": 10_000, "accelerator": "cpu", "logger": False, "default_root_dir": "."},
 }
