@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from multiprocessing import active_children
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from threading import RLock
 from typing import Any
+
+from tqdm import tqdm
 
 PATIENCE = 3.0
 """Seconds in which a process that is told to end should have ended."""
@@ -50,4 +53,5 @@ def _begin(begin: Callable[..., object], args: tuple) -> None:
     """Leave interruptions to whoever started the process, which ends it: it says so once, and without a traceback."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    tqdm.set_lock(RLock())  # its usual one is of all processes, and would outlive one that is ended
     begin(*args)

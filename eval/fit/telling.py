@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from eval.progress import Display
@@ -103,7 +104,7 @@ def _found(trainer: Trainer) -> str:
     metrics = trainer.callback_metrics
     chosen = {SHOWN[name]: metrics[name] for name in SHOWN if name in metrics}
     if len(chosen) <= ("loss" in chosen):
-        chosen |= {name: value for name, value in trainer.progress_bar_metrics.items() if name != "v_num"}
+        chosen |= {name: torch.as_tensor(value) for name, value in trainer.progress_bar_metrics.items() if name != "v_num"}
     told = [f"{name} {_number(name, float(value))}" for name, value in chosen.items()]
     return ", ".join([f"step {trainer.global_step:,}", *told])
 

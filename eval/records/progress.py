@@ -89,7 +89,7 @@ class Measuring(Stage):
         """
         share = self.part.share if self.settles and self.part is not None and self.part.total else 0.0
         planned = max(self.expected - self.passes, self.passes * (1 - share) / 2)
-        weight = min(max((share - 0.3) / 0.4, 0.0), 1.0)
+        weight = min(max((share - 0.5) / 0.4, 0.0), 1.0)
         return planned if not weight else (1 - weight) * planned + weight * self.passes * (1 - share) / share
 
     @property

@@ -23,8 +23,8 @@ from generators.progress import Stage
 
 START = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 """How processes start: forked from one that has loaded the libraries, and nothing else, where the system can."""
-PRELOADED = "eval.cli"
-"""What is loaded: whatever the command imports, which each process would import anew."""
+PRELOADED = "eval.studies.cells"
+"""What is loaded: whatever a model of a study needs, which each process would import anew."""
 
 
 @dataclass

@@ -19,9 +19,10 @@ from training import build_network
 
 PATIENCE = 20.0
 """Seconds in which a process ends at once, on a machine that has other things to do."""
+ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.02}}
 FIT = {
     "data": {"class_path": "training.data.Digits", "init_args": {"batch_size": 8}},
-    "model": {"network": "mlp", "network_options": {"hidden": [8]}},
+    "model": {"network": "mlp", "network_options": {"hidden": [8]}, "optimizer": ADAM},
     "selection": {"steps": 2},
     "trainer": {"max_epochs": 10_000, "accelerator": "cpu", "logger": False, "default_root_dir": "."},
 }
@@ -128,9 +129,9 @@ def test_training_says_from_which_checkpoint_to_go_on(tmp_path: Path) -> None:
     last = tmp_path / "checkpoints" / "last.ckpt"
     said, _ = interrupted(process, last.exists, True)
     assert process.returncode == 130
-    assert last_line(said).endswith(f"goes on: alphadx fit fit.yaml --resume {last}")
+    assert last_line(said).endswith("goes on: alphadx fit fit.yaml --resume checkpoints/last.ckpt")
     done = torch.load(last, weights_only=True)["epoch"] + 1
-    more = ["--resume", str(last), "--trainer.max_epochs", str(done + 1)]
+    more = ["--resume", "checkpoints/last.ckpt", "--trainer.max_epochs", str(done + 1)]
     again = started(tmp_path, "fit", "fit.yaml", *more)
     assert again.communicate(timeout=300)[0].startswith("best epoch")
     assert torch.load(last, weights_only=True)["epoch"] == done
