@@ -7,8 +7,14 @@ SHORT = 60
 """Characters up to which all names are listed, where a near one is known."""
 
 
-def nearest(found: object, names: Iterable[str], count: int = 1) -> list[str]:
+def nearest(found: object, names: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
     """The names most like one that was found, whatever their case; none where none is like it.
+
+    Args:
+        found: a name that is not among them.
+        names: those that there are.
+        count: how many to return at most.
+        cutoff: how like they must be, in [0, 1], see `difflib.get_close_matches`.
 
     Example:
         >>> nearest("digitz", ["Digits", "MNIST"]), nearest("rose", ["Digits", "MNIST"])
@@ -17,7 +23,7 @@ def nearest(found: object, names: Iterable[str], count: int = 1) -> list[str]:
     lowered: dict[str, str] = {}
     for name in names:
         lowered.setdefault(name.lower(), name)
-    return [lowered[near] for near in get_close_matches(str(found).lower(), lowered, count, cutoff=0.6)]
+    return [lowered[near] for near in get_close_matches(str(found).lower(), lowered, count, cutoff)]
 
 
 def did_you_mean(found: object, names: Iterable[str]) -> str:

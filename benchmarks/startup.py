@@ -68,7 +68,6 @@ def main() -> None:
     record: dict = {"command": " ".join(["python", *sys.argv]), "provenance": provenance(), "startup": {}}
     print(f"{'':38}{'× torch':>8}{'seconds':>9}  (from {'lowest':>6} to highest ratio)")
     for name, arguments in DONE.items():
-        cpu_seconds(arguments)
         found = record["startup"][name] = paired(arguments, options.pairs)
         ratios = found["ratios"]
         print(f"{name:38}{found['ratio']:8.2f}{found['seconds']:9.2f}  ({min(ratios):.2f} to {max(ratios):.2f})")

@@ -6,7 +6,7 @@ from importlib import resources
 from itertools import pairwise, takewhile
 from pathlib import Path
 
-from alignment.spelling import did_you_mean, listed
+from alignment.spelling import did_you_mean, listed, nearest
 from eval.cli.names import known_names
 from eval.cli.words import WORDS
 from eval.studies.source import content_of
@@ -88,4 +88,5 @@ def _lists() -> list[str]:
 def _beside(path: Path) -> str:
     """The nearest name in the folder, of those with the same ending."""
     kin = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else []
-    return did_you_mean(path.stem, [one.stem for one in kin]).replace("'?", f"{path.suffix}'?")
+    near = nearest(path.stem, [one.stem for one in kin], cutoff=0.75)  # names of files are anything
+    return "".join(f" Did you mean '{name}{path.suffix}'?" for name in near)

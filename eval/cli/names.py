@@ -1,10 +1,9 @@
-"""Names that options take, as they stand in the sources: data sets, networks, attacks, norms, figures, presets."""
+"""Names that options take, as they stand in the sources: data sets, networks, attacks, norms and figures."""
 
 import ast
 from collections.abc import Callable, Mapping
 
 from eval.cli.reading import ROOT, keys_of, tree_of
-from eval.studies.source import presets
 
 BASES = ("DataSet", "FilesOfSplits", "ItemData")
 """What data sets are made from."""
@@ -71,6 +70,3 @@ def _is_measured(file: str) -> bool:
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "FigureKind"
     ]
     return any("no_measurement" not in {getattr(given, "id", "") for given in call.args} for call in calls)
-
-
-__all__ = ["NAMED", "attacks", "data_sets", "figures", "known_names", "networks", "norms", "presets"]

@@ -6,7 +6,7 @@ from textwrap import wrap
 
 from eval.cli.names import known_names
 from eval.cli.reading import Option
-from eval.cli.words import WORDS, Word
+from eval.cli.words import WORDS
 from eval.studies.source import presets
 
 WIDTH = 80
@@ -82,7 +82,7 @@ def _value(option: Option) -> str:
 
 
 def _first(option: Option) -> str:
-    """The first sentence of what is said of an option, as far as three lines hold it."""
+    """The first sentence of what is said of an option."""
     return re.split(r"(?<!\bEq)\. ", option.told, maxsplit=1)[0].rstrip(".")
 
 
@@ -90,6 +90,3 @@ def _among(option: Option) -> str:
     """The names that an option takes."""
     names = known_names(option.name)
     return f": {', '.join(names)}" if names and option.name != "network" else ""
-
-
-__all__ = ["WORDS", "Word", "help_of", "help_of_all"]

@@ -193,7 +193,7 @@ def test_full_disk_is_told_from_other_errors(tmp_path: Path) -> None:
         assert f"{name}: the disk is full" in end.told
     assert "disk" not in end_of(ValueError("other"), []).told
     assert end_of(PermissionError(errno.EACCES, "Permission denied", "a.csv"), []) == (
-        "a.csv: permission denied.",
+        "a.csv: Permission denied.",
         USAGE,
     )
 
