@@ -1,5 +1,6 @@
 """The `alphadx` command: one word per job, and every job also a Python function."""
 
+import json
 import logging
 import os
 import re
@@ -20,7 +21,7 @@ from eval.cli.showing import fail, show
 from eval.fit import fit_from
 from eval.measuring.folders import check_folder
 from eval.records.device import AUTO
-from eval.report import write_report
+from eval.report import write_comparison, write_report
 from eval.studies import Study, catalogue, load_study, run_study
 from eval.studies.catalogue import expected
 from eval.studies.parsing import one_sentence
@@ -102,13 +103,19 @@ def _tell_times(plan: Study) -> None:
             print(f"note: {part.name} takes about {takes}.", file=sys.stderr)
 
 
-def report(folder: Path) -> None:
-    """Write tables, plots and one self-contained page from saved records.
+def report(folders: list[Path], out: Path | None = None) -> None:
+    """Write tables, plots and one self-contained page from saved records; of several folders, a comparison.
 
     Args:
-        folder: of a study or a measurement.
+        folders: of a study or a measurement; several are compared.
+        out: folder for a comparison, which leaves the folders as they are; `runs/compared-…` if not given.
     """
-    show(write_report(folder), folder)
+    if len(folders) == 1 and out is None:
+        show(write_report(folders[0]), folders[0])
+        return
+    first, *others = [folder.resolve().name for folder in folders]
+    place = out or Path("runs") / f"compared-{first}-{others[0] if len(others) == 1 else f'and-{len(others)}'}"
+    show(write_comparison(folders, place), place)
 
 
 def main(args: list[str] | None = None) -> None:
@@ -172,6 +179,9 @@ def _spelled(args: list[str]) -> list[str]:
     """Options may be written with hyphens, and `--fast` and `--list` alone."""
     spelled = [re.sub(r"^--[^=]+", lambda name: "--" + name[0][2:].replace("-", "_"), arg) for arg in args]
     spelled = [f"{arg}=true" if arg in ("--fast", "--list") else arg for arg in spelled]
+    if args[:1] == ["report"]:  # folders as one list
+        named = next((place for place, arg in enumerate(args[1:], 1) if arg.startswith("-")), len(args))
+        spelled = ["report", *([json.dumps(args[1:named])] if named > 1 else []), *spelled[named:]]
     if args[:1] == ["measure"]:
         spelled = [_bracketed(before, arg) for before, arg in zip(["", *spelled], spelled, strict=False)]
     return spelled

@@ -50,7 +50,9 @@ class ImageGrid:
         x, y = self._corner(row, column)
         scale = self._cell / max(image.shape[:2])
         high, wide = scale * image.shape[0], scale * image.shape[1]
-        shown = self._axis.imshow(image, extent=(x, x + wide, y + high, y), aspect="auto", **how)
+        shown = self._axis.imshow(
+            image, extent=(x, x + wide, y + high, y), aspect="auto", interpolation="none", **how
+        )
         shown.set_label(f"{row}, {column}")
         self._axis.add_patch(Rectangle((x, y), wide, high, fill=False, lw=0.4, ec="0.5"))
 

@@ -132,6 +132,10 @@ class Records:
     def __len__(self) -> int:
         return len(self._records)
 
+    def files(self) -> dict[Path, Record]:
+        """The records by the files they were read from."""
+        return {self._paths[id(record)]: record for record in self._records}
+
     def per_sample(self, record: Record) -> pd.DataFrame:
         """The outcome for every sample of a record.
 

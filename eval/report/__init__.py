@@ -1,7 +1,7 @@
 """Tables, plots and one self-contained page, drawn from saved records and from nothing else."""
 
 from eval.report.correlating import correlation_table
-from eval.report.page import write_report
+from eval.report.page import write_comparison, write_report
 from eval.report.sweeps import sweep_table
 from eval.report.tables import (
     Table,
@@ -23,5 +23,6 @@ __all__ = [
     "side_by_side",
     "sweep_table",
     "theory_check",
+    "write_comparison",
     "write_report",
 ]

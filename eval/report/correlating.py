@@ -84,9 +84,22 @@ def correlation_table(records: Records) -> Table:
     ]
     wide.insert(1, "of", [groups[place].title for place in wide["data"]])
     wide["data"] = [groups[place].data for place in wide["data"]]
+    exact = _exact(found, wide)
     told = _notes(groups, (quantities[title] for title in wide["robustness"]))
     told += [LEFT_OUT] if wide["left_out"].any() else []
-    return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told)
+    return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told, exact=exact)
+
+
+def _exact(found: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
+    """The table with its correlations as they were computed, and their intervals in columns of their own."""
+    exact = wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None)
+    for statistic in found.statistic.unique():
+        own = found[found.statistic == statistic].reset_index(drop=True)
+        place = exact.columns.get_loc(statistic)
+        exact[statistic] = own.value
+        for end in ("high", "low"):
+            exact.insert(place + 1, f"{statistic} {end}", own[end])
+    return exact
 
 
 def beside(group: Sweep, metric: Quantity, robustness: Quantity) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.figures.panels import legend_below, levels, lined, literal, panels_for, titled
-from eval.figures.style import MARKERS, Look, looks_of
+from eval.figures.style import COLOURS, MARKERS, Look, looks_of
 from eval.records import Quantity, Record, Records
 from eval.records.quantity import NORMS, RADII
 from eval.report.sweeps import Sweep
@@ -19,12 +19,17 @@ from eval.tables.rows import Row, column_titles
 
 STEPS = 200
 """Strengths at which a curve is drawn."""
+MANY = 12
+"""Models in one picture from which on they are all drawn alike, without names."""
 ACCURACY = "accuracy under attack, %"
 
 
 def curves(records: Records, chosen: list[Row]) -> Figure:
     """One panel per attack, one line per model; marks are ε50% of a recipe, ± over its seeds or with its interval."""
     title = f"{chosen[0].data}: accuracy against the strength of the attack; marks are ε50%"
+    if len(chosen) > MANY:
+        alike = Look(COLOURS["P"], "-", ".")
+        return _survivals(records, [(row, alike) for row in chosen], f"{title} of {len(chosen)} models")
     return _survivals(records, lined(chosen), title)
 
 
@@ -65,7 +70,8 @@ def _survivals(records: Records, chosen: Sequence[tuple[Row, Look]], title: str)
         for row, look in chosen:
             drawn = [record for record in row.records if record.quantity == quantity]
             for number, record in enumerate(drawn):
-                survival(axis, records.per_sample(record), look, None if number else literal(row.recipe))
+                named = number == 0 and len(chosen) <= MANY
+                survival(axis, records.per_sample(record), look, literal(row.recipe) if named else None)
             _marked(axis, drawn, look)
         _finished(axis, _strength(quantity, titles[quantity]))
     axes[0].set_ylabel(ACCURACY)

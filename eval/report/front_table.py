@@ -22,21 +22,25 @@ def front_table(records: Records) -> Table:
         lines += _lines(fronts)
         told += [_meaning(fronts), ahead(records, fronts), *_lost(fronts)]
     told += _missing(records)
-    return Table(pd.DataFrame(lines), [note for note in dict.fromkeys(told) if note])
+    exact = [own | numbers for fronts in all_fronts(records) for own, numbers in _numbers(fronts)]
+    return Table(pd.DataFrame(lines), [note for note in dict.fromkeys(told) if note], exact=pd.DataFrame(exact))
 
 
 def _lines(fronts: Fronts) -> list[dict[str, str]]:
-    return [
-        {
-            "data": fronts.data,
-            "of": fronts.title,
-            "sweep": front.title,
-            "settings": str(front.points.setting.nunique()),
-            "seeds": str(len(front.seeds)),
-            "area": _told(fronts.areas(front)),
-        }
-        for front in fronts.fronts
-    ]
+    areas = [{"area": _told(fronts.areas(front))} for front in fronts.fronts]
+    return [own | area for (own, _), area in zip(_numbers(fronts), areas, strict=True)]
+
+
+def _numbers(fronts: Fronts) -> list[tuple[dict[str, str], dict[str, float]]]:
+    """What names each row, and its area as it was computed."""
+    found = []
+    for front in fronts.fronts:
+        areas = fronts.areas(front)
+        counts = {"settings": str(front.points.setting.nunique()), "seeds": str(len(front.seeds))}
+        over = {"area ±": deviation(areas)} if len(areas) > 1 else {}
+        names = {"data": fronts.data, "of": fronts.title, "sweep": front.title} | counts
+        found.append((names, {"area": mean_area(areas)} | over))
+    return found
 
 
 def ahead(records: Records, fronts: Fronts) -> str:

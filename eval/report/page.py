@@ -1,5 +1,6 @@
-"""One self-contained HTML page, tables and plots from the records of a folder."""
+"""One self-contained HTML page, tables and plots from the records of a folder, or of several."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,16 +9,23 @@ from eval.records import Records, Results
 from eval.report.content.assembling import Assembly
 from eval.report.content.layout import BESIDE, COST, FINDINGS, file_of, in_order
 from eval.report.findings import Finding, findings, findings_table
+from eval.report.joining import joined
 from eval.report.plots import all_plots
 from eval.report.published import hours_beside
 from eval.report.rendering import explorable, library, rendered
 from eval.report.studied import Studied, planned, studies_of
+from eval.report.table_files import table_files
 from eval.report.tables import Table, all_tables
 from generators.files import write_whole
 
+FEW = 4
+"""Folders from which on a title counts them."""
+
 
 def write_report(folder: str | Path) -> dict[str, Table]:
-    """Write `table.csv`, further CSV tables, `plots/*`, `records.csv` and `page.html` into a results folder.
+    """Write tables, `plots/*`, `records.csv` and `page.html` into a results folder.
+
+    Tables are CSV with all digits, as in `table.csv`, and LaTeX and Markdown as printed, as in `tables/table.tex`.
 
     Each record and each table of outcomes is read once.
 
@@ -36,14 +44,53 @@ def write_report(folder: str | Path) -> dict[str, Table]:
         raise ValueError(f"{folder} holds no records. Run `alphadx study` or `alphadx measure` with it first.")
     studies = studies_of(folder)
     found = findings(records, [claim for study in studies for claim in study.claims])
-    tables, plots = _in_order(_with_hours(all_tables(records), records)), all_plots(records)
+    tables = _in_order(_with_hours(all_tables(records), records))
     tables = ({FINDINGS: findings_table(found)} if found else {}) | tables
+    return _written(folder, records, studies, found, tables, planned(folder))
+
+
+def write_comparison(folders: Sequence[str | Path], out: str | Path) -> dict[str, Table]:
+    """Write the same of several folders together into a folder of its own.
+
+    A model that lies in several folders is one; others of one name are told apart by their folders.
+
+    Args:
+        folders: of studies or measurements.
+        out: is made if there is none; it should hold no records.
+
+    Returns:
+        The tables by their headings, which say of each recipe in which folder it lies.
+
+    Raises:
+        ValueError: if one of the folders holds no records or a damaged file, or `out` holds records.
+    """
+    out = Path(out)
+    if any(out.glob("models/*/*.json")):
+        raise ValueError(f"`out` should be a folder without records, whose page stays as it is. Found {out}.")
+    together = joined([*map(Path, folders)])
+    tables = {heading: together.told(table) for heading, table in _in_order(all_tables(together.records)).items()}
+    title = f"Comparison of {' and '.join(together.folders) if len(folders) < FEW else f'{len(folders)} folders'}"
+    command = shlex.join(["alphadx", "report", *map(str, folders), "--out", str(out)])
+    return _written(out, together.records, [Studied(title, command, of_study=False)], [], tables)
+
+
+def _written(
+    folder: Path,
+    records: Records,
+    studies: Sequence[Studied],
+    found: Sequence[Finding],
+    tables: dict[str, Table],
+    models: int | None = None,
+) -> dict[str, Table]:
+    """Write all files, and return the tables."""
+    plots = all_plots(records)
     for heading, table in tables.items():
-        write_whole(folder / f"{file_of(heading)}.csv", table.frame.to_csv(index=False))
+        for name, content in table_files(table, heading, file_of(heading)).items():
+            write_whole(folder / name, content)
     write_whole(folder / "records.csv", records.frame().to_csv(index=False))
     for name, picture in plots.items():
         write_whole(folder / "plots" / name, picture)
-    write_whole(folder / "page.html", page(records, studies, found, tables, plots, planned(folder)))
+    write_whole(folder / "page.html", page(records, studies, found, tables, plots, models))
     return tables
 
 

@@ -20,6 +20,9 @@ from eval.report.sweeps import sweeps
 from eval.report.tables import ESTIMATORS, compared
 from eval.tables.rows import rows, subjects_of
 
+LARGEST = 24
+"""Models that have a picture of their own, at most; the numbers of all stand in the tables."""
+
 
 def all_plots(records: Records) -> dict[str, bytes]:
     """Every plot that the records allow, as SVG and as PDF, by file name."""
@@ -44,10 +47,9 @@ def _of_radii(records: Records) -> dict[str, Figure]:
     radii = rows(r for r in compared(records) if r.quantity.kind in RADII)
     for data in dict.fromkeys(row.data for row in radii):
         figures[f"curves-{slug(data)}"] = curves(records, [row for row in radii if row.data == data])
-    for row in radii:
-        for chosen in subjects_of(row.records).values():
-            if len(chosen) > 2:
-                figures[f"attacks-{records.home(chosen[0])}"] = attacks(records, row, chosen)
+    several = [(row, own) for row in radii for own in subjects_of(row.records).values() if len(own) > 2]
+    for row, own in several[:LARGEST]:
+        figures[f"attacks-{records.home(own[0])}"] = attacks(records, row, own)
     for group in sweeps(records):
         if with_radii := [row for row in group.rows if any(r.quantity.kind in RADII for r in row.records)]:
             name = slug(f"{group.data}-{group.recipe}-{'-'.join(group.names)}")

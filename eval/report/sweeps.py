@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from eval.records.quantity import KINDS
 from eval.records.subject import CHOSEN_BY, SETTINGS
 from eval.report import notes
 from eval.report.worst import worst_of_all
+from eval.tables.exact import exact_lines
 from eval.tables.lines import cell_lines
 from eval.tables.rows import Row, at_strengths, column_titles, rows
 from eval.tables.table import Table
@@ -123,22 +125,21 @@ def sweep_table(records: Records) -> Table:
     chosen = [record for group in groups for record in group.records]
     extra = derived(records, groups)
     shown = [with_derived(row, extra) for group in groups for row in group.rows]
-    cells = iter(cell_lines(shown, [*chosen, *extra]))
-    found = [
-        {
-            "data": group.data,
-            "recipe": group.recipe,
-            "setting": row.records[0].model.told(group.names),
-            "models": str(row.models),
-            **next(cells),
-        }
-        for group in groups
-        for row in group.rows
-    ]
+    firsts = [_first(group, row) for group in groups for row in group.rows]
+    cells, numbers = cell_lines(shown, [*chosen, *extra]), exact_lines(shown, [*chosen, *extra])
+    found = [first | {"models": str(first["models"])} | line for first, line in zip(firsts, cells, strict=True)]
+    exact = pd.DataFrame([first | line for first, line in zip(firsts, numbers, strict=True)])
     all_rows = [row for group in groups for row in group.rows]
     told = [*notes.of_intervals(all_rows, "setting"), *(sentence for group in groups for sentence in _equal(group))]
     doubts = notes.doubts(all_rows)
-    return Table(pd.DataFrame(found), [*notes.facts(all_rows), *notes.settings(chosen), *told, *doubts], doubts)
+    told = [*notes.facts(all_rows), *notes.settings(chosen), *told, *doubts]
+    return Table(pd.DataFrame(found), told, doubts, exact)
+
+
+def _first(group: Sweep, row: Row) -> dict[str, Any]:
+    """What names a row of the table."""
+    setting = row.records[0].model.told(group.names)
+    return {"data": group.data, "recipe": group.recipe, "setting": setting, "models": row.models}
 
 
 def _equal(group: Sweep) -> list[str]:

@@ -14,11 +14,13 @@ class Table:
         frame: of texts.
         notes: sentences below it.
         doubts: those of them that say why a number means less than it seems to.
+        exact: the numbers behind the texts, as they were computed; None where the texts are all there is.
     """
 
     frame: pd.DataFrame
     notes: Sequence[str] = field(default_factory=list)
     doubts: Sequence[str] = field(default_factory=list)
+    exact: pd.DataFrame | None = None
 
     def __str__(self) -> str:
         return "\n".join([self.frame.to_string(index=False), *(f"  {note}" for note in self.notes)])
