@@ -1,6 +1,6 @@
 """Correlation of alignment with robustness over the models of sweeps, and over those that were only measured."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -35,12 +35,14 @@ class Correlated:
     frame: pd.DataFrame
     quantities: dict[str, Quantity]
 
-    def between(self, metrics: "Chooses", robustness: "Chooses") -> pd.DataFrame:
+    def between(
+        self, metrics: "Chooses", robustness: "Chooses", statistics: Sequence[str] = ("Pearson", "Spearman")
+    ) -> pd.DataFrame:
         """Correlations of the quantities that are chosen, group by group; the one source of tables and findings."""
         titles = (
             [t for t, quantity in self.quantities.items() if chooses(quantity)] for chooses in (metrics, robustness)
         )
-        return correlations(self.frame, *titles)
+        return correlations(self.frame, *titles, statistics=statistics)
 
 
 Chooses = Callable[[Quantity], bool]

@@ -18,6 +18,10 @@ from eval.report.correlating import beside, correlated, is_alignment, is_robustn
 from eval.report.sweeps import Sweep
 from eval.tables.cells import correlation_told
 
+LOW = 1.8
+"""Inches of a panel where there are many lines of them."""
+ALL = ""
+"""In place of a level, where all look alike."""
 MOST = 12
 """Levels that a legend tells apart."""
 
@@ -25,11 +29,11 @@ MOST = 12
 def correlation_figures(records: Records) -> dict[str, Figure]:
     """A picture per group of models, by name; none of those without alignment or robustness."""
     everything = correlated(records)
-    told = everything.between(is_alignment, is_robustness)
+    told = everything.between(is_alignment, is_robustness, ["Pearson"])
     on_data = [group.data for group in everything.groups]
     figures = {}
     for place, group in enumerate(everything.groups):
-        here = told[(told["data"] == place) & (told.statistic == "Pearson")]
+        here = told[told["data"] == place]
         alone = on_data.count(group.data) == 1
         name = f"correlation-{slug(group.data)}" if alone else f"correlation-{slug(group.data)}-{slug(group.title)}"
         numbers = everything.frame[everything.frame["data"] == place]
@@ -56,7 +60,8 @@ def correlation(group: Sweep, frame: pd.DataFrame, quantities: Mapping[str, Quan
     wide["level", ""] = [named[setting] for setting in wide.index.get_level_values("setting")]
     looks = _looks([level for level in dict.fromkeys(named) if level in {*wide["level", ""]}])
     ranked = told.sort_values(["robustness", "metric"], key=lambda column: column.map(lambda t: quantities[t].rank))
-    figure, axes = panels(*_shape(ranked))
+    across, down = _shape(ranked)
+    figure, axes = panels(across, down, LOW if down > 2 else None)
     for axis, line in zip(axes, ranked.itertuples(), strict=False):
         _points(axis, wide, str(line.metric), str(line.robustness), looks)
         _fitted(axis, wide, str(line.metric), str(line.robustness))
@@ -99,18 +104,17 @@ def _of_training(name: str) -> str:
 def _looks(levels_of: Sequence[str]) -> dict[str, Look]:
     """A look for each level, from dark to bright in their order; one for all where those are too many to be told."""
     if len(levels_of) > MOST:
-        return dict.fromkeys(levels_of, Look(COLOURS["P"], "", "o"))
+        return {ALL: Look(COLOURS["P"], "", "o")}
     colours = zip(levels(len(levels_of)), levels_of, strict=True)
     return {level: Look(colour, "", MARKERS[i % len(MARKERS)]) for i, (colour, level) in enumerate(colours)}
 
 
 def _points(axis: Axes, wide: pd.DataFrame, metric: str, radius: str, looks: Mapping[str, Look]) -> None:
     """A mark per model, with the intervals of both of its numbers where they have one."""
-    several = len({*looks.values()}) > 1
     for level, look in looks.items():
-        chosen = wide[wide["level", ""] == level]
+        chosen = wide if level == ALL else wide[wide["level", ""] == level]
         x, y = chosen["value", metric], chosen["value", radius]
-        label = literal(level) if several else None
+        label = None if level == ALL else literal(level)
         how: Any = {"color": look.color, "marker": look.marker, "ls": "", "elinewidth": 0.6, "capsize": 0}
         axis.errorbar(x, y, _reach(chosen, radius), _reach(chosen, metric), label=label, **how)
 

@@ -28,8 +28,10 @@ def curves(records: Records, chosen: list[Row]) -> Figure:
     """One panel per attack, one line per model; marks are ε50% of a recipe, ± over its seeds or with its interval."""
     title = f"{chosen[0].data}: accuracy against the strength of the attack; marks are ε50%"
     if len(chosen) > MANY:
-        alike = Look(COLOURS["P"], "-", ".")
-        return _survivals(records, [(row, alike) for row in chosen], f"{title} of {len(chosen)} models")
+        alike = Look(COLOURS["P"], "-", "")
+        return _survivals(
+            records, [(row, alike) for row in chosen], f"{title.partition(';')[0]}, {len(chosen)} models"
+        )
     return _survivals(records, lined(chosen), title)
 
 
@@ -70,7 +72,7 @@ def _survivals(records: Records, chosen: Sequence[tuple[Row, Look]], title: str)
         for row, look in chosen:
             drawn = [record for record in row.records if record.quantity == quantity]
             for number, record in enumerate(drawn):
-                named = number == 0 and len(chosen) <= MANY
+                named = number == 0 and look.marker
                 survival(axis, records.per_sample(record), look, literal(row.recipe) if named else None)
             _marked(axis, drawn, look)
         _finished(axis, _strength(quantity, titles[quantity]))
@@ -90,7 +92,10 @@ def _finished(axis: Axes, label: str) -> None:
 
 
 def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None) -> None:
-    """Share of radii above ε: between the strengths seen to fail and to succeed, with a line in the middle."""
+    """Share of radii above ε: between the strengths seen to fail and to succeed, with a line in the middle.
+
+    A look without mark is one of many, of which the line alone is drawn.
+    """
     low, high = outcome.failed_at.to_numpy(), outcome.radius.to_numpy()
     top = float(np.quantile(high[np.isfinite(high)], 0.98)) if np.isfinite(high).any() else 1.0
     grid = np.linspace(0, 1.02 * top or 1.0, STEPS)
@@ -99,6 +104,9 @@ def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None) -
     shares = [
         100 * (1 - np.searchsorted(np.sort(ends), grid, side="right") / len(ends)) for ends in (low, middle, high)
     ]
+    if not look.marker:
+        axis.plot(grid, shares[1], **look.line, lw=0.5, alpha=0.6, rasterized=True)
+        return
     band = np.where(grid == 0, shares[1], shares[0])
     axis.fill_between(grid, band, shares[2], color=look.color, alpha=0.15, lw=0)
     axis.plot(grid, shares[1], **look.line, label=label)
@@ -107,7 +115,7 @@ def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None) -
 def _marked(axis: Axes, records: Sequence[Record], look: Look) -> None:
     """ε50% of a recipe: the mean over models ± their deviation, as in tables; of one model with its interval."""
     values = [_as_strength(record, record.value) for record in records]
-    if not values or not all(map(math.isfinite, values)):
+    if not look.marker or not values or not all(map(math.isfinite, values)):
         return
     at = sum(values) / len(values)
     below, above = _reach(records, values, at)

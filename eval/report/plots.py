@@ -20,7 +20,7 @@ from eval.report.sweeps import sweeps
 from eval.report.tables import ESTIMATORS, compared
 from eval.tables.rows import rows, subjects_of
 
-LARGEST = 24
+LARGEST = 12
 """Models that have a picture of their own, at most; the numbers of all stand in the tables."""
 
 

@@ -1,7 +1,7 @@
 """Do models with better aligned gradients withstand more? Paper 1, Table 4, with intervals."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -23,6 +23,7 @@ def correlations(
     metrics: Sequence[str],
     robustness: Sequence[str],
     *,
+    statistics: Sequence[str] = ("Pearson", "Spearman"),
     resamples: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -36,6 +37,7 @@ def correlations(
         frame: one row per number: `data`, `recipe`, `epsilon` or `setting` or both, `seed`, `measurement`, `value`.
         metrics: what stands under "measurement" for alignment.
         robustness: the same for robustness.
+        statistics: which of the two.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -61,8 +63,8 @@ def correlations(
             pairs = wide[[metric, strength]].to_numpy()
             settings = wide.index.droplevel("seed").factorize()[0]
             finite = np.isfinite(pairs).all(axis=1)
-            for name, statistic in (("Pearson", _pearson), ("Spearman", _spearman)):
-                found = _with_interval(statistic, pairs[finite], settings[finite], resamples, seed)
+            for name in statistics:
+                found = _with_interval(STATISTICS[name], pairs[finite], settings[finite], resamples, seed)
                 counts = (int(finite.sum()), len(np.unique(settings[finite])), int((~finite).sum()))
                 rows.append((data, metric, strength, name, *found, *counts))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -76,6 +78,9 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
     return _pearson(stats.rankdata(a), stats.rankdata(b))
+
+
+STATISTICS: Mapping[str, Statistic] = {"Pearson": _pearson, "Spearman": _spearman}
 
 
 def _with_interval(

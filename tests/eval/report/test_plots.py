@@ -121,3 +121,27 @@ def test_any_name_can_be_drawn_and_stands_in_the_legend(tmp_path: Path, name: st
     figures = all_figures(written(tmp_path, [record(PGD, 0.2, model(recipe=name))]))
     figures["curves-d"].savefig(BytesIO())
     assert len(figures["curves-d"].legends[0].get_texts()) == 1
+
+
+def test_marks_are_the_numbers_of_the_table(tmp_path: Path) -> None:
+    """ε50% of three seeds, 0.1, 0.2 and 0.3: the mean ± the deviation; of one model with its interval."""
+    made = [record(PGD, value, model(seed=seed)) for seed, value in enumerate((0.1, 0.2, 0.3))]
+    made.append(record(PGD, 0.4, model(recipe="P"), interval=(0.35, 0.5)))
+    made.append(record(PGD, np.inf, model(recipe="beyond")))
+    (axis,) = all_figures(written(tmp_path, made))["curves-d"].axes
+    marks = [bar.lines[0].get_xydata() for bar in axis.containers]
+    np.testing.assert_allclose(marks, [[(0.2, 50)], [(0.4, 50)]])
+    reach = [bar.lines[2][0].get_segments()[0][:, 0] for bar in axis.containers]
+    np.testing.assert_allclose(reach, [(0.1, 0.3), (0.35, 0.5)])
+
+
+def test_many_models_are_drawn_alike_and_without_names(tmp_path: Path) -> None:
+    made = [record(q, 0.1 + i / 50, model(recipe=f"m{i}")) for i in range(13) for q in (PGD, ALPHA)]
+    figures = all_figures(written(tmp_path, made))
+    curves, correlation = figures["curves-d"], figures["correlation-d"]
+    assert not curves.legends
+    assert not correlation.legends
+    assert len({line.get_color() for line in curves.axes[0].lines}) == 2  # of the models, and of 50 %
+    assert curves.get_suptitle().endswith("13 models")
+    (points,) = correlation.axes[0].containers
+    assert len(points.lines[0].get_xdata()) == 13

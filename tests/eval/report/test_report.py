@@ -16,6 +16,7 @@ def test_names_cannot_break_the_page(tmp_path: Path) -> None:
     assert "B&amp;B" in page
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_page_says_units_samples_and_verdicts(tmp_path: Path) -> None:
     details = {"signs": [{}] * 8, "summary": "2 of 8 signs of gradient masking: <so>."}
     written(tmp_path, [record(ALPHA, invalid=2), record(Quantity("masking"), 2.0, details=details)])

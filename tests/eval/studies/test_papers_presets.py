@@ -14,6 +14,7 @@ from eval.records import Results
 from eval.report import write_report
 from eval.studies import load_study, run_study
 from eval.studies.plan import ModelCell
+from tests.eval.made import said
 from training import build_network
 from training.data import ImageFolders
 
@@ -107,4 +108,4 @@ def test_networks_of_a_list_are_measured_on_listed_images_and_correlated(tmp_pat
     assert "Correlation of alignment with robustness" in report.tables
     records = Results(tmp_path / "out").load()
     (figure,) = draw(records, [record for record in records if record.quantity.kind == "gradients"]).values()
-    assert sum(title.startswith("net ") for axis in figure.axes if (title := axis.get_title())) >= 3
+    assert sum(text.startswith("∇ℓ, net ") for text in said(figure)) >= 3
