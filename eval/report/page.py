@@ -73,7 +73,7 @@ def write_comparison(folders: Sequence[str | Path], out: str | Path) -> dict[str
     tables = {heading: together.told(table) for heading, table in _in_order(all_tables(together.records)).items()}
     title = f"Comparison of {' and '.join(together.folders) if len(folders) < FEW else f'{len(folders)} folders'}"
     command = shlex.join(["alphadx", "report", *map(str, folders), "--out", str(out)])
-    return _written(out, together.records, [Studied(title, command, of_study=False)], [], tables)
+    return _written(out, together.records, [Studied(title, command)], [], tables)
 
 
 def _written(

@@ -9,7 +9,7 @@ import pandas as pd
 from eval.report.content.marks import Mark, Place
 from eval.report.content.parts import Cell, Column, Grid, Line
 
-NAMES = ("data", "recipe", "estimator", "setting", "of", "measurement", "figure", "sweep")
+NAMES = ("data", "recipe", "folder", "estimator", "setting", "of", "measurement", "figure", "sweep")
 """Columns that say what a line is about."""
 NUMBER = re.compile(r"([<>]?\s?[+−-]?\d+|∞)(\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)?((?:\s|%|\[|$).*)", re.DOTALL)
 NONE = ("–", "")
@@ -63,7 +63,8 @@ def _column(title: str, texts: list[str]) -> Column:
 
 def _marked(line: Mapping[str, Cell], marks: Mapping[Place, Mark]) -> list[Cell]:
     """The cells of a line, with the signs that belong to them."""
-    data, recipe = (line[name].text if name in line else "" for name in ("data", "recipe"))
+    data, recipe, folder = (line[name].text if name in line else "" for name in ("data", "recipe", "folder"))
+    recipe = f"{recipe} ({folder})" if folder else recipe
     found = []
     for title, one in line.items():
         mark = marks.get((data, recipe, title))

@@ -66,7 +66,7 @@ def _base(members: Sequence[Row], claims: Sequence[Claim]) -> Row | None:
     """The row that others are compared with."""
     than = Counter(str(claim.about["than"]) for claim in claims if "than" in claim.about)
     wanted = [PLAIN, *(name for name, _ in than.most_common())]
-    named = {row.recipe: row for row in reversed(members)}
+    named = {row.records[0].model.recipe: row for row in reversed(members)}
     first = members[0] if len(members) <= FEW else None
     return next((named[name] for name in wanted if name in named), first)
 

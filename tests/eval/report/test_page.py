@@ -60,7 +60,7 @@ def test_the_page_begins_with_study_finding_and_table(tmp_path: Path) -> None:
         "confirmed d: ε50% PGD L∞ is 0.310 for P and 0.110 for B: +0.200 [+0.200, +0.200], paired over 3 seeds.",
         "paper 1, Table 2: P withstands <more>. 1 finding on 1 claim: 1 confirmed.",
     ]
-    assert texts(page, ".lead caption") == ["Side by side table.csv"]
+    assert texts(page, ".lead caption") == ["Side by side table.csv LaTeX Markdown"]
     assert texts(page, ".lead tbody tr") == ["d B 3 0.110 ± 0.010", "d P 3 0.310 ± 0.010▲ higher than B"]
     assert texts(page, ".lead .conditions li") == [
         "d: inputs in [−1, 1], the unit of ε; test split, n = 4; network mlp."

@@ -49,6 +49,12 @@ def test_lines_of_a_paper_and_the_first_of_a_data_set_are_known() -> None:
     ]
 
 
+def test_in_a_comparison_a_mark_belongs_to_a_recipe_of_a_folder() -> None:
+    frame = pd.DataFrame({"data": ["d"] * 3, "recipe": ["P", "P", "Q"], "folder": ["a", "b", ""], "x": ["1"] * 3})
+    marks = {("d", recipe, "x"): Mark(sign, "") for recipe, sign in (("P (b)", "▲"), ("Q", "▼"))}
+    assert [line.cells[3].sign for line in grid("t", frame, marks=marks).lines] == ["", "▲", "▼"]
+
+
 def test_a_mark_stands_in_its_cell_alone() -> None:
     frame = pd.DataFrame({"data": ["a", "b"], "recipe": ["P", "P"], "x": ["1.0", "2.0"]})
     lines = grid("t", frame, marks={("b", "P", "x"): Mark("▲", "higher than B")}).lines
