@@ -21,6 +21,17 @@ test-extras: .venv/installed
 	$(BIN)/pytest -n auto tests/real tests/training tests/eval/report tests/eval/cli
 	$(BIN)/pytest -n auto -m slow tests/real tests/training/data
 
+# The lowest versions that pyproject.toml allows, in an environment of their own, which takes as much disk as the other.
+test-lowest: .venv/lowest/installed
+	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest tests/alignment tests/eval/records tests/eval/fit/test_refusals.py
+
+.venv/lowest/installed: pyproject.toml .venv/installed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra dev pyproject.toml --output-file .venv/lowest.txt
+	$(PYTHON) -m venv .venv/lowest
+	.venv/lowest/bin/python -m pip install --quiet --constraint .venv/lowest.txt --editable '.[dev]'
+	touch $@
+
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -29,4 +40,4 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: study test test-slow test-extras install
+.PHONY: study test test-slow test-extras test-lowest install
