@@ -59,7 +59,6 @@ USES = {
     "foolbox": "SuiteAttack.check(ATTACKS['ddn'], {}, 'L2', (1, 8, 8), 10, (0.0, 1.0))",
     "timm": "build_network('timm:resnet10t', shape=(3, 32, 32), num_classes=2)",
     "safetensors": "load_classifier('mlp', checkpoint='x.safetensors', shape=(2,), num_classes=2, bounds=(0, 1))",
-    "torchjd": "TorchJD('UPGrad')",
     "datasets": "HuggingFaceData('.')",
     "parquet": "Tabular(bounds=(0, 1), train='x.parquet', validation='x.parquet', test='x.parquet').split('test')",
     "biggan": "projection_of('biggan-deep-256', shape=(3, 256, 256), num_classes=1000, bounds=(0.0, 1.0))",
@@ -67,7 +66,7 @@ USES = {
 IMPORTS = """
 from eval.attacks import ATTACKS, SuiteAttack
 from generators.biggan import projection_of
-from training import TorchJD, build_network, load_classifier
+from training import build_network, load_classifier
 from training.data import HuggingFaceData, Tabular
 """
 
