@@ -28,6 +28,17 @@ docs: .venv/installed
 	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html; built=$$?; \
 	wait $$commands && exit $$built
 
+# The lowest versions that pyproject.toml allows, in an environment of their own, which takes as much disk as the other.
+test-lowest: .venv/lowest/installed
+	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest tests/alignment tests/eval/records tests/eval/fit/test_refusals.py
+
+.venv/lowest/installed: pyproject.toml .venv/installed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra dev pyproject.toml --output-file .venv/lowest.txt
+	$(PYTHON) -m venv .venv/lowest
+	.venv/lowest/bin/python -m pip install --quiet --constraint .venv/lowest.txt --editable '.[dev]'
+	touch $@
+
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -36,4 +47,4 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: study test test-slow test-extras docs install
+.PHONY: study test test-slow test-extras test-lowest docs install
