@@ -28,6 +28,9 @@ docs: .venv/installed
 	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html; built=$$?; \
 	wait $$commands && exit $$built
 
+test-browser: .venv/installed
+	$(BIN)/pytest -m browser tests/browser
+
 # The lowest versions that pyproject.toml allows, in an environment of their own, which takes as much disk as the other.
 test-lowest: .venv/lowest/installed
 	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest tests/alignment tests/eval/records tests/eval/fit/test_refusals.py
@@ -47,4 +50,4 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: study test test-slow test-extras test-lowest docs install
+.PHONY: study test test-slow test-extras test-browser test-lowest docs install

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from eval.processes import processes
 from eval.progress import shown
 from eval.records.device import AUTO, chosen_device
+from eval.studies.processes import processes
 from generators import ResidualStore, StoredResidual
 from generators.progress import Stage
 from training.data import DataSet, SplitName

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from eval.processes import processes
 from eval.progress import shown
 from eval.progress.together import Together
 from eval.progress.workers import reported
+from eval.studies.processes import processes
 from generators.progress import Stage
 
 START = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"

@@ -5,7 +5,7 @@ from multiprocessing import active_children, get_context
 
 import pytest
 
-from eval.processes import processes
+from eval.studies.processes import processes
 
 
 def interrupted(number: int, error: BaseException) -> None:

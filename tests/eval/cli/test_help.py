@@ -53,7 +53,8 @@ def test_examples_come_before_options_and_parse(word: str, capsys: pytest.Captur
         assert out.index(example.splitlines()[0]) < out.index("Every option:")
         typed = shlex.split(example)[2:]
         check_at_once(
-            word, [arg for arg in _spelled(word, typed) if not arg.endswith((".pt", ".yaml", "quick", "mine", "theirs"))]
+            word,
+            [arg for arg in _spelled(word, typed) if not arg.endswith((".pt", ".yaml", "quick", "mine", "theirs"))],
         )
 
 
