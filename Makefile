@@ -23,7 +23,7 @@ test-extras: .venv/installed
 
 # The lowest versions that pyproject.toml allows, whose libraries warn of each other, in an environment of their own, which takes as much disk as the other.
 test-lowest: .venv/lowest/installed
-	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest -W default tests/alignment tests/eval/records tests/eval/fit/test_refusals.py
+	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest -W default::DeprecationWarning tests/alignment tests/eval/records tests/eval/fit/test_refusals.py
 
 .venv/lowest/installed: pyproject.toml .venv/installed
 	$(BIN)/python -m pip install --quiet uv
