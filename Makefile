@@ -31,9 +31,10 @@ docs: .venv/installed
 test-browser: .venv/installed
 	$(BIN)/pytest -m browser tests/browser
 
-# The lowest versions that pyproject.toml allows, in an environment of their own, which takes as much disk as the other.
+# The lowest versions that pyproject.toml allows, which warn of each other, in an environment of their own. It takes as
+# much disk as the other.
 test-lowest: .venv/lowest/installed
-	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest tests/alignment tests/eval/records tests/eval/fit/test_refusals.py
+	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest -W default::DeprecationWarning tests/alignment tests/eval/records tests/eval/fit/test_refusals.py
 
 .venv/lowest/installed: pyproject.toml .venv/installed
 	$(BIN)/python -m pip install --quiet uv
