@@ -22,7 +22,9 @@ def logits_of(classifier: Callable[[Tensor], Any], x: Float[Tensor, "B *shape"])
         if isinstance(error, RuntimeError):
             check_goes_with(classifier, x, error)
         note = f"`classifier` raised it for `x` of shape {tuple(x.shape)}, {_named(x.dtype, x.device)}."
-        if note not in getattr(error, "__notes__", ()):  # where it is used within another
+        if not isinstance(error, ValueError) and note not in getattr(
+            error, "__notes__", ()
+        ):  # where it is used within another
             error.add_note(note)
         raise
     logits = unwrapped(output, len(x))

@@ -62,7 +62,7 @@ def test_options_in_sentences_are_options_of_a_command() -> None:
         option.replace("-", "_")
         for page in PAGES
         for code in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.read_text(encoding="utf-8"))
-        if not code.startswith(("python", "pytest"))
+        if not code.startswith(("python", "pytest", "pip"))
         for option in re.findall(r"(?:^|\s)--([a-z-]+)(?![a-z.-])", code)
     }
     assert len(named) > 10

@@ -28,6 +28,7 @@ CALLED = {  # modules whose name is not that of the distribution that has them
     "PIL": "pillow",
     "lightning_fabric": "pytorch-lightning",
     "sklearn": "scikit-learn",
+    "vl_convert": "vl-convert-python",
     "yaml": "pyyaml",
 }
 

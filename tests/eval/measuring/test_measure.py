@@ -150,7 +150,7 @@ def test_without_training_samples_there_is_no_alpha_dx_and_it_is_said() -> None:
         ({"bounds": (0, 1)}, r"`bounds` should be left out, or be that of digits, \(-1.0, 1.0\)"),
         ({"device": "cpu"}, "`device` should be left out for a module"),
         ({"network": "mlp"}, "`network` should be left out for a module, which is loaded already. Found 'mlp'"),
-        ({"attaks": ["pgd"]}, "`measurements` should be one of attacks, .*Found 'attaks'"),
+        ({"attaks": ["pgd"]}, "`measurements` should be one of .*Found 'attaks'. Did you mean 'attacks'"),
         ({"wanted": [Accuracy()], "attacks": ["pgd"]}, "`wanted` should stand alone. Found attacks beside it"),
         ({"limit_order": "last"}, "`limit_order` should be one of first, random. Found 'last'"),
         ({"normalize": "imagnet"}, "`normalize` should be none, imagenet, .*Found 'imagnet'"),

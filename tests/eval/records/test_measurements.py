@@ -170,7 +170,7 @@ def test_a_minimum_norm_attack_ends_in_radii_too() -> None:
 
 
 def test_unknown_attacks_and_options_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"`attacks` should be one of fgsm, pgd.*'PGD'"):
+    with pytest.raises(ValueError, match=r"`attacks` should be one of .*'PGD'. Did you mean 'pgd'"):
         standard_measurements(["PGD"])
     with pytest.raises(ValueError, match=r"`attack_options` should be one of pgd\. Found 'square'"):
         standard_measurements(["pgd"], attack_options={"square": {"queries": 10}})
