@@ -22,9 +22,8 @@ def logits_of(classifier: Callable[[Tensor], Any], x: Float[Tensor, "B *shape"])
         if isinstance(error, RuntimeError):
             check_goes_with(classifier, x, error)
         note = f"`classifier` raised it for `x` of shape {tuple(x.shape)}, {_named(x.dtype, x.device)}."
-        if not isinstance(error, ValueError) and note not in getattr(
-            error, "__notes__", ()
-        ):  # where it is used within another
+        said = isinstance(error, ValueError) or note in getattr(error, "__notes__", ())  # of a classifier within this
+        if not said:
             error.add_note(note)
         raise
     logits = unwrapped(output, len(x))
