@@ -2,7 +2,11 @@
 
 import errno
 import os
+import re
 from pathlib import Path
+
+PART = re.compile(r"\.\d+\.part$")
+"""What the name of a file ends with until it is whole."""
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -37,7 +41,8 @@ def write_reserved(path: Path, content: bytes, size: int) -> None:
         path.unlink(missing_ok=True)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
+        file = PART.sub("", str(path))
         raise OSError(
             errno.ENOSPC,
-            f"{path}: the disk is full; {size:,} bytes are needed. Nothing is lost: make space and start again",
+            f"{file}: the disk is full; {size:,} bytes are needed. Nothing is lost: make space and start again",
         ) from error

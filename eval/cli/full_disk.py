@@ -3,10 +3,11 @@
 import errno
 import io
 import os
-import re
 import shutil
 import traceback
 from pathlib import Path
+
+from generators.files import PART
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of errors of a disk without space."""
@@ -14,8 +15,6 @@ PATHS = ("path", "file", "filepath", "filename")
 """What libraries call the file that they write."""
 ALMOST_NOTHING = 2**20
 """Bytes that are free on a disk that counts as full, where a library does not say what its error was."""
-PART = re.compile(r"\.\d+\.part$")
-"""What the name of a file ends with until it is whole."""
 
 
 def full_disk(error: BaseException) -> str | None:

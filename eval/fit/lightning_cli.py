@@ -20,6 +20,7 @@ from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_wei
 from eval.fit.selection import MONITORED, Epsilon50
 from eval.fit.telling import Telling, without_advertisements
 from eval.fit.whereabouts import check_folder, last_checkpoint
+from eval.fit.whole_checkpoints import keep_whole
 from eval.progress import shown, silenced
 from generators.gan import GAN
 from generators.progress import Stage
@@ -129,11 +130,13 @@ class FitCLI(LightningCLI):
         # Lightning's bar, which fills a log with its states, gives way to ours, and is a switch for it.
         self.quiet = self.config_init.trainer.enable_progress_bar is False
         try:
-            return self._instantiate_trainer(
+            trainer = self._instantiate_trainer(
                 {**self.config_init.trainer, "enable_progress_bar": False, **options}, callbacks
             )
         except TypeError as error:  # what Lightning raises for devices that an accelerator cannot have
             raise ValueError(str(error)) from error
+        keep_whole(trainer)
+        return trainer
 
     def fit(self) -> BestEpoch:
         """Train, and return the checkpoint callback, which knows the best epoch.

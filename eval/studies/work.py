@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,7 +125,8 @@ def survived(model: Callable[[], Done]) -> Done:
 
 def failed(error: Exception, seconds: float) -> Done:
     """A model that an error has ended."""
-    return Done(seconds, [f"{type(error).__name__}: {error}"])
+    told = re.sub(r"^\[Errno \d+\] ", "", str(error))
+    return Done(seconds, [f"{type(error).__name__}: {told}"])
 
 
 def _begin(threads: int, environment: Mapping[str, str]) -> None:
