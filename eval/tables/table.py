@@ -1,7 +1,7 @@
 """A table as text, ready to print."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ class Table:
             return plainly(value, encoding) if isinstance(value, str) else value
 
         frame = self.frame.map(told).rename(columns=told)
-        return Table(frame, [plainly(note, encoding) for note in self.notes])
+        return replace(self, frame=frame, notes=[plainly(note, encoding) for note in self.notes])
 
     def __str__(self) -> str:
         return "\n".join([self.frame.to_string(index=False), *(f"  {note}" for note in self.notes)])

@@ -56,3 +56,11 @@ def test_columns_of_a_table_stay_aligned() -> None:
     assert rows[1].split() == ["L_alpha", "-", "inf", "20"]
     assert note == "  alpha_dx: dx is nearest."
     assert str(Table(FRAME).in_letters_of("utf-8")) == str(Table(FRAME))
+
+
+def test_a_table_of_another_form_keeps_it() -> None:
+    class Sentences(Table):
+        def __str__(self) -> str:
+            return ". ".join(self.frame["α_Δx"])
+
+    assert str(Sentences(FRAME).in_letters_of("utf-8")) == "0.1 ± 0.02. –"
