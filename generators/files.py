@@ -41,8 +41,8 @@ def write_reserved(path: Path, content: bytes, size: int) -> None:
         path.unlink(missing_ok=True)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        file = PART.sub("", str(path))
+        whole = PART.sub("", str(path))
         raise OSError(
             errno.ENOSPC,
-            f"{file}: the disk is full; {size:,} bytes are needed. Nothing is lost: make space and start again",
+            f"{whole}: the disk is full; {size:,} bytes are needed. Nothing is lost: make space and start again",
         ) from error
