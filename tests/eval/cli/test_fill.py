@@ -110,6 +110,7 @@ def test_several_processes_fill_the_same_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_in_production")  # the check of the estimator's type would read its examples
 def test_failure_in_a_process_reaches_the_caller(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="finite"):
         residuals("nearest", tmp_path / "dots.h5", Broken(), jobs=2)
