@@ -46,6 +46,7 @@ def test_every_cell_is_python_and_one_draws(notebook: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # a notebook shows none of what goes to stderr
 @by_name
+@pytest.mark.usefixtures("as_in_production")
 def test_a_notebook_runs(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(notebook.parent)
     names: dict[str, object] = {"__name__": "__main__"}
