@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
@@ -18,6 +18,10 @@ PATIENCE = 10.0
 """Seconds before a bar is drawn where nobody looks but a terminal is there."""
 
 Item = TypeVar("Item")
+if TYPE_CHECKING:
+    Bar = tqdm[Any]
+else:  # older versions of tqdm take no parameter
+    Bar = tqdm
 
 
 @dataclass
@@ -91,7 +95,7 @@ def stage(opened: Stage, *, outermost: bool = False) -> Iterator[Stage]:
             around.ended(opened)
 
 
-def bar_of(opened: Stage) -> "tqdm[Any]":
+def bar_of(opened: Stage) -> Bar:
     """A bar for a stage at which nobody looks, drawn on a terminal if it takes long; whoever looks has their own."""
     off = True if opened.watched else None  # None where there is no terminal, whose logs would fill with it
     return tqdm(desc=opened.title, total=opened.total, unit=opened.unit, leave=False, delay=PATIENCE, disable=off)

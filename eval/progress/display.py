@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import TextIOBase
 from threading import Event, Thread
-from typing import Any, TextIO
+from typing import TextIO
 
 from tqdm import tqdm
 
 from eval.progress.form import Form, form_for, has_widgets, in_notebook
 from eval.progress.sentence import line
-from generators.progress import Stage, stage, underway
+from generators.progress import Bar, Stage, stage, underway
 
 FIRST, OFTEN, SELDOM = 10.0, 30.0, 60.0
 """Seconds until the first line of a log, then between two, and between two after `LONG`."""
@@ -63,7 +63,7 @@ class Display:
         self.last, self.told = 0.0, 0
         self.times = times()
         self.next = next(self.times)
-        self.bar: tqdm[Any] | None = None
+        self.bar: Bar | None = None
 
     def text(self) -> str:
         """The line as it is now."""
@@ -112,7 +112,7 @@ class Display:
         self.bar.n = round(PARTS * _known(self.work.share))
         self.bar.set_description_str(self.text())
 
-    def _bar(self) -> "tqdm[Any]":
+    def _bar(self) -> Bar:
         """A bar of a terminal or a notebook, which goes away at the end."""
         if self.form == "widget":
             from tqdm.notebook import tqdm as widget
