@@ -40,7 +40,7 @@ def _check_options(word: str, args: Sequence[str]) -> None:
     known = WORDS[word].options
     for name, value in _pairs(args):
         if name.split(".")[0] not in (*known, *OTHERS):
-            shown = [f"--{one.replace('_', '-')}" for one in known]
+            shown = [f"--{one.typed}" for one in known.values()]
             typed = f"--{name.replace('_', '-')}"
             raise ValueError(f"`{word}` has no option {typed}.{did_you_mean(typed, shown)}".replace("'", ""))
         if name in CHECKED:

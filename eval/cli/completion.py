@@ -50,20 +50,16 @@ def _add(parser: ArgumentParser, name: str, word: Word) -> None:
         if one.required:
             _complete(parser.add_argument(one.name, choices=presets() if name == "study" else None), one)
         elif one.is_flag:
-            parser.add_argument(f"--{_typed(one)}", action="store_true", help=_line(one))
+            parser.add_argument(f"--{one.typed}", action="store_true", help=_line(one))
         else:
             names = known_names(one.name) or None
-            _complete(parser.add_argument(f"--{_typed(one)}", choices=names, help=_line(one)), one)
+            _complete(parser.add_argument(f"--{one.typed}", choices=names, help=_line(one)), one)
 
 
 def _complete(action: object, option: Option) -> None:
     """Files where a path is taken."""
     if getattr(action, "choices", None) is None and ("Path" in option.kind or option.required):
         action.complete = {"bash": "_shtab_compgen_files", "zsh": "_files"}  # type: ignore[attr-defined]
-
-
-def _typed(option: Option) -> str:
-    return option.name if "." in option.name else option.name.replace("_", "-")
 
 
 def _line(option: Option) -> str:

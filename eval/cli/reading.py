@@ -33,6 +33,11 @@ class Option:
     told: str
 
     @property
+    def typed(self) -> str:
+        """Its name as it is typed."""
+        return self.name if "." in self.name else self.name.replace("_", "-")
+
+    @property
     def is_list(self) -> bool:
         """Whether it takes several, written with commas."""
         return any(form in self.kind.lower() for form in ("list[", "sequence[", "epsilons"))
@@ -54,9 +59,7 @@ def options_of(file: str, name: str, prefix: str = "") -> list[Option]:
     found = _definition(file, name)
     told = {part.arg_name: " ".join((part.description or "").split()) for part in _docstring(found).params}
     return [
-        Option(
-            prefix + one.arg, ast.unparse(one.annotation) if one.annotation else "", required, told.get(one.arg, "")
-        )
+        Option(prefix + one.arg, _text(one.annotation), required, told.get(one.arg, ""))
         for one, required in _arguments(_maker(found))
     ]
 

@@ -65,9 +65,8 @@ def _row(left: str, right: str) -> Iterator[str]:
 
 
 def _typed(option: Option) -> str:
-    """An option as it is typed."""
-    name = option.name if "." in option.name else option.name.replace("_", "-")
-    return f"{name} {_value(option)}".rstrip()
+    """An option with its value as it is typed."""
+    return f"{option.typed} {_value(option)}".rstrip()
 
 
 def _value(option: Option) -> str:

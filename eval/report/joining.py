@@ -58,7 +58,7 @@ def joined(folders: Sequence[Path]) -> Joined:
     files: dict[str, tuple[Path, Record]] = {}
     homes: dict[str, list[str]] = {}
     for folder, name in zip(folders, distinguished([str(folder.resolve()) for folder in folders]), strict=True):
-        for path, record in _files(folder).items():
+        for path, record in records_of(folder).files().items():
             files.setdefault(record.key, (path, record))
             names = homes.setdefault(record.subject.model_key, [])
             names += [name] * (name not in names)
@@ -69,9 +69,14 @@ def joined(folders: Sequence[Path]) -> Joined:
     )
 
 
-def _files(folder: Path) -> dict[Path, Record]:
-    found = Results(folder).load().files()
-    if not found:
+def records_of(folder: Path) -> Records:
+    """The records of a folder.
+
+    Raises:
+        ValueError: if it holds none, or a damaged file.
+    """
+    found = Results(folder).load()
+    if not len(found):
         raise ValueError(f"{folder} holds no records. Run `alphadx study` or `alphadx measure` with it first.")
     return found
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eval.records import Records, Results
+from eval.records import Records
 from eval.report.content.assembling import Assembly
 from eval.report.content.layout import BESIDE, COST, FINDINGS, file_of, in_order
 from eval.report.findings import findings, findings_table
-from eval.report.joining import joined
+from eval.report.joining import joined, records_of
 from eval.report.plots import all_plots
 from eval.report.published import hours_beside
 from eval.report.rendering import explorable, library, rendered
@@ -41,9 +41,7 @@ def write_report(folder: str | Path) -> dict[str, Table]:
         ValueError: if the folder holds no records, or a damaged file.
     """
     folder = Path(folder)
-    records = Results(folder).load()
-    if not len(records):
-        raise ValueError(f"{folder} holds no records. Run `alphadx study` or `alphadx measure` with it first.")
+    records = records_of(folder)
     studies = studies_of(folder)
     found = findings(records, [claim for study in studies for claim in study.claims])
     tables = _in_order(_with_hours(all_tables(records), records))
