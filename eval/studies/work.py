@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from eval.fit.telling import LOGGERS
 from eval.progress import shown
 from eval.progress.together import Together
 from eval.progress.workers import reported
@@ -138,7 +139,7 @@ def quiet(threads: int | None = None) -> None:
     """Silence but for errors and, in a worker, its share of the cores."""
     if threads is not None:
         torch.set_num_threads(threads)
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", category=FutureWarning)

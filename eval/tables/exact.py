@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from eval.records import Quantity, Record
 from eval.records.quantity import SHARES
 from eval.tables.cells import deviation
-from eval.tables.rows import Row, column_titles
+from eval.tables.lines import by_title
+from eval.tables.rows import Row
 
 BEHIND = (OVER, LOW, HIGH) = (" ±", " low", " high")
 """Behind the title of a column: of its deviation over models, and of the ends of its interval."""
@@ -22,16 +23,9 @@ def exact_lines(found: Sequence[Row], shown: Sequence[Record]) -> list[dict[str,
         found: the rows.
         shown: all records whose quantities have a column.
     """
-    named = column_titles(shown)
-    ordered = dict.fromkeys(named[quantity] for quantity in sorted(named, key=lambda quantity: quantity.rank))
-    lines = []
-    for row in found:
-        groups: dict[str, list[Record]] = {}
-        for record in row.records:
-            groups.setdefault(named[record.quantity], []).append(record)
-        numbers = (of_title(title, groups[title]) for title in ordered if title in groups)
-        lines.append({name: value for line in numbers for name, value in line.items()})
-    return lines
+    titles, lines = by_title(found, shown)
+    numbers = [[of_title(title, groups[title]) for title in titles if title in groups] for groups in lines]
+    return [{name: value for part in line for name, value in part.items()} for line in numbers]
 
 
 def of_title(title: str, records: Sequence[Record]) -> dict[str, float]:

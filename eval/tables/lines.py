@@ -14,13 +14,23 @@ def cell_lines(found: Sequence[Row], shown: Sequence[Record]) -> list[dict[str, 
         found: the rows.
         shown: all records whose quantities have a column.
     """
+    titles, lines = by_title(found, shown)
+    return [{title: cell(groups[title]) if title in groups else "–" for title in titles} for groups in lines]
+
+
+def by_title(found: Sequence[Row], shown: Sequence[Record]) -> tuple[list[str], list[dict[str, list[Record]]]]:
+    """The titles of the columns in their order, and the records of each row by them.
+
+    Args:
+        found: the rows.
+        shown: all records whose quantities have a column.
+    """
     named = column_titles(shown)
     columns = sorted(named, key=lambda quantity: quantity.rank)
-    ordered = dict.fromkeys(named[quantity] for quantity in columns)
-    cells = []
+    lines = []
     for row in found:
         groups: dict[str, list[Record]] = {}
         for record in row.records:
             groups.setdefault(named[record.quantity], []).append(record)
-        cells.append({title: cell(groups[title]) if title in groups else "–" for title in ordered})
-    return cells
+        lines.append(groups)
+    return list(dict.fromkeys(named[quantity] for quantity in columns)), lines
