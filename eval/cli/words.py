@@ -91,8 +91,9 @@ WORDS = {
             "alphadx study --list",
             "alphadx study mnist35 --fast --data-root DIR",
             "alphadx study my.yaml --out runs/mine --jobs 4",
+            "alphadx study my.yaml --out /shared/mine --ray auto --cpus 2 --gpus 0.25",
         ),
-        ("out", "fast", "list", "data_root", "jobs", "device", "side_by_side"),
+        ("out", "fast", "list", "data_root", "jobs", "device", "side_by_side", "ray", "slurm"),
     ),
     "report": Word(
         Place("eval/cli/commands.py", "report"),

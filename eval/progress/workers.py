@@ -6,7 +6,6 @@ waiting for ever.
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,18 +20,17 @@ OFTEN = 1.0
 
 
 @contextmanager
-def reported(work: Stage, folder: Path | None) -> Iterator[None]:
-    """Write how far a stage is into a folder while it is open; without one it is a part of the stage around it.
+def reported(work: Stage, file: Path | None) -> Iterator[None]:
+    """Write how far a stage is into a file while it is open; without one it is a part of the stage around it.
 
     Args:
         work: a new stage.
-        folder: that whoever looks reads.
+        file: in a folder that whoever looks reads.
     """
-    if folder is None:
+    if file is None:
         with stage(work):
             yield
         return
-    file = folder / f"{os.getpid()}.json"
 
     def write() -> None:
         share = 0.0 if math.isnan(work.share) else work.share

@@ -140,6 +140,14 @@ class Sitting:
         settles = quantity.kind in SETTLING
         return Measuring(quantity.title, expected=self._expected(measurement), counts=counted, settles=settles)
 
+    def is_recorded(self, measurement: Measurement, folder: ModelFolder) -> bool:
+        """Whether a folder holds the record of a measurement.
+
+        Raises:
+            ValueError: if the record is damaged.
+        """
+        return folder.find(measurement.quantity(self.data), self.subject) is not None
+
     def take_all(
         self,
         wanted: Iterable[Measurement],
