@@ -49,8 +49,8 @@ def study(
     ray: str | None = None,
     slurm: str | None = None,
     slurm_options: dict[str, Any] | None = None,
-    cpus: float = 1,
-    gpus: float = 0,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
 ) -> None:
     """Train and measure a grid of data sets, recipes, ε and seeds.
 

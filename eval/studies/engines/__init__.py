@@ -18,8 +18,8 @@ def engine_for(
     ray: str | None = None,
     slurm: str | None = None,
     slurm_options: Mapping[str, Any] | None = None,
-    cpus: float = 1,
-    gpus: float = 0,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
     jobs: int | None = None,
 ) -> Engine | None:
     """The cluster that is asked for, or None for this machine.

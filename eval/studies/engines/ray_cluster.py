@@ -41,8 +41,8 @@ class Ray:
 
     folder: Path
     address: str = "auto"
-    cpus: float = 1
-    gpus: float = 0
+    cpus: float = 1.0
+    gpus: float = 0.0
     jobs: int | None = None
     retries: int = 3
     apart = True

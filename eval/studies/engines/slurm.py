@@ -42,8 +42,8 @@ class Slurm:
 
     folder: Path
     cluster: str = "slurm"
-    cpus: float = 1
-    gpus: float = 0
+    cpus: float = 1.0
+    gpus: float = 0.0
     jobs: int | None = None
     retries: int = 3
     options: Mapping[str, Any] = field(default_factory=dict)
