@@ -153,7 +153,7 @@ class Judge:
         def run(rows: Tensor) -> Judged:
             at = None if strength is None else strength[rows]
             options: dict[str, Any] = {name: values[rows.to(values.device)] for name, values in each.items()}
-            with draws.at(int(rows[0])) as generator:
+            with draws.at(int(rows.numpy()[0])) as generator:  # rows never lie on a GPU
                 return self._judged(partial(attack, **options) if options else attack, part[rows], at, generator)
 
         found = self.batching.over(torch.arange(len(part)), run)

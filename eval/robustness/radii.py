@@ -132,7 +132,8 @@ def critical_radii(
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`.
-        batches: of inputs and true classes, and perhaps more.
+        batches: of inputs and true classes, and perhaps more; inputs of `eval.robustness.samples.ReadAgain` are read
+            for each attack anew and never held.
         attack: `(classifier, x, y, strength, *, norm, bounds, generator) → x_adv`, for example
             `functools.partial(pgd, leave_when_fooled=True)`.
         bounds: lowest and highest legal value of an input.

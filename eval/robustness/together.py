@@ -4,7 +4,6 @@ Whatever decides what comes next is done by all of them alike. An error of one i
 for what never comes.
 """
 
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
-import torch
 from torch import distributed
 
 from alignment.contracts import check_counts
@@ -105,7 +103,7 @@ def shared(work: Callable[[], Result]) -> list[Result]:
     try:
         result = work()
     except Exception as error:
-        if _is_known_to_all(error):
+        if is_known_to_all(error):
             raise
         failed = error
     found = _exchanged((result, failed if failed is None else _sendable(failed)))
@@ -132,31 +130,17 @@ def by_the_first(work: Callable[[], Result]) -> Result:
     return found[0]
 
 
-def own_device(device: torch.device) -> torch.device:
-    """The GPU of this process, where a GPU without a number is meant: that of its number on its machine.
-
-    Example:
-        >>> own_device(torch.device("cpu"))
-        device(type='cpu')
-    """
-    if processes() == 1 or device.type != "cuda" or device.index is not None:
-        return device
-    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", rank())) % torch.cuda.device_count())
-    torch.cuda.set_device(place)
-    return place
-
-
 KNOWN = "Known to all processes"
 """What the notes of errors begin with that every process has seen."""
 
 
-def _is_known_to_all(error: BaseException | None) -> bool:
+def is_known_to_all(error: BaseException | None) -> bool:
     """Whether an error, or what led to it, was raised on all processes."""
     if error is None:
         return False
     if isinstance(error, ProcessLost) or any(note.startswith(KNOWN) for note in getattr(error, "__notes__", ())):
         return True
-    return _is_known_to_all(error.__cause__) or _is_known_to_all(error.__context__)
+    return is_known_to_all(error.__cause__) or is_known_to_all(error.__context__)
 
 
 def _sendable(error: Exception) -> Exception:
