@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import torch
 
-from eval.robustness.together import by_the_first, processes
 from training.seeds import generator_for
 
 
@@ -13,6 +12,7 @@ class Draws:
     """A source of randomness for each batch, named by the round and the place of the batch's first sample in it.
 
     The batches that begin a round have one stream in common, which is that of all attacks on few samples.
+    Of processes that deal out batches the first takes them all, so that no other needs to know how far the stream is.
 
     Args:
         name: parts of a seed.
@@ -47,8 +47,3 @@ class Draws:
         except BaseException:
             source.set_state(state)
             raise
-
-    def agree(self) -> None:
-        """After a round: all go on where the first process, which took the first batch, left the stream."""
-        if processes() > 1:
-            self.stream.set_state(by_the_first(self.stream.get_state))

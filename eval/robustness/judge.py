@@ -100,8 +100,6 @@ class Judge:
             self.rejected += rejected
             self.batching.size = min(size, self.batching.size)
             yield places, result
-        if draws is not None:
-            draws.agree()
 
     def each_once(self, attacked: Callable[[Tensor], Judged], draws: Draws) -> Iterator[tuple[Tensor, Judged]]:
         """Attack all samples that are classified correctly once, in batches, counted for whoever looks."""

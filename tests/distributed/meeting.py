@@ -10,13 +10,14 @@ from torch import distributed, multiprocessing
 
 
 def in_processes(count: int, folder: Path, work: Callable[[int], Any]) -> list[Any]:
-    """What some work returns in each of so many processes of one group."""
+    """What some work returns in each of so many processes of one group; None where one has ended before."""
     place = folder / f"{count} processes"
     place.mkdir()
     # Autograd refuses to work in a fork where there is a GPU.
     method = "spawn" if torch.cuda.is_available() else "fork"
     multiprocessing.start_processes(_joined, args=(count, place, work), nprocs=count, start_method=method)
-    return [torch.load(place / f"{rank}.pt", weights_only=False) for rank in range(count)]
+    files = [place / f"{rank}.pt" for rank in range(count)]
+    return [torch.load(file, weights_only=False) if file.exists() else None for file in files]
 
 
 def _joined(rank: int, count: int, place: Path, work: Callable[[int], Any]) -> None:

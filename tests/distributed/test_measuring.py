@@ -1,6 +1,7 @@
 """One model, measured by several processes: what they return is what one does, bit for bit."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -142,10 +143,13 @@ def quality(out: Path) -> list[Any]:
     return [(record.key, record.value, record.interval) for record in taken]
 
 
-def everything(folder: Path, number: int = 0) -> dict[str, Any]:
+QUICK = ("median", "minimal", "robust accuracy")
+
+
+def everything(folder: Path, cases: Sequence[str], number: int = 0) -> dict[str, Any]:
     """All cases of one process; errors last, since a model that fails is not to leave others waiting."""
     with together():
-        found: dict[str, Any] = {name: case() for name, case in CASES.items()}
+        found: dict[str, Any] = {name: CASES[name]() for name in cases}
         found["quality"] = quality(folder / f"quality {processes()}")
     found["records"] = records(folder / f"records {processes()}")
     with together():
@@ -165,10 +169,13 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right) or (left != left and right != right)
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_processes_find_together_what_one_finds_alone(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "cases"), [(2, QUICK), *(pytest.param(n, tuple(CASES), marks=pytest.mark.slow) for n in (2, 3))]
+)
+def test_processes_find_together_what_one_finds_alone(tmp_path: Path, count: int, cases: Sequence[str]) -> None:
     folders = [tmp_path / "together", tmp_path / "alone"]
-    found, alone = in_processes(count, tmp_path, partial(everything, folders[0])), everything(folders[1])
+    alone = everything(folders[1], cases)
+    found = in_processes(count, tmp_path, partial(everything, folders[0], cases))
     for each in found:
         assert each["error"] == "ArithmeticError: no more numbers"
         assert alone["error"] == "none"
@@ -177,3 +184,31 @@ def test_processes_find_together_what_one_finds_alone(tmp_path: Path, count: int
     outcomes = [files(next(folder.glob("records*"))) for folder in folders]
     assert outcomes[0] == outcomes[1]
     assert len(outcomes[0]) == len(WANTED)
+
+
+def lose_one(rank_: int) -> str:
+    """The second process ends while the first needs its share."""
+    with together():
+        if rank_ == 1:
+            os._exit(0)  # as abruptly as if it were killed, but without the others being ended for it
+        return error_of(CASES["median"])
+
+
+def test_a_process_that_is_killed_leaves_no_other_waiting(tmp_path: Path) -> None:
+    told, _ = in_processes(2, tmp_path, lose_one)
+    assert told.startswith("ProcessLost: Another process that measured with this one has ended. Start all of them")
+
+
+def come_alone(rank_: int) -> str:
+    """The first calls what the second never does."""
+
+    def work() -> None:
+        with together(arrival=1.0):
+            pass
+
+    return error_of(work) if rank_ == 0 else "elsewhere"
+
+
+def test_a_process_that_is_not_there_is_missed_in_a_sentence(tmp_path: Path) -> None:
+    first, _ = in_processes(2, tmp_path, come_alone)
+    assert first.startswith("ValueError: All 2 processes of the process group should measure together. Found")
