@@ -18,7 +18,7 @@ SPREADS = (0.01, 1.0)
 POINTS, ROUNDS = 32, 6
 """A quantile is looked for among so many radii at a time, so many times, each time closer together."""
 
-PORTION = 2**16
+PORTION = 2**14
 """Samples of which it is asked at once whether they lie below each of these, which takes 250 bytes a sample."""
 
 

@@ -152,7 +152,8 @@ def _read(
     check_bounds(bounds)
     y = batches.marks()[1]
     _check_some(len(y))
-    batching.fit(checked(torch.arange(min(PROBE, len(y)))), device, len(y))
+    if device.type == "cuda":
+        batching.fit(checked(torch.arange(min(PROBE, len(y)))), device, len(y))
     logits = clean_logits(classifier, checked, len(y), batching, device)
     check_finite(logits, "classifier(x)")
     check_labels(y, len(y), logits.shape[1])
