@@ -96,9 +96,14 @@ def main() -> None:
         with get_context("spawn").Pool(1) as pool:
             found[f"{count}"] = pool.apply(search, (count, given.only))
         print(count, {name: f"{value:.4g}" for name, value in found[f"{count}"].items()}, flush=True)
-    if given.save:
-        command = f"python benchmarks/radii.py --only {given.only} --save {given.save}"
-        write_json(given.save, {"command": command, "provenance": provenance("cpu"), "samples": found})
+        if given.save:
+            save(given, found)
+
+
+def save(given: argparse.Namespace, found: dict[str, dict[str, float]]) -> None:
+    """After each number of samples, so that nothing is lost of a run that is stopped."""
+    command = f"python benchmarks/radii.py --only {given.only} --save {given.save}"
+    write_json(given.save, {"command": command, "provenance": provenance("cpu"), "samples": found})
 
 
 if __name__ == "__main__":
