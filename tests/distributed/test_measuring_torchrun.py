@@ -36,8 +36,9 @@ def test_torchrun_measures_and_prints_what_one_process_does(tmp_path: Path) -> N
     torch.manual_seed(0)
     network = build_network("small_cnn", shape=(1, 8, 8), num_classes=10, bounds=(0.0, 1.0))
     torch.save(network.state_dict(), tmp_path / "a.pt")
-    network[-1].bias.data += 0.1
+    next(network.parameters()).data += 0.1
     torch.save(network.state_dict(), tmp_path / "b.pt")
+    models = ["measure", str(tmp_path / "models.yaml"), "--data", "Digits"]
     options = [
         "--data",
         "Digits",
@@ -52,10 +53,8 @@ def test_torchrun_measures_and_prints_what_one_process_does(tmp_path: Path) -> N
     ]
     options += ["--data.eval_batch_size", "100", "--attacks", "pgd", "--norms", "Linf", "--masking", "false"]
     (tmp_path / "models.yaml").write_text("- {checkpoint: a.pt}\n- {checkpoint: b.pt}\n", encoding="utf-8")
-    one = command("measure", str(tmp_path / "models.yaml"), *options, "--out", str(tmp_path / "one"))
-    two = command(
-        "measure", str(tmp_path / "models.yaml"), *options, "--out", str(tmp_path / "two"), launcher=TORCHRUN
-    )
+    one = command(*models, *options, "--out", str(tmp_path / "one"))
+    two = command(*models, *options, "--out", str(tmp_path / "two"), launcher=TORCHRUN)
     assert (one.returncode, two.returncode) == (0, 0), two.stderr
     assert told(tmp_path / "one") == told(tmp_path / "two")
     assert told(tmp_path / "one")
@@ -67,7 +66,9 @@ def test_torchrun_measures_and_prints_what_one_process_does(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_torchrun_tells_a_mistake_once(tmp_path: Path) -> None:
-    ran = command("measure", str(tmp_path / "none.pt"), "--data", "Digits", launcher=TORCHRUN)
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "none.pt")
+    words = ("measure", str(tmp_path / "none.pt"), "--data", "Digits", "--network", "small_cnn")
+    ran = command(*words, launcher=TORCHRUN)
     assert ran.returncode
     assert ran.stderr.count("alphadx: ") == 1
     assert "none.pt" in ran.stderr
