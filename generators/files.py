@@ -59,7 +59,8 @@ def put_in_place(part: Path, path: Path) -> None:
 def _renamed(part: Path, path: Path) -> None:
     for seconds in PATIENCE:
         try:
-            return os.replace(part, path)
+            os.replace(part, path)
+            return
         except OSError as error:
             if error.errno not in BUSY:
                 raise
