@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -131,7 +132,5 @@ def _host() -> str:
 
 def _let_go(path: Path) -> None:
     """Remove a file if that is possible: why it could not be written is what is told."""
-    try:
+    with suppress(OSError):
         path.unlink(missing_ok=True)
-    except OSError:
-        pass

@@ -5,7 +5,6 @@ the work costs and no start of an interpreter.
 """
 
 import builtins
-import errno
 import io
 import os
 import signal

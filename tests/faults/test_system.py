@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,13 @@ from generators.progress import Stage
 from tests.faults.conftest import Whole
 from tests.faults.points import Fault, forked
 from tests.faults.tiny import numbers, ran
+
+DAMAGES = ["empty", "NUL", "cut", "other"]
+
+
+def slow(value: object) -> Any:
+    """A case that the suite of every day leaves out, since each takes seconds."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +60,7 @@ def test_work_goes_on_where_the_temporary_folder_is_full(tmp_path: Path, monkeyp
             os.sched_yield()
 
 
+@pytest.mark.slow
 def test_clock_that_is_set_back_changes_no_number(whole: Whole, tmp_path: Path) -> None:
     def back() -> None:
         import time
@@ -64,7 +73,7 @@ def test_clock_that_is_set_back_changes_no_number(whole: Whole, tmp_path: Path) 
     assert numbers(tmp_path / "out") == whole.numbers
 
 
-@pytest.mark.parametrize("name", ["with a space", "ε=½ 图", "-dash"])
+@pytest.mark.parametrize("name", [slow("with a space"), slow("ε=½ 图"), slow("-dash")])
 def test_names_of_any_letters_are_folders(whole: Whole, tmp_path: Path, name: str) -> None:
     out, real = tmp_path / name, tmp_path / "real"
     real.mkdir()
@@ -78,6 +87,7 @@ def test_names_of_any_letters_are_folders(whole: Whole, tmp_path: Path, name: st
     assert numbers(real) == whole.numbers
 
 
+@pytest.mark.slow
 def test_stray_files_change_nothing(whole: Whole, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert forked(lambda: ran(whole.file, out), tmp_path / "told") == 0
@@ -89,7 +99,7 @@ def test_stray_files_change_nothing(whole: Whole, tmp_path: Path) -> None:
     assert numbers(out) == whole.numbers
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100, b'{"value": 1', b"[]"], ids=["empty", "NUL", "cut", "other"])
+@pytest.mark.parametrize("content", [slow(b""), slow(b"\0" * 100), slow(b'{"value": 1'), slow(b"[]")], ids=DAMAGES)
 def test_damaged_record_is_named_with_the_remedy(whole: Whole, tmp_path: Path, content: bytes) -> None:
     out = tmp_path / "out"
     assert forked(lambda: ran(whole.file, out), tmp_path / "told") == 0
@@ -104,7 +114,7 @@ def test_damaged_record_is_named_with_the_remedy(whole: Whole, tmp_path: Path, c
     assert numbers(out) == whole.numbers
 
 
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("number", [errno.ENOLCK, slow(errno.ENOSYS), slow(errno.EOPNOTSUPP)])
 def test_study_on_a_file_system_without_locks(whole: Whole, tmp_path: Path, number: int) -> None:
     def without() -> None:
         import fcntl
@@ -119,6 +129,7 @@ def test_study_on_a_file_system_without_locks(whole: Whole, tmp_path: Path, numb
     assert numbers(tmp_path / "out") == whole.numbers
 
 
+@pytest.mark.slow
 def test_renaming_that_is_refused_once_is_tried_again(whole: Whole, tmp_path: Path) -> None:
     (at, *_) = [number for number, one in enumerate(whole.points) if one.startswith("replace")]
     fault = Fault(at, errno.EBUSY)

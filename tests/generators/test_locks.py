@@ -4,7 +4,6 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,11 @@ from generators.locks import lock
 
 
 @pytest.fixture(params=[0, errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
-def number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """The error by which the file system refuses locks; 0 if it knows them."""
     if request.param:
         _without_locks(monkeypatch, request.param)
-    yield request.param
+    return request.param
 
 
 def _without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
