@@ -15,7 +15,6 @@ TYPED = (ValueError, ImportError, FileNotFoundError, NotADirectoryError, Permiss
 
 REMEDIES = {
     errno.EROFS: "Name another folder with --out",
-    errno.EACCES: "Name another folder with --out, or ask for the right to use this one",
     errno.EMFILE: "Raise the limit with `ulimit -n`, or start with fewer --jobs",
     errno.ENFILE: "End other programs, and start again",
     errno.ENAMETOOLONG: "Choose shorter names",

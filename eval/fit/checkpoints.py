@@ -96,7 +96,7 @@ class LastEpoch(Checkpoint):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Remember what the epoch of a checkpoint logged."""
-        self.told = state["told"]
+        self.told = state.get("told", {})
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Log it again where a training goes on, since a process that was killed in between has not."""
