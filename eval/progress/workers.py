@@ -7,7 +7,7 @@ waiting for ever.
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from eval.progress.display import ticking
@@ -34,7 +34,8 @@ def reported(work: Stage, file: Path | None) -> Iterator[None]:
 
     def write() -> None:
         share = 0.0 if math.isnan(work.share) else work.share
-        write_whole(file, json.dumps({"share": share * work.total, "where": where(work)}))
+        with suppress(OSError):  # work goes on where the folder for it, often of temporary files, is full
+            write_whole(file, json.dumps({"share": share * work.total, "where": where(work)}))
 
     with stage(work, outermost=True), ticking(write, OFTEN):
         yield

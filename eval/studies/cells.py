@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from jsonargparse import ArgumentParser
 
 from eval.fit import FitCLI, fit_from
@@ -28,6 +28,8 @@ from eval.studies.overlay import FIRST
 from eval.studies.tasks import Done, Task, survived
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
 from eval.studies.wanted import wanted_of
+from generators.files import remove_leftovers
+from generators.locks import lock
 from generators.progress import Stage, stage, underway
 from training import load_classifier
 from training.data import DataSet
@@ -59,7 +61,7 @@ def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO
     home = folder / FIRST / name
     home.mkdir(parents=True, exist_ok=True)
     new = not is_trained(home)
-    with FileLock(home / ".lock"):
+    with lock(home / ".lock"):
         if not is_trained(home):
             trained(fit_from(kept_under(fit, home, device)), home)
         best_checkpoint(home)
@@ -148,9 +150,10 @@ def _locked(stack: ExitStack, home: ModelFolder, wait: bool) -> bool:
     """Whether a model is this process's to work on, until the stack is left."""
     home.path.mkdir(parents=True, exist_ok=True)
     try:
-        stack.enter_context(FileLock(home.path / ".lock", blocking=wait))
+        stack.enter_context(lock(home.path / ".lock", wait=wait))
     except Timeout:
         return False
+    remove_leftovers(home.path)  # nobody else writes here now
     return True
 
 
@@ -195,7 +198,7 @@ def measure_one(cell: ModelCell, folder: Path, device: str, number: int) -> dict
     found = _train(cell, folder, device)
     sittings = _sittings(cell, folder, found)
     sitting, measurement = [(one, m) for one, wanted in sittings for m in wanted][number]
-    with FileLock(home.path / f".{number}.lock"), stage(sitting.progress_of([measurement], "")):
+    with lock(home.path / f".{number}.lock"), stage(sitting.progress_of([measurement], "")):
         taken = sitting.take_all([measurement], home)
     return {home.path.name: Done(time.perf_counter() - started, taken.failures, new=taken.new > 0)}
 

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import h5py
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from generators.files import write_reserved, write_whole
+from generators.files import put_in_place, write_reserved, write_whole
+from generators.locks import lock
 from generators.residuals import ResidualEstimator
 from generators.store.layout import FORMAT, check_identity, encoded, fingerprint
 from generators.store.reading import StoredResidual
@@ -179,7 +180,7 @@ class ResidualStore:
     def _alone(self, name: str, work: Callable[[], None], timeout: int = -1) -> None:
         """Do some work while no other process does it; leave it to one that takes longer than that, in seconds."""
         try:
-            with FileLock(self.parts / f"{name}.lock", timeout=timeout):
+            with lock(self.parts / f"{name}.lock", wait=timeout != 0):
                 work()
         except Timeout:
             pass
@@ -236,7 +237,7 @@ class ResidualStore:
                     file["residual"][start:stop] = part["residual"][:]
                     file["scale"][start:stop] = part["scale"][:]
                 start = stop
-        whole.replace(self.path)
+        put_in_place(whole, self.path)
 
     def _empty(self) -> bytes:
         """The HDF5 file of the store but for its residuals."""
