@@ -72,7 +72,9 @@ def measured(folder: Path, models: int, samples: int) -> dict:
     for name in DONE:
         parts[name] = in_own_process(name, folder)
         told = {key: f"{value:.1f}" for key, value in parts[name].items()}
-        print(f"{name:26}{told['seconds']:>8} s {told['cpu_seconds']:>8} s of CPU {told['peak_mib']:>8} MiB", flush=True)
+        print(
+            f"{name:26}{told['seconds']:>8} s {told['cpu_seconds']:>8} s of CPU {told['peak_mib']:>8} MiB", flush=True
+        )
     found = {"records": records, "models": models, "samples": samples, "parts": parts, **sizes(folder)}
     print(f"page {found['page_mib']:.1f} MiB, {found['pictures']} files of pictures {found['pictures_mib']:.1f} MiB")
     return found

@@ -87,7 +87,10 @@ def _records(model: Model, samples: int, rng: np.random.Generator) -> Iterator[t
     predicted = first.assign(predicted=np.where(right, first.label, (first.label + 1) % 10))
     share = float(right.mean())
     details = {"classes": 10, "classes_seen": 10, "inputs": [-1.0, 1.0], "probabilities": 0.0, "confident": 0.2}
-    yield _record(model, Quantity("accuracy"), subject, share, share_interval(int(right.sum()), samples), details), predicted
+    yield (
+        _record(model, Quantity("accuracy"), subject, share, share_interval(int(right.sum()), samples), details),
+        predicted,
+    )
     for quantity in COSINES:
         yield _cosines(model, quantity, subject, first, strong, rng)
     for quantity, reach in RADII.items():
@@ -117,11 +120,13 @@ def _record(
     interval: tuple[float, float] = (math.nan, math.nan),
     details: dict | None = None,
 ) -> Record:
-    made = {"forward_passes": 40 * subject.samples.count, "backward_passes": 40 * subject.samples.count, "seconds": 1.0}
+    made = {
+        "forward_passes": 40 * subject.samples.count,
+        "backward_passes": 40 * subject.samples.count,
+        "seconds": 1.0,
+    }
     count = subject.samples.count
-    return Record(
-        model, quantity, subject, value, count, 0, interval, details or {}, provenance=provenance(), **made
-    )
+    return Record(model, quantity, subject, value, count, 0, interval, details or {}, provenance=provenance(), **made)
 
 
 def _cosines(
@@ -129,7 +134,9 @@ def _cosines(
 ) -> tuple[Record, pd.DataFrame]:
     cosine = np.clip(strong + 0.2 * rng.standard_normal(len(first)), -1, 1)
     mean, half = float(cosine.mean()), float(1.96 * cosine.std() / math.sqrt(len(first)))
-    return _record(model, quantity, subject, mean, (mean - half, mean + half)), first.assign(cosine=cosine, valid=True)
+    return _record(model, quantity, subject, mean, (mean - half, mean + half)), first.assign(
+        cosine=cosine, valid=True
+    )
 
 
 def _radii(

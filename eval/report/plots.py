@@ -1,5 +1,7 @@
 """The plots of a report, from saved records."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -26,19 +28,19 @@ LARGEST = 12
 
 def all_plots(records: Records) -> dict[str, bytes]:
     """Every plot that the records allow, as SVG and as PDF, by file name."""
-    return {file: kept for name, figure in all_figures(records).items() for file, kept in saved(name, figure).items()}
+    with style():
+        return {
+            file: kept
+            for make in MAKERS  # one kind after the other, so that no more than its figures are in memory
+            for name, figure in make(records).items()
+            for file, kept in saved(name, figure).items()
+        }
 
 
 def all_figures(records: Records) -> dict[str, Figure]:
     """Every figure that the records allow, by name."""
     with style():
-        return (
-            _of_radii(records)
-            | _of_estimators(records)
-            | (sweep_figures(records) | sweep_grids(records))
-            | (front_figures(records) | correlation_figures(records))
-            | (figure_pictures(records) | subject_figures(records))
-        )
+        return {name: figure for make in MAKERS for name, figure in make(records).items()}
 
 
 def _of_radii(records: Records) -> dict[str, Figure]:
@@ -86,3 +88,16 @@ def residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
         for column, image in enumerate(images):
             grid.show(row, column, **in_bounds(image, bottom, top))
     return grid.titled(f"{data}: residuals to another class")
+
+
+MAKERS: tuple[Callable[[Records], Mapping[str, Figure]], ...] = (
+    _of_radii,
+    _of_estimators,
+    sweep_figures,
+    sweep_grids,
+    front_figures,
+    correlation_figures,
+    figure_pictures,
+    subject_figures,
+)
+"""What makes pictures, in the order in which they stand in the folder."""
