@@ -9,7 +9,7 @@ from eval.records import Quantity, Records
 from eval.records.quantity import WORST
 from eval.report.chance import at_chance
 from eval.report.published import correlation_beside
-from eval.report.sweeps import Sweep, derived, numbers, pooled, sweeps, with_derived
+from eval.report.sweeps import Sweep, derived, left_out, numbers, pooled, sweeps, with_derived
 from eval.studies.correlation import correlations
 from eval.tables.cells import correlation_told
 from eval.tables.once import once
@@ -91,6 +91,7 @@ def correlation_table(records: Records) -> Table:
     wide["data"] = [groups[place].data for place in wide["data"]]
     exact = _exact(found, wide)
     told = _notes(groups, (quantities[title] for title in wide["robustness"]))
+    told += left_out(records, len(groups), "groups of models")
     told += [LEFT_OUT] if wide["left_out"].any() else []
     return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told, exact=exact)
 

@@ -103,15 +103,17 @@ def _line(
     look: Look,
     label: str,
 ) -> None:
-    points = []
+    points, single = [], []
     for row in rows:
         factor = 100 if quantities[0].kind in SHARES else 1
-        values = [factor * r.value for r in row.records if r.quantity in quantities and math.isfinite(r.value)]
-        if values:
-            axis.scatter([place[row.recipe]] * len(values), values, color=look.color, s=8, alpha=0.5, lw=0)
-            over = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-            points.append((place[row.recipe], float(np.mean(values)), over))
+        found = [factor * r.value for r in row.records if r.quantity in quantities and math.isfinite(r.value)]
+        if found:
+            single += [(place[row.recipe], value) for value in found]
+            over = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
+            points.append((place[row.recipe], float(np.mean(found)), over))
     if points:
+        across, values = zip(*single, strict=True)
+        axis.scatter(across, values, color=look.color, s=8, alpha=0.5, lw=0)
         x, y, over_seeds = zip(*sorted(points), strict=True)
         axis.errorbar(x, y, over_seeds, **look.marked, label=literal(label))
 

@@ -25,6 +25,10 @@ MEASURED = "measure"
 """The group of models that no study trained."""
 CORRELATED = 3
 """Models that were only measured from which on alignment and robustness are correlated over them."""
+LARGEST, OF_MANY = 12, 4
+"""Models, and sweeps, that have a picture of their own, at most, and where there are many records."""
+MANY = 4000
+"""Records of which most have no picture of their own; the numbers of all stand in the tables."""
 TABLE_ONLY = ("masking",)
 """Kinds that stand in a table of their own."""
 
@@ -135,9 +139,26 @@ def sweep_table(records: Records) -> Table:
     exact = pd.DataFrame([first | line for first, line in zip(firsts, numbers, strict=True)])
     all_rows = [row for group in groups for row in group.rows]
     told = [*notes.of_intervals(all_rows, "setting"), *(sentence for group in groups for sentence in _equal(group))]
+    told += left_out(records, len(groups), "sweeps")
     doubts = notes.doubts(all_rows)
     told = [*notes.facts(all_rows), *notes.settings(chosen), *told, *doubts]
     return Table(pd.DataFrame(found), told, doubts, exact)
+
+
+def pictured(records: Records) -> int:
+    """How many models, and how many sweeps, have a picture of their own."""
+    return LARGEST if len(records) < MANY else OF_MANY
+
+
+def left_out(records: Records, count: int, what: str) -> list[str]:
+    """A sentence where not all of so many have a picture of their own."""
+    most = pictured(records)
+    if count <= most:
+        return []
+    alone = ", as SVG alone" if len(records) >= MANY else ""
+    return [
+        f"Pictures are drawn of the first {most} of {count} {what}{alone}; a report of fewer models shows others."
+    ]
 
 
 def _first(group: Sweep, row: Row) -> dict[str, Any]:
