@@ -36,7 +36,7 @@ def test_images_in_place_of_labels(tmp_path: Path) -> None:
     write_tiny_mnist(tmp_path)
     raw = tmp_path / "MNIST/raw"
     (raw / "train-labels-idx1-ubyte").write_bytes((raw / "train-images-idx3-ubyte").read_bytes())
-    with pytest.raises(ValueError, match="train-labels-idx1-ubyte should be .* begins with 2049. Found 00 00 08 03"):
+    with pytest.raises(ValueError, match=r"train-labels-idx1-ubyte should be .* begins with 2049. Found 00 00 08 03"):
         MNIST(str(tmp_path)).split("train")
 
 
@@ -44,7 +44,7 @@ def test_labels_of_the_other_part(tmp_path: Path) -> None:
     write_tiny_mnist(tmp_path)
     raw = tmp_path / "MNIST/raw"
     (raw / "train-labels-idx1-ubyte").write_bytes((raw / "t10k-labels-idx1-ubyte").read_bytes())
-    with pytest.raises(ValueError, match="should hold as many digits as train-labels.* Found 20 and 10"):
+    with pytest.raises(ValueError, match=r"should hold as many digits as train-labels.* Found 20 and 10"):
         MNIST(str(tmp_path)).split("train")
 
 
@@ -52,7 +52,7 @@ def test_labels_that_are_no_digits(tmp_path: Path) -> None:
     write_tiny_mnist(tmp_path)
     file = tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte"
     file.write_bytes(file.read_bytes()[:-1] + b"\x0a")
-    with pytest.raises(ValueError, match="t10k-labels.* should hold digits from 0 to 9. Found 10"):
+    with pytest.raises(ValueError, match=r"t10k-labels.* should hold digits from 0 to 9. Found 10"):
         MNIST(str(tmp_path)).split("test")
 
 

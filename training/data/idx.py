@@ -40,8 +40,8 @@ def _count(file: Path, magic: int, header: int) -> int:
     if len(begin) < header or found[0] != magic:
         packed = " It is compressed with gzip: unpack it." if begin[:2] == b"\x1f\x8b" else ""
         raise ValueError(
-            f"{file} should be an idx file that begins with {magic}. Found {begin[:4].hex(' ') or 'no bytes'}.{packed} "
-            f"{REMEDY}"
+            f"{file} should be an idx file that begins with {magic}. "
+            f"Found {begin[:4].hex(' ') or 'no bytes'}.{packed} {REMEDY}"
         )
     count, *sides = found[1:]
     if sides not in ([], [28, 28]):
