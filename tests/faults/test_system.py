@@ -55,7 +55,7 @@ def test_work_goes_on_where_the_temporary_folder_is_full(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("eval.progress.workers.write_whole", full)
     monkeypatch.setattr("eval.progress.workers.OFTEN", 0.01)
-    with reported(Stage("work", 1, ""), tmp_path):
+    with reported(Stage("work", 1, ""), tmp_path / "state.json"):
         while not tried:
             os.sched_yield()
 
