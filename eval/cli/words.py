@@ -111,7 +111,7 @@ WORDS = {
             "alphadx residuals nearest digits.h5 --data Digits",
             "alphadx residuals best.ckpt mnist.h5 --data MNIST --jobs 2",
         ),
-        ("data", "split", "classes", "limit", "jobs", "device"),
+        ("data", "split", "classes", "limit", "jobs", "device", "ray", "slurm"),
     ),
     "export": Word(
         Place("eval/cli/export.py", "export"),

@@ -150,6 +150,27 @@ class ResidualStore:
         shutil.rmtree(self.parts, ignore_errors=True)
         return StoredResidual(self.path, self.identity)
 
+    def fill_part(self, number: int, device: str | torch.device = "cpu") -> None:
+        """Compute one of `blocks`, unless it is there, waiting for a process that works at it.
+
+        Args:
+            number: of the block.
+            device: where images go, and with them the estimator.
+
+        Raises:
+            ValueError: as `fill`.
+            OSError: as `fill`.
+        """
+        self._claim()
+        block = self.blocks[number]
+        if not self._has(block):
+            self._alone(self._part(block).stem, partial(self._fill_block, block, device))
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the blocks that are not stored yet."""
+        return [number for number, block in enumerate(self.blocks) if not self._has(block)]
+
     def _read_samples(self, count: int) -> None:
         found, labels, fingerprints = sha256(), [], []
         for start in range(0, count, self.batch):
