@@ -27,9 +27,11 @@ class Seen(Callback):
     def __init__(self, kill_at: int | None = None) -> None:
         self.steps, self.kill_at = 0, kill_at
         self.means: dict[str, float] = {}
+        self.drawn = 0.0
 
     def on_train_batch_end(self, trainer: Trainer, *rest: Any) -> None:
         self.steps += 1
+        self.drawn = float(torch.rand(()))  # as dropout would
         if self.steps == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -71,6 +73,7 @@ def test_killed_in_an_epoch(tmp_path: Path, change: dict, at: int, left: int) ->
     assert (uninterrupted.steps, resumed.steps) == (34, left)
     assert same(saved(tmp_path / "killed"), saved(tmp_path / "whole"))
     assert resumed.means == uninterrupted.means
+    assert resumed.drawn == uninterrupted.drawn
 
 
 @pytest.mark.parametrize(("option", "value"), [("minutes", 0.0), ("minutes", float("nan")), ("steps", 0)])
