@@ -2,6 +2,7 @@
 
 import os
 import signal
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,19 @@ def trained(folder: Path, *changes: dict[str, Any], kill_at: int | None = None) 
 
 
 def killed(folder: Path, *changes: dict[str, Any], at: int) -> None:
+    folder.mkdir()
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
         try:
             trained(folder, *changes, kill_at=at)
+        except BaseException:
+            (folder / "raised").write_text(traceback.format_exc())
         finally:
             os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    status = os.waitpid(child, 0)[1]
+    raised = folder / "raised"
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, raised.read_text() if raised.is_file() else status
 
 
 @pytest.mark.parametrize(
