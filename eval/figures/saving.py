@@ -16,18 +16,20 @@ METADATA: dict[str, dict[str, Any]] = {
 """What a file is to say of itself by its ending: nothing, since dates and versions differ."""
 
 
-def saved(name: str, figure: Figure) -> dict[str, bytes]:
+def saved(name: str, figure: Figure, *, pdf: bool = True) -> dict[str, bytes]:
     """A picture as SVG, for pages, and as PDF, for papers, by the names of its files.
 
     Args:
         name: of the picture; in the SVG it begins each id, so that several pictures can stand in one page.
         figure: which loses its layout engine, so that the layout is found once.
+        pdf: whether papers are to have it; letters are put into each file anew, which takes half of the time.
     """
     with style(), mpl.rc_context({"svg.hashsalt": name}):
-        figure.draw_without_rendering()
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
         figure.set_layout_engine("none")
         svg = _with_ids_of(name, _rounded(_bytes(figure, "svg").decode()))
-        return {f"{name}.svg": svg.encode(), f"{name}.pdf": _bytes(figure, "pdf")}
+        return {f"{name}.svg": svg.encode()} | ({f"{name}.pdf": _bytes(figure, "pdf")} if pdf else {})
 
 
 def _bytes(figure: Figure, form: str) -> bytes:

@@ -17,6 +17,8 @@ KIND = "training_curve"
 SPLITS = ("train", "val", "test")
 LOSSES = ("clean", "adversarial")
 NAMES = {"train": "training", "val": "validation", "test": "test"}
+PANELS = 12
+"""Recipes that have a panel, at most; the numbers of all stand in the table."""
 COLUMNS = (
     *(f"{loss}, {name}" for loss in LOSSES for name in NAMES.values()),
     *(f"rise, {name}" for name in NAMES.values()),
@@ -58,7 +60,8 @@ def draw(records: Records, chosen: Sequence[Record]) -> Mapping[str, Figure]:
     return {slug(data): _drawn(records, data, rows) for data, rows in rows_by_data(chosen).items()}
 
 
-def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
+def _drawn(records: Records, data: str, found: Sequence[Row]) -> Figure:
+    rows = found[:PANELS]
     figure, axes = panels_for(len(rows))
     for axis, row in zip(axes, rows, strict=True):
         for number, record in enumerate(row.records):
@@ -67,7 +70,8 @@ def _drawn(records: Records, data: str, rows: Sequence[Row]) -> Figure:
         axis.set_ylabel("loss")
         axis.set_title(literal(row.recipe, 30))
     legend_below(figure, axes)
-    titled(figure, f"{data}: loss over the epochs of training")
+    of_all = f"; the first {PANELS} of {len(found)} recipes" if len(found) > PANELS else ""
+    titled(figure, f"{data}: loss over the epochs of training{of_all}")
     return figure
 
 

@@ -132,7 +132,7 @@ def random_state() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-        "numpy": [keys.tolist(), *rest],  # type: ignore[union-attr]
+        "numpy": [np.asarray(keys).tolist(), *rest],
         "python": random.getstate(),
     }
 

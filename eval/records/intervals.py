@@ -1,5 +1,7 @@
 """How sure a number is: 95 % intervals over the samples that it rests on."""
 
+from functools import cache
+
 import numpy as np
 from scipy import stats
 
@@ -9,6 +11,7 @@ UNSURE: Interval = (float("nan"), float("nan"))
 """Where there is no interval."""
 
 
+@cache
 def share_interval(successes: int, count: int) -> Interval:
     """Of a share: Wilson's score interval.
 

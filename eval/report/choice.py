@@ -14,7 +14,7 @@ from eval.report.fronts import LOWER, is_called
 from eval.report.sweeps import Sweep, in_order, with_derived
 from eval.studies.asked import asked
 from eval.tables.cells import cell, deviation, number
-from eval.tables.rows import Row, at_strengths, rows
+from eval.tables.rows import Row, at_strengths, rows, subjects_of
 from eval.tables.table import Table
 
 ROUNDING = 1e-9
@@ -50,7 +50,7 @@ def choice_table(records: Records) -> Table:
     lines, told = [], []
     for experiment, rule in asked(records.folder, "choose"):
         own = [r for r in records if CHOSEN_BY in r.model.groups and r.model.data == experiment]
-        extra = [one for record in own for one in at_strengths(record)]
+        extra = subjects_of(one for record in own for one in at_strengths(record))
         found = [with_derived(row, extra) for row in rows(own)]
         against = [r for row in found for r in _of(row, rule["of"], rule["against"])]
         if not against:

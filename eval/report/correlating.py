@@ -9,9 +9,11 @@ from eval.records import Quantity, Records
 from eval.records.quantity import WORST
 from eval.report.chance import at_chance
 from eval.report.published import correlation_beside
-from eval.report.sweeps import Sweep, derived, numbers, pooled, sweeps, with_derived
+from eval.report.sweeps import Sweep, derived, left_out, numbers, pooled, sweeps, with_derived
 from eval.studies.correlation import correlations
 from eval.tables.cells import correlation_told
+from eval.tables.once import once
+from eval.tables.rows import subjects_of
 from eval.tables.table import Table
 
 ALIGNMENTS = ("alpha_dx", "alpha_x")
@@ -49,10 +51,11 @@ Chooses = Callable[[Quantity], bool]
 """Says which quantities are meant."""
 
 
+@once
 def correlated(records: Records) -> Correlated:
     """The models of every sweep, and those that were only measured."""
     groups = [*sweeps(records), *pooled(records)]
-    extra = derived(records, groups)
+    extra = subjects_of(derived(records, groups))
     whole = [replace(group, rows=[with_derived(row, extra) for row in group.rows]) for group in groups]
     return Correlated(groups, *numbers(whole, at_chance(records)))
 
@@ -88,6 +91,7 @@ def correlation_table(records: Records) -> Table:
     wide["data"] = [groups[place].data for place in wide["data"]]
     exact = _exact(found, wide)
     told = _notes(groups, (quantities[title] for title in wide["robustness"]))
+    told += left_out(records, len(groups), "groups of models")
     told += [LEFT_OUT] if wide["left_out"].any() else []
     return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told, exact=exact)
 

@@ -15,7 +15,7 @@ from eval.records import Quantity, Records
 from eval.records.identity import slug
 from eval.records.subject import SETTINGS
 from eval.report.correlating import beside, correlated, is_alignment, is_robustness
-from eval.report.sweeps import Sweep
+from eval.report.sweeps import Sweep, pictured
 from eval.tables.cells import correlation_told
 
 LOW = 1.8
@@ -32,7 +32,7 @@ def correlation_figures(records: Records) -> dict[str, Figure]:
     told = everything.between(is_alignment, is_robustness, ["Pearson"])
     on_data = [group.data for group in everything.groups]
     figures = {}
-    for place, group in enumerate(everything.groups):
+    for place, group in enumerate(everything.groups[: pictured(records)]):
         here = told[told["data"] == place]
         alone = on_data.count(group.data) == 1
         name = f"correlation-{slug(group.data)}" if alone else f"correlation-{slug(group.data)}-{slug(group.title)}"

@@ -21,6 +21,8 @@ STEPS = 200
 """Strengths at which a curve is drawn."""
 MANY = 12
 """Models in one picture from which on they are all drawn alike, without names."""
+CROWDED = 60
+"""Curves in one panel from which on they are lines alone, without the band between what failed and what fooled."""
 ACCURACY = "accuracy under attack, %"
 
 
@@ -68,12 +70,14 @@ def attacks(records: Records, row: Row, chosen: list[Record]) -> Figure:
 def _survivals(records: Records, chosen: Sequence[tuple[Row, Look]], title: str) -> Figure:
     titles = column_titles(record for row, _ in chosen for record in row.records)
     figure, axes = panels_for(len(titles))
+    crowded = sum(len(row.records) for row, _ in chosen) > CROWDED * len(titles)
     for axis, quantity in zip(axes, sorted(titles, key=lambda quantity: quantity.rank), strict=True):
         for row, look in chosen:
             drawn = [record for record in row.records if record.quantity == quantity]
             for number, record in enumerate(drawn):
                 named = number == 0 and look.marker
-                survival(axis, records.per_sample(record), look, literal(row.recipe) if named else None)
+                label = literal(row.recipe) if named else None
+                survival(axis, records.per_sample(record), look, label, band=not crowded)
             _marked(axis, drawn, look)
         _finished(axis, _strength(quantity, titles[quantity]))
     axes[0].set_ylabel(ACCURACY)
@@ -91,10 +95,10 @@ def _finished(axis: Axes, label: str) -> None:
     axis.set(xlim=(0, None), ylim=(0, 101), yticks=range(0, 101, 25), xlabel=label)
 
 
-def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None) -> None:
+def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None, *, band: bool = True) -> None:
     """Share of radii above ε: between the strengths seen to fail and to succeed, with a line in the middle.
 
-    A look without mark is one of many, of which the line alone is drawn.
+    A look without mark is one of many, of which the line alone is drawn; so it is where no band is wanted.
     """
     low, high = outcome.failed_at.to_numpy(), outcome.radius.to_numpy()
     top = float(np.quantile(high[np.isfinite(high)], 0.98)) if np.isfinite(high).any() else 1.0
@@ -107,9 +111,10 @@ def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None) -
     if not look.marker:
         axis.plot(grid, shares[1], **look.line, lw=0.5, alpha=0.6, rasterized=True)
         return
-    band = np.where(grid == 0, shares[1], shares[0])
-    axis.fill_between(grid, band, shares[2], color=look.color, alpha=0.15, lw=0)
-    axis.plot(grid, shares[1], **look.line, label=label)
+    if band:
+        upper = np.where(grid == 0, shares[1], shares[0])
+        axis.fill_between(grid, upper, shares[2], color=look.color, alpha=0.15, lw=0)
+    axis.plot(grid, shares[1], **look.line, label=label, lw=None if band else 0.5)
 
 
 def _marked(axis: Axes, records: Sequence[Record], look: Look) -> None:

@@ -13,6 +13,8 @@ from eval.report.chance import at_chance
 from eval.report.sweeps import Sweep, derived, sweeps, with_derived
 from eval.studies.asked import asked
 from eval.studies.fronts import area
+from eval.tables.once import once
+from eval.tables.rows import subjects_of
 
 LOWER = ("tau50", "masking")
 """Kinds of which less is better."""
@@ -93,6 +95,7 @@ class Fronts:
         return [self.area(front.of_seed(seed)[[*AXES]].to_numpy()) for seed in front.seeds]
 
 
+@once
 def all_fronts(records: Records) -> list[Fronts]:
     """Every front that the studies of the folder ask for, as far as its measurements are there."""
     groups = sweeps(records)
@@ -134,9 +137,12 @@ def fronts_of(
         wanted: names of the measurements `x` and `y`, and optionally the `reference` of the area.
         lost: subjects that are near chance, which are left out.
     """
+    of_subjects = subjects_of(extra)
     found, quantities, left_out = [], {}, {}  # type: ignore[var-annotated]
     for group in groups:
-        lines = [line for row in group.rows for line in _points(group, with_derived(row, extra).records, wanted)]
+        lines = [
+            line for row in group.rows for line in _points(group, with_derived(row, of_subjects).records, wanted)
+        ]
         kept = [line for line in lines if line["x_of"].subject.key not in lost]
         left_out[group.title] = (len(lines) - len(kept), len(lines))
         if kept:

@@ -1,5 +1,7 @@
 """The plots of a report, from saved records."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -16,29 +18,26 @@ from eval.report.of_figures import figure_pictures
 from eval.report.subject_picture import subject_figures
 from eval.report.sweep_grid import sweep_grids
 from eval.report.sweep_plots import sweep_figures
-from eval.report.sweeps import sweeps
+from eval.report.sweeps import MANY, pictured, sweeps
 from eval.report.tables import ESTIMATORS, compared
 from eval.tables.rows import rows, subjects_of
 
-LARGEST = 12
-"""Models that have a picture of their own, at most; the numbers of all stand in the tables."""
-
 
 def all_plots(records: Records) -> dict[str, bytes]:
-    """Every plot that the records allow, as SVG and as PDF, by file name."""
-    return {file: kept for name, figure in all_figures(records).items() for file, kept in saved(name, figure).items()}
+    """Every plot that the records allow, by file name: as SVG and, where they are not too many, as PDF."""
+    with style():
+        return {
+            file: kept
+            for make in MAKERS  # one kind after the other, so that no more than its figures are in memory
+            for name, figure in make(records).items()
+            for file, kept in saved(name, figure, pdf=len(records) < MANY).items()
+        }
 
 
 def all_figures(records: Records) -> dict[str, Figure]:
     """Every figure that the records allow, by name."""
     with style():
-        return (
-            _of_radii(records)
-            | _of_estimators(records)
-            | (sweep_figures(records) | sweep_grids(records))
-            | (front_figures(records) | correlation_figures(records))
-            | (figure_pictures(records) | subject_figures(records))
-        )
+        return {name: figure for make in MAKERS for name, figure in make(records).items()}
 
 
 def _of_radii(records: Records) -> dict[str, Figure]:
@@ -48,9 +47,9 @@ def _of_radii(records: Records) -> dict[str, Figure]:
     for data in dict.fromkeys(row.data for row in radii):
         figures[f"curves-{slug(data)}"] = curves(records, [row for row in radii if row.data == data])
     several = [(row, own) for row in radii for own in subjects_of(row.records).values() if len(own) > 2]
-    for row, own in several[:LARGEST]:
+    for row, own in several[: pictured(records)]:
         figures[f"attacks-{records.home(own[0])}"] = attacks(records, row, own)
-    for group in sweeps(records):
+    for group in sweeps(records)[: pictured(records)]:
         if with_radii := [row for row in group.rows if any(r.quantity.kind in RADII for r in row.records)]:
             name = slug(f"{group.data}-{group.recipe}-{'-'.join(group.names)}")
             figures[f"sweep-curves-{name}"] = sweep_curves(records, group, with_radii)
@@ -86,3 +85,16 @@ def residuals(data: str, examples: dict[str, dict[str, np.ndarray]]) -> Figure:
         for column, image in enumerate(images):
             grid.show(row, column, **in_bounds(image, bottom, top))
     return grid.titled(f"{data}: residuals to another class")
+
+
+MAKERS: tuple[Callable[[Records], Mapping[str, Figure]], ...] = (
+    _of_radii,
+    _of_estimators,
+    sweep_figures,
+    sweep_grids,
+    front_figures,
+    correlation_figures,
+    figure_pictures,
+    subject_figures,
+)
+"""What makes pictures, in the order in which they stand in the folder."""

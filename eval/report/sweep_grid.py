@@ -15,7 +15,7 @@ from eval.records.quantity import SHARES
 from eval.records.subject import SETTINGS
 from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
 from eval.tables.cells import number
-from eval.tables.rows import column_titles
+from eval.tables.rows import column_titles, subjects_of
 
 COLOURS = "viridis"
 DARK = 0.5
@@ -65,7 +65,7 @@ def grid_figure(groups: Sequence[Sweep], quantity: Quantity, title: str, numbers
 
 def _measured(records: Records, groups: Sequence[Sweep]) -> list[tuple[Quantity, str, list[Record]]]:
     """What has a column in the table, with its records; a title that several data sets share is one."""
-    extra = derived(records, groups)
+    extra = subjects_of(derived(records, groups))
     found = [r for group in groups for row in group.rows for r in with_derived(row, extra).records]
     titles = column_titles(found)
     ordered = sorted(titles, key=lambda quantity: quantity.rank)

@@ -15,7 +15,7 @@ from eval.records.identity import slug
 from eval.records.quantity import SHARES
 from eval.records.subject import SETTINGS
 from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
-from eval.tables.rows import Row, column_titles
+from eval.tables.rows import Row, column_titles, subjects_of
 
 TICKS = 1.6
 """Inches from the first value to the last, in three panels across a page."""
@@ -45,7 +45,7 @@ def against_setting(records: Records, groups: Sequence[Sweep]) -> Figure:
     for quantity in drawn:
         by_title.setdefault(titles[quantity], []).append(quantity)
     figure, axes = panels_for(len(by_title))
-    lines = _lines(groups, extra)
+    lines = _lines(groups, subjects_of(extra))
     place = _places(groups)
     for axis, (title, quantities) in zip(axes, by_title.items(), strict=True):
         for (label, rows), look in zip(lines.items(), looks_of(lines), strict=True):
@@ -81,7 +81,7 @@ def _places(groups: Sequence[Sweep]) -> dict[str, float]:
     return {text: value for text, value in found.items() if value is not None}
 
 
-def _lines(groups: Sequence[Sweep], extra: Sequence[Record]) -> dict[str, list[Row]]:
+def _lines(groups: Sequence[Sweep], extra: Mapping[str, Sequence[Record]]) -> dict[str, list[Row]]:
     """Rows that a line joins, by what the line is called; each row is named by its value along the axis."""
     across, found = _across(groups), {}  # type: ignore[var-annotated]
     for group in groups:
@@ -103,15 +103,17 @@ def _line(
     look: Look,
     label: str,
 ) -> None:
-    points = []
+    points, single = [], []
     for row in rows:
         factor = 100 if quantities[0].kind in SHARES else 1
-        values = [factor * r.value for r in row.records if r.quantity in quantities and math.isfinite(r.value)]
-        if values:
-            axis.scatter([place[row.recipe]] * len(values), values, color=look.color, s=8, alpha=0.5, lw=0)
-            over = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-            points.append((place[row.recipe], float(np.mean(values)), over))
+        found = [factor * r.value for r in row.records if r.quantity in quantities and math.isfinite(r.value)]
+        if found:
+            single += [(place[row.recipe], value) for value in found]
+            over = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
+            points.append((place[row.recipe], float(np.mean(found)), over))
     if points:
+        across, values = zip(*single, strict=True)
+        axis.scatter(across, values, color=look.color, s=8, alpha=0.5, lw=0)
         x, y, over_seeds = zip(*sorted(points), strict=True)
         axis.errorbar(x, y, over_seeds, **look.marked, label=literal(label))
 

@@ -1,7 +1,7 @@
 """The models of sweeps, and those that were only measured: in groups, in a table, and as numbers to correlate."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
@@ -17,13 +17,18 @@ from eval.report import notes
 from eval.report.worst import worst_of_all
 from eval.tables.exact import exact_lines
 from eval.tables.lines import cell_lines
-from eval.tables.rows import Row, at_strengths, column_titles, rows
+from eval.tables.once import once
+from eval.tables.rows import Row, at_strengths, column_titles, rows, subjects_of
 from eval.tables.table import Table
 
 MEASURED = "measure"
 """The group of models that no study trained."""
 CORRELATED = 3
 """Models that were only measured from which on alignment and robustness are correlated over them."""
+LARGEST, OF_MANY = 12, 4
+"""Models, and sweeps, that have a picture of their own, at most, and where there are many records."""
+MANY = 4000
+"""Records of which most have no picture of their own; the numbers of all stand in the tables."""
 TABLE_ONLY = ("masking",)
 """Kinds that stand in a table of their own."""
 
@@ -57,6 +62,7 @@ class Sweep:
         return [record for row in self.rows for record in row.records]
 
 
+@once
 def sweeps(records: Records) -> list[Sweep]:
     """Every sweep of a study, one per recipe and settings; those on one data set are named by their experiments."""
     chosen = [r for r in records if r.model.swept and not {MEASURED, CHOSEN_BY} & {*r.model.groups} and _shown(r)]
@@ -77,6 +83,7 @@ def by_data_and_settings(records: Records) -> dict[tuple[str, tuple[str, ...]], 
     return found
 
 
+@once
 def pooled(records: Records) -> list[Sweep]:
     """Models that were only measured, by one call or several, where enough of them met the same samples."""
     found: dict[str, list[Row]] = {}
@@ -124,16 +131,34 @@ def sweep_table(records: Records) -> Table:
     groups = sweeps(records)
     chosen = [record for group in groups for record in group.records]
     extra = derived(records, groups)
-    shown = [with_derived(row, extra) for group in groups for row in group.rows]
+    of_subjects = subjects_of(extra)
+    shown = [with_derived(row, of_subjects) for group in groups for row in group.rows]
     firsts = [_first(group, row) for group in groups for row in group.rows]
     cells, numbers = cell_lines(shown, [*chosen, *extra]), exact_lines(shown, [*chosen, *extra])
     found = [first | {"models": str(first["models"])} | line for first, line in zip(firsts, cells, strict=True)]
     exact = pd.DataFrame([first | line for first, line in zip(firsts, numbers, strict=True)])
     all_rows = [row for group in groups for row in group.rows]
     told = [*notes.of_intervals(all_rows, "setting"), *(sentence for group in groups for sentence in _equal(group))]
+    told += left_out(records, len(groups), "sweeps")
     doubts = notes.doubts(all_rows)
     told = [*notes.facts(all_rows), *notes.settings(chosen), *told, *doubts]
     return Table(pd.DataFrame(found), told, doubts, exact)
+
+
+def pictured(records: Records) -> int:
+    """How many models, and how many sweeps, have a picture of their own."""
+    return LARGEST if len(records) < MANY else OF_MANY
+
+
+def left_out(records: Records, count: int, what: str) -> list[str]:
+    """A sentence where not all of so many have a picture of their own."""
+    most = pictured(records)
+    if count <= most:
+        return []
+    alone = ", as SVG alone" if len(records) >= MANY else ""
+    return [
+        f"Pictures are drawn of the first {most} of {count} {what}{alone}; a report of fewer models shows others."
+    ]
 
 
 def _first(group: Sweep, row: Row) -> dict[str, Any]:
@@ -171,10 +196,15 @@ def derived(records: Records, groups: Iterable[Sweep]) -> list[Record]:
     return [*worst_of_all(records, chosen), *(one for record in chosen for one in at_strengths(record))]
 
 
-def with_derived(row: Row, extra: Iterable[Record]) -> Row:
-    """A row with what follows from its records: accuracies at chosen strengths, and the worst of all attacks."""
-    own = {record.subject.key for record in row.records}
-    derived = {(one.quantity, one.subject): one for one in extra if one.subject.key in own}
+def with_derived(row: Row, extra: Mapping[str, Sequence[Record]]) -> Row:
+    """A row with what follows from its records: accuracies at chosen strengths, and the worst of all attacks.
+
+    Args:
+        row: of some models.
+        extra: what follows from records, by the keys of their subjects.
+    """
+    own = dict.fromkeys(record.subject.key for record in row.records)
+    derived = {(one.quantity, one.subject): one for key in own for one in extra.get(key, ())}
     return replace(row, records=[*row.records, *derived.values()])
 
 

@@ -1,9 +1,11 @@
 """ε50% where every sample meets the attack that is strongest on it, and black boxes that are ahead of gradients."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -11,19 +13,23 @@ from eval.attacks import ATTACKS
 from eval.records import Model, Quantity, Record, Records
 from eval.records.quantity import NORMS, WORST
 from eval.robustness.median import median, median_interval
+from eval.tables.once import once
 
 BLACK_BOXES = ("square", "spsa")
 AHEAD = 2.0
 """Percentage points by which a black box must be ahead of gradient attacks to be spoken of."""
 
 
-def radii_by_norm(records: Records, chosen: Iterable[Record]) -> dict[tuple[str, str], dict[Quantity, pd.DataFrame]]:
-    """Outcomes of every attack whose strength is a distance, by the very model and samples, and by norm."""
-    found: dict[tuple[str, str], dict[Quantity, pd.DataFrame]] = {}
+Searches = Mapping[Quantity, Record]
+"""Records of several attacks on one model, by what they are numbers of."""
+
+
+def radii_by_norm(chosen: Iterable[Record]) -> dict[tuple[str, str], dict[Quantity, Record]]:
+    """The record of every attack whose strength is a distance, by the very model and samples, and by norm."""
+    found: dict[tuple[str, str], dict[Quantity, Record]] = {}
     for record in chosen:
         if record.quantity.kind == "epsilon50":
-            outcomes = records.per_sample(record).set_index("index")[["radius", "failed_at"]]
-            found.setdefault((record.subject.key, record.quantity.norm), {})[record.quantity] = outcomes
+            found.setdefault((record.subject.key, record.quantity.norm), {})[record.quantity] = record
     return found
 
 
@@ -32,24 +38,38 @@ def worst_of_all(records: Records, chosen: list[Record]) -> list[Record]:
     named: dict[str, dict[Model, Record]] = {}  # one model may stand in several rows, under several names
     for record in chosen:
         named.setdefault(record.subject.key, {}).setdefault(record.model, record)
+    known = _known(records)
     found = []
-    for (subject, norm), outcomes in radii_by_norm(records, chosen).items():
-        if len(outcomes) < 2:
+    for (subject, norm), searches in radii_by_norm(chosen).items():
+        if len(searches) < 2:
             continue
-        upper = _together(outcomes, "radius").min(axis=1)
-        lower = _together(outcomes, "failed_at").min(axis=1).clip(upper=upper)
-        found += [
-            replace(
-                record,
-                quantity=Quantity("epsilon50", WORST, norm),
-                value=median(torch.tensor(upper.to_numpy())),
-                interval=median_interval(lower.to_numpy(), upper.to_numpy()),
-                samples=len(upper),
-                details={},
-            )
-            for record in named[subject].values()
-        ]
+        key: tuple[str | Record, ...] = (norm, *searches.values(), *named[subject].values())
+        if key not in known:
+            known[key] = _worst(records, norm, searches, [*named[subject].values()])
+        found += known[key]
     return found
+
+
+@once
+def _known(records: Records) -> dict[tuple[str | Record, ...], list[Record]]:
+    """What was found of the worst of all, which several tables and pictures ask for; filled as they do."""
+    return {}
+
+
+def _worst(records: Records, norm: str, searches: Searches, named: Sequence[Record]) -> list[Record]:
+    """The worst of some attacks on one model, under each of its names."""
+    upper = np.fmin.reduce(_together(records, searches, "radius"))
+    lower = np.fmin(np.fmin.reduce(_together(records, searches, "failed_at")), upper)
+    value, interval = median(torch.tensor(upper)), median_interval(lower, upper)
+    quantity = Quantity("epsilon50", WORST, norm)
+    changes: dict[str, Any] = {
+        "quantity": quantity,
+        "value": value,
+        "interval": interval,
+        "samples": len(upper),
+        "details": {},
+    }
+    return [replace(record, **changes) for record in named]
 
 
 def black_box_ahead(records: Records, chosen: list[Record]) -> dict[str, list[str]]:
@@ -59,17 +79,18 @@ def black_box_ahead(records: Records, chosen: list[Record]) -> dict[str, list[st
     gradient attacks are made for the purpose, it may just say that those of the record took too few or short steps.
     """
     sentences: dict[str, list[str]] = {}
-    for (subject, _), outcomes in radii_by_norm(records, chosen).items():
-        white = {q: o for q, o in outcomes.items() if q.attack not in (*BLACK_BOXES, "autoattack")}
-        if not white:
+    for (subject, _), searches in radii_by_norm(chosen).items():
+        white = [quantity for quantity in searches if quantity.attack not in (*BLACK_BOXES, "autoattack")]
+        black = [quantity for quantity in searches if quantity.attack in BLACK_BOXES]
+        if not white or not black:
             continue
-        strongest = _together(white, "radius").min(axis=1)
-        epsilon = median(torch.tensor(strongest.to_numpy()))
-        for quantity, outcome in outcomes.items():
-            if quantity.attack in BLACK_BOXES and math.isfinite(epsilon):
-                points = 100 * float((strongest > epsilon).mean() - (outcome.radius > epsilon).mean())
-                if round(points, 6) > AHEAD:
-                    sentences.setdefault(subject, []).append(_ahead(quantity, epsilon, points))
+        radii = dict(zip(searches, _together(records, searches, "radius"), strict=True))
+        strongest = np.fmin.reduce([radii[quantity] for quantity in white])
+        epsilon = median(torch.tensor(strongest))
+        for quantity in black if math.isfinite(epsilon) else []:
+            points = 100 * float((strongest > epsilon).mean() - (radii[quantity] > epsilon).mean())
+            if round(points, 6) > AHEAD:
+                sentences.setdefault(subject, []).append(_ahead(quantity, epsilon, points))
     return sentences
 
 
@@ -80,14 +101,22 @@ def _ahead(quantity: Quantity, epsilon: float, points: float) -> str:
     )
 
 
-def _together(outcomes: dict[Quantity, pd.DataFrame], column: str) -> pd.DataFrame:
-    """One column per attack, by the index of the sample.
+def _together(records: Records, searches: Searches, column: str) -> np.ndarray:
+    """One line per attack, one column per sample, in the order of the first attack.
 
     Raises:
         ValueError: if the attacks were not measured on the same samples.
     """
-    first, *others = (outcome[column] for outcome in outcomes.values())
-    if any(set(other.index) != set(first.index) for other in others):
-        named = ", ".join(quantity.attack_title for quantity in outcomes)
+    outcomes = [records.per_sample(record) for record in searches.values()]
+    first = outcomes[0]["index"].to_numpy()
+    if any(set(other["index"]) != set(first) for other in outcomes[1:]):
+        named = ", ".join(quantity.attack_title for quantity in searches)
         raise ValueError(f"The outcomes of {named} should be of the same samples. Found others. Measure them again.")
-    return pd.concat([first, *others], axis=1)
+    return np.stack([_at(outcome, column, first) for outcome in outcomes])
+
+
+def _at(outcomes: pd.DataFrame, column: str, index: np.ndarray) -> np.ndarray:
+    """A column of outcomes at some samples."""
+    if np.array_equal(outcomes["index"], index):
+        return outcomes[column].to_numpy(dtype=np.float64)
+    return outcomes.set_index("index")[column].loc[index].to_numpy(dtype=np.float64)

@@ -15,6 +15,8 @@ FEWEST_MODELS = 3
 """Of which a correlation says something."""
 FEWEST_SETTINGS = 5
 """Of which a bootstrap says something."""
+WEIGHTS = 1_000_000
+"""How often each model counts in each resample: so many numbers at a time, at most."""
 Statistic = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -71,7 +73,7 @@ def correlations(
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> float:
-    # SciPy's own finds a p-value too, which thousands of resamples need not. The mean of a constant, rounded, may not
+    # SciPy's own finds a p-value too, which nobody asks for. The mean of a constant, rounded, may not
     # be the constant, which would correlate rounding errors.
     return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else math.nan
 
@@ -90,13 +92,64 @@ def _with_interval(
     if len(pairs) < FEWEST_MODELS or (np.ptp(pairs, axis=0) == 0).any():
         return (nothing,) * 3
     value = statistic(pairs[:, 0], pairs[:, 1])
-    members = [np.flatnonzero(settings == setting) for setting in np.unique(settings)]
+    members = np.unique(settings)
     if len(members) < FEWEST_SETTINGS:
         return value, nothing, nothing
     rng = np.random.default_rng(seed)
     # A resample of one setting over and over may have no correlation; those are left out of the percentiles.
     drawn = rng.integers(len(members), size=(resamples, len(members)))
-    samples = [pairs[np.concatenate([members[k] for k in row])] for row in drawn]
-    values = np.array([statistic(sample[:, 0], sample[:, 1]) for sample in samples if len(sample) > 1])
+    place = np.unique(settings, return_inverse=True)[1]
+    values = np.concatenate([_of_resamples(statistic, pairs, part, place) for part in _parts(drawn, len(pairs))])
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return value, float(low), float(high)
+
+
+def _parts(drawn: np.ndarray, models: int) -> list[np.ndarray]:
+    """Resamples in parts whose weights fit into little memory."""
+    return np.array_split(drawn, -(-len(drawn) * models // WEIGHTS))
+
+
+def _of_resamples(statistic: Statistic, pairs: np.ndarray, drawn: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """A statistic of each of several resamples of settings; NaN where a resample has no correlation.
+
+    Args:
+        statistic: Pearson's or Spearman's correlation.
+        pairs: of numbers, one per model.
+        drawn: the settings of each resample, some of them several times.
+        place: the setting of each model.
+    """
+    count = int(place.max()) + 1
+    times = np.stack([np.bincount(row, minlength=count) for row in drawn])[:, place].astype(np.float64)
+    a, b = ((_ranks if statistic is _spearman else _plain)(column, times) for column in pairs.T)
+    return np.where((times.sum(axis=1) > 1) & _differ(a, times) & _differ(b, times), _weighted(a, b, times), math.nan)
+
+
+def _plain(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(values, times.shape)
+
+
+def _ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Ranks of values, each of which counts so many times; those that are equal share the mean of theirs."""
+    _, level = np.unique(values, return_inverse=True)
+    at_level = np.zeros((len(times), int(level.max()) + 1))
+    for model, own in enumerate(level):
+        at_level[:, own] += times[:, model]
+    return (np.cumsum(at_level, axis=1) - (at_level - 1) / 2)[:, level]
+
+
+def _differ(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Whether the values that count are not all the same, resample by resample."""
+    drawn = times > 0
+    lowest, highest = (
+        pick(np.where(drawn, values, fill), axis=1) for pick, fill in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    return highest > lowest
+
+
+def _weighted(a: np.ndarray, b: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of values, each of which counts so many times, resample by resample."""
+    total = times.sum(axis=1, keepdims=True)
+    a, b = (values - (times * values).sum(axis=1, keepdims=True) / total for values in (a, b))
+    covariance, of_a, of_b = ((times * one * other).sum(axis=1) for one, other in ((a, b), (a, a), (b, b)))
+    with np.errstate(invalid="ignore", divide="ignore"):  # of a constant, which is left out
+        return np.clip(covariance / np.sqrt(of_a * of_b), -1.0, 1.0)

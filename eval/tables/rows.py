@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from eval.records import Record, Samples
+from eval.records import Record, Samples, Subject
 from eval.records.identity import digest
 from eval.records.intervals import share_interval
 from eval.records.quantity import Quantity, differences, titles
 from eval.records.subject import SETTINGS, distinguished
+from eval.tables.once import once
 
 PAPERS_ORDER = {"B": 0, "Lα": 1, "P": 2}
 """Recipes of paper 1 before any others."""
@@ -66,12 +67,13 @@ def column_titles(records: Iterable[Record]) -> dict[Quantity, str]:
     chosen = [*records]
     quantities = dict.fromkeys(record.quantity for record in chosen)
     told = titles(quantities)
-    on_samples = {(digest(samples_key(r.subject.samples)), r.quantity.title, r.quantity) for r in chosen}
+    on_samples = {(_samples_digest(r.subject), r.quantity.title, r.quantity) for r in chosen}
     places = Counter((samples, title) for samples, title, _ in on_samples)
     crowded = {title for (_, title), count in places.items() if count > 1}
     return {q: told[q] if q.attack or q.title in crowded else q.title for q in quantities}
 
 
+@once
 def at_strengths(record: Record) -> list[Record]:
     """The accuracies at chosen strengths that an attack's record holds."""
     return [
@@ -86,6 +88,7 @@ def at_strengths(record: Record) -> list[Record]:
     ]
 
 
+@once
 def _row_key(record: Record) -> str:
     model = record.model
     whose: Any = model.recipe if model.named else record.subject.model_key
@@ -106,6 +109,11 @@ def training_but_seed(record: Record) -> dict[str, Any]:
 def samples_key(samples: Samples) -> list[Any]:
     """What samples of one row share."""
     return [samples.data, samples.arguments, samples.bounds, samples.split, samples.digest]
+
+
+@once
+def _samples_digest(subject: Subject) -> str:
+    return digest(samples_key(subject.samples))
 
 
 def _data_names(samples: Sequence[Samples]) -> list[str]:

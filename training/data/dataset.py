@@ -138,7 +138,8 @@ class DataSet(LightningDataModule):
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             order.set_epoch(progress.processed)
             if progress.processed < progress.ready:  # a checkpoint in the middle of an epoch was loaded
-                order.skip(self.batch_size * self.trainer.fit_loop.epoch_loop.batch_progress.current.processed)
+                done: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+                order.skip(self.batch_size * done.processed)
         return self._loader(split, self.batch_size, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
