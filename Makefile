@@ -21,6 +21,7 @@ test-extras: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,extras]'
 	$(BIN)/pytest -n auto tests/real tests/training tests/eval/report tests/eval/cli
 	$(BIN)/pytest -n auto -m slow tests/real tests/training/data
+	$(BIN)/pytest -m slow tests/eval/studies/engines
 
 docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'

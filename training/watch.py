@@ -76,14 +76,15 @@ class EpochCost(Callback):
         if trainer.is_last_batch:
             if module.device.type == "cuda":
                 torch.cuda.synchronize(module.device)
-            cost = {"epoch_steps_seconds": self._seconds(module), "epoch_steps_peak_mb": _peak_mb(module.device)}
+            cost = {"epoch_steps_seconds": self.seconds(module), "epoch_steps_peak_mb": _peak_mb(module.device)}
             module.log_dict(cost, on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Log the cost of the whole."""
-        module.log_dict({"epoch_seconds": self._seconds(module), "epoch_peak_mb": _peak_mb(module.device)})
+        module.log_dict({"epoch_seconds": self.seconds(module), "epoch_peak_mb": _peak_mb(module.device)})
 
-    def _seconds(self, module: LightningModule) -> float:
+    def seconds(self, module: LightningModule) -> float:
+        """Since the epoch began."""
         return _clock(module)() - self.started
 
 

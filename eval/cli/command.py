@@ -24,6 +24,8 @@ from eval.studies.catalogue import catalogue
 
 DEBUG = "ALPHADX_DEBUG"
 """With any value in the environment, errors come with their traceback."""
+ALONE = {"--ray": "auto", "--slurm": "slurm"}
+"""What options mean that stand without a value; one that is yes or no means yes."""
 QUIET = "--quiet"
 """Shows no progress, whatever the job."""
 NOTHING_NAMED = "arguments are required: (checkpoint|name)"
@@ -138,15 +140,22 @@ def _in_one_list(args: Sequence[str]) -> list[str]:
 
 
 def _spelled(word: str, args: Sequence[str]) -> list[str]:
-    """Options with underscores, and those that are yes or no with their value.
+    """Options with underscores, and those that may stand alone with their value.
 
     Example:
         >>> _spelled("study", ["quick", "--fast", "--data-root", "a-b", "--side-by-side=2"])
         ['quick', '--fast=true', '--data_root', 'a-b', '--side_by_side=2']
+        >>> _spelled("study", ["quick", "--ray", "--slurm", "local"])
+        ['quick', '--ray=auto', '--slurm', 'local']
     """
     spelled = [re.sub(r"^--[^=]+", lambda name: "--" + name[0][2:].replace("-", "_"), arg) for arg in args]
-    flags = {f"--{one.name}" for one in WORDS[word].options.values() if one.is_flag}
+    alone = ALONE | {f"--{one.name}": "true" for one in WORDS[word].options.values() if one.is_flag}
     return [
-        f"{arg}=true" if arg in flags and after not in ("true", "false") else arg
+        f"{arg}={alone[arg]}" if arg in alone and not _is_value(arg, after) else arg
         for arg, after in pairwise([*spelled, ""])
     ]
+
+
+def _is_value(option: str, after: str) -> bool:
+    """Whether what follows an option that may stand alone is its value."""
+    return bool(after) and not after.startswith("-") if option in ALONE else after in ("true", "false")

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from eval.cli.mistakes import Failed
 from eval.cli.showing import fail, show
@@ -13,6 +14,7 @@ from eval.records.device import AUTO
 from eval.report import write_comparison, write_report
 from eval.studies import Study, catalogue, load_study, run_study
 from eval.studies.catalogue import expected
+from eval.studies.engines import engine_for
 from eval.studies.refused import check_trainings
 from eval.studies.source import FAST
 
@@ -44,6 +46,11 @@ def study(
     jobs: int | None = None,
     device: str = AUTO,
     side_by_side: int | None = None,
+    ray: str | None = None,
+    slurm: str | None = None,
+    slurm_options: dict[str, Any] | None = None,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
 ) -> None:
     """Train and measure a grid of data sets, recipes, ε and seeds.
 
@@ -62,6 +69,13 @@ def study(
             `trainer.accelerator` as it is.
         side_by_side: models of equal shapes that a process trains at a time. If not given one on a CPU, and on a GPU
             as many as fit into its memory, at most 16.
+        ray: do the work on a Ray cluster: auto for the one that this machine is in, local for one of this machine
+            alone, or an address. Its machines need alphadx and the folder of results, and `--jobs` is then how many
+            tasks there are at a time.
+        slurm: do the work as an array of Slurm's jobs, through submitit; local for processes of this machine.
+        slurm_options: what submitit takes, such as `{slurm_partition: gpu, timeout_min: 120}`.
+        cpus: of Ray or Slurm for each task.
+        gpus: of Ray or Slurm for each task; a part of one, such as 0.25, with Ray.
     """
     if list:
         print(catalogue())
@@ -75,7 +89,8 @@ def study(
     check_trainings(plan)
     folder = out or Path("runs") / plan.name
     check_folder(folder)
-    done = run_study(plan, folder, jobs=jobs, device=device, side_by_side=side_by_side)
+    engine = engine_for(folder, ray=ray, slurm=slurm, slurm_options=slurm_options, cpus=cpus, gpus=gpus, jobs=jobs)
+    done = run_study(plan, folder, jobs=jobs, device=device, side_by_side=side_by_side, engine=engine)
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
     if len(done.results.load()):

@@ -1,10 +1,8 @@
 """The `residuals` job: fill a store from an estimator, in as many processes as wanted."""
 
-import os
 import pickle
-from concurrent.futures import FIRST_EXCEPTION, wait
-from functools import partial
-from multiprocessing import get_context
+import time
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,9 @@ import torch
 
 from eval.progress import shown
 from eval.records.device import AUTO, chosen_device
-from eval.studies.processes import processes
+from eval.studies.engines import Here, engine_for
+from eval.studies.tasks import Done, Task, failures
+from eval.studies.work import all_done
 from generators import ResidualStore, StoredResidual
 from generators.progress import Stage
 from training.data import DataSet, SplitName
@@ -25,10 +25,15 @@ def residuals(
     split: SplitName = "train",
     classes: list[int] | None = None,
     limit: int | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     device: str = AUTO,
     batch: int = 512,
     residual_options: dict[str, Any] | None = None,
+    ray: str | None = None,
+    slurm: str | None = None,
+    slurm_options: dict[str, Any] | None = None,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
 ) -> StoredResidual:
     """Compute an estimator's residuals Δx once, and store them.
 
@@ -42,10 +47,15 @@ def residuals(
         split: of the data set.
         classes: that residuals point to; all if not given.
         limit: only that many samples, the first ones; all if not given.
-        jobs: processes on this machine.
+        jobs: processes on this machine, one if not given.
         device: cpu, cuda, cuda:1, mps, …; auto takes a GPU where there is one; the processes take all GPUs in turn.
         batch: samples that are computed and saved together.
         residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
+        ray: do the work on a Ray cluster, a task for each batch, as `study` does.
+        slurm: do the work as jobs of Slurm, as `study` does.
+        slurm_options: what submitit takes.
+        cpus: of Ray or Slurm for each task.
+        gpus: of Ray or Slurm for each task; a part of one, such as 0.25, with Ray.
 
     Returns:
         The store, open for reading.
@@ -57,28 +67,34 @@ def residuals(
     """
     if data is None:
         raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise ValueError(f"`jobs` should be at least 1. Found {jobs}.")
     unknown = sorted({*(classes or ())} - {*range(data.num_classes)})
     if unknown:
         raise ValueError(f"`classes` should lie in [0, {data.num_classes}), those of {data.name}. Found {unknown}.")
     place = chosen_device(device)
+    away = engine_for(
+        out.absolute().parent, ray=ray, slurm=slurm, slurm_options=slurm_options, cpus=cpus, gpus=gpus, jobs=jobs
+    )
     work = partial(
         _store,
         estimator=estimator,
-        out=out,
+        out=out.absolute(),
         split=split,
         classes=classes,
         limit=limit,
         batch=batch,
         options=residual_options or {},
     )
-    recipe = pickle.dumps(data)  # before its samples are read, which each process does for itself
+    recipe = pickle.dumps((data, work))  # before its samples are read, which each process does for itself
     store = work(data)
+    if jobs not in (None, 1) or away is not None:
+        gpus_here = 0 if away else torch.cuda.device_count()
+        tasks = _parts(recipe, store, place, gpus_here)
+        if told := failures(all_done(tasks, str(out), away or Here(jobs or 1), "part")):
+            raise ValueError(f"{told[0]} {len(told)} of {len(tasks)} parts failed.")
     filling = Stage(str(out), store.pairs, "pair", done=store.filled)
     with shown(filling):
-        if jobs > 1:
-            _fill_at_once(partial(_fill, recipe, work), jobs, place, store, filling)
         stored = store.fill(place, lambda filled: setattr(filling, "done", filled))
     size = out.stat().st_size
     print(f"{out}: {stored.pairs:,} residuals of {size / stored.pairs:,.0f} bytes, {size / 1e6:,.1f} MB")
@@ -108,20 +124,31 @@ def _store(
     )
 
 
-def _fill_at_once(fill: partial[None], jobs: int, device: torch.device, store: ResidualStore, filling: Stage) -> None:
-    """Let processes fill the store, and note what they have done together."""
-    devices = [device] * jobs
-    if device == torch.device("cuda"):  # one with a number stands for itself
-        devices = [torch.device("cuda", job % max(1, torch.cuda.device_count())) for job in range(jobs)]
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with processes(jobs, get_context("spawn"), torch.set_num_threads, threads) as pool:
-        waiting = {pool.submit(fill, place) for place in devices}
-        while waiting:
-            done, waiting = wait(waiting, timeout=1, return_when=FIRST_EXCEPTION)
-            filling.done = store.filled
-            for job in done:
-                job.result()
+def _parts(recipe: bytes, store: ResidualStore, device: torch.device, machines: int) -> list[Task]:
+    """A task for each part that is missing.
+
+    Args:
+        recipe: of the store, pickled.
+        store: made of it.
+        device: to compute on.
+        machines: GPUs of this machine, which are taken in turn where the device is cuda without a number.
+    """
+    tasks = []
+    for number in store.missing:
+        place = torch.device("cuda", number % machines) if machines and device == torch.device("cuda") else device
+        name = f"{store.path.name}, part {number + 1} of {len(store.blocks)}"
+        tasks.append(Task((name,), partial(_fill, name, recipe, number, place)))
+    return tasks
 
 
-def _fill(recipe: bytes, work: partial[Any], device: torch.device) -> None:
-    work(pickle.loads(recipe)).fill(device)
+def _fill(name: str, recipe: bytes, number: int, device: torch.device) -> dict[str, Done]:
+    started = time.perf_counter()
+    _opened(recipe).fill_part(number, device)
+    return {name: Done(time.perf_counter() - started, [])}
+
+
+@lru_cache(maxsize=1)
+def _opened(recipe: bytes) -> ResidualStore:
+    """The store of a recipe, whose samples a process reads once for all parts."""
+    data, work = pickle.loads(recipe)
+    return work(data)

@@ -9,14 +9,18 @@ from eval.cli.showing import fail, show
 from eval.figures.wanted import DEFAULTS, all_measurements
 from eval.measuring import measure as measure_models
 from eval.measuring.folders import check_folder
+from eval.measuring.launched import launched
 from eval.records import EstimatorQuality, Model, Record, Results
 from eval.records.device import AUTO, chosen_device
 from eval.records.identity import plain
 from eval.records.quality import load_judge
 from eval.records.subject import LimitOrder
 from eval.report import all_tables, write_report
+from eval.robustness.together import agreed, by_the_first
 from generators import holds_estimator
 from training.data import DataSet, SplitName
+
+NO_DATA = "`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none."
 
 
 def measure(
@@ -86,48 +90,51 @@ def measure(
         ValueError: if no data set is given, the checkpoint does not fit, see `training.load_classifier`, a
             normalisation must be chosen, a choice cannot be measured, or a measurement failed.
     """
-    if data is None:
-        raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
-    if Path(checkpoint).is_file() and holds_estimator(checkpoint):
-        what = "a residual estimator"
-        _check_unused(what, network=network, network_options=network_options, key=key, normalize=normalize)
-        _check_unused(what, trust=trust, keep_adversarial=keep_adversarial, **_not_default(measurements))
-        check_folder(out)
-        with TemporaryDirectory() as nowhere:
-            results = Results(out or nowhere)
-            records = _quality(
-                Path(checkpoint), data, results, recipe, judge, residual_options or {}, split=split, limit=limit,
-                device=chosen_device(device), seed=seed,
-            )  # fmt: skip
-            show(all_tables(results.load()) if out is None else write_report(out), out)
-        return records
-    _check_unused("a classifier", judge=judge, residual_options=residual_options)
-    if out is None and measurements.get("figures") is None:
-        measurements["figures"] = ()  # nobody sees what stands on no page
-    wanted = all_measurements(seed=seed, **measurements)
-    report = measure_models(
-        checkpoint or None,
-        data,
-        network=network,
-        network_options=network_options,
-        key=key,
-        trust=trust,
-        normalize=normalize,
-        recipe=recipe,
-        split=split,
-        limit=limit,
-        limit_order=limit_order,
-        limit_seed=limit_seed,
-        seed=seed,
-        device=device,
-        out=out,
-        keep_adversarial=keep_adversarial,
-        wanted=wanted,
-    )
-    if report.records:
-        show(report.tables if out is None else write_report(out), out)
-    fail(report.failures)
-    return report.records
+    with launched():
+        if data is None:
+            raise ValueError(
+                "`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none."
+            )
+        if Path(checkpoint).is_file() and holds_estimator(checkpoint):
+            what = "a residual estimator"
+            _check_unused(what, network=network, network_options=network_options, key=key, normalize=normalize)
+            _check_unused(what, trust=trust, keep_adversarial=keep_adversarial, **_not_default(measurements))
+            check_folder(out)
+            with TemporaryDirectory() as nowhere:
+                results = Results(out or nowhere)
+                records = _quality(
+                    Path(checkpoint), data, results, recipe, judge, residual_options or {}, split=split, limit=limit,
+                    device=chosen_device(device), seed=seed,
+                )  # fmt: skip
+                by_the_first(lambda: show(all_tables(results.load()) if out is None else write_report(out), out))
+            return records
+        _check_unused("a classifier", judge=judge, residual_options=residual_options)
+        if out is None and measurements.get("figures") is None:
+            measurements["figures"] = ()  # nobody sees what stands on no page
+        wanted = all_measurements(seed=seed, **measurements)
+        report = measure_models(
+            checkpoint or None,
+            data,
+            network=network,
+            network_options=network_options,
+            key=key,
+            trust=trust,
+            normalize=normalize,
+            recipe=recipe,
+            split=split,
+            limit=limit,
+            limit_order=limit_order,
+            limit_seed=limit_seed,
+            seed=seed,
+            device=device,
+            out=out,
+            keep_adversarial=keep_adversarial,
+            wanted=wanted,
+        )
+        if report.records:
+            by_the_first(lambda: show(report.tables if out is None else write_report(out), out))
+        agreed(lambda: fail(report.failures))
+        return report.records
 
 
 def _quality(

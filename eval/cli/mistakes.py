@@ -1,5 +1,6 @@
 """How the command ends where something went wrong: one sentence, and a status that says of which kind it was."""
 
+import errno
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,18 @@ from eval.cli.version import version_line
 USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 TYPED = (ValueError, ImportError, FileNotFoundError, NotADirectoryError, PermissionError)
 """Errors of what was typed."""
+
+
+REMEDIES = {
+    errno.EROFS: "Name another folder with --out",
+    errno.EMFILE: "Raise the limit with `ulimit -n`, or start with fewer --jobs",
+    errno.ENFILE: "End other programs, and start again",
+    errno.ENAMETOOLONG: "Choose shorter names",
+    errno.EXDEV: "Name a folder on one file system with --out",
+    errno.ESTALE: "The file server has lost it; start again",
+    errno.EIO: "The disk or its cable may be failing; what was finished is kept",
+}
+"""What helps where the system refuses a file, by the number of its error."""
 
 
 class Failed(ValueError):
@@ -64,7 +77,8 @@ def _told(error: BaseException) -> str:
 def _of_files(error: OSError) -> str:
     """What the system says, with the file first."""
     if error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}."
+        remedy = REMEDIES.get(error.errno or 0)
+        return f"{error.filename}: {error.strerror}." + (f" {remedy}." if remedy else "")
     return str(error)
 
 

@@ -91,8 +91,9 @@ WORDS = {
             "alphadx study --list",
             "alphadx study mnist35 --fast --data-root DIR",
             "alphadx study my.yaml --out runs/mine --jobs 4",
+            "alphadx study my.yaml --out /shared/mine --ray auto --cpus 2 --gpus 0.25",
         ),
-        ("out", "fast", "list", "data_root", "jobs", "device", "side_by_side"),
+        ("out", "fast", "list", "data_root", "jobs", "device", "side_by_side", "ray", "slurm"),
     ),
     "report": Word(
         Place("eval/cli/commands.py", "report"),
@@ -110,7 +111,7 @@ WORDS = {
             "alphadx residuals nearest digits.h5 --data Digits",
             "alphadx residuals best.ckpt mnist.h5 --data MNIST --jobs 2",
         ),
-        ("data", "split", "classes", "limit", "jobs", "device"),
+        ("data", "split", "classes", "limit", "jobs", "device", "ray", "slurm"),
     ),
     "export": Word(
         Place("eval/cli/export.py", "export"),

@@ -82,10 +82,29 @@ class LastEpoch(Checkpoint):
 
     def __init__(self, best: BestEpoch) -> None:
         self.best = best
+        self.told: dict[str, float] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write it; a file that is there stays whole until the new one is."""
+        self.told = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.told |= {"epoch": trainer.current_epoch, "step": max(0, trainer.global_step - 1)}
         trainer.save_checkpoint(Path(str(self.best.dirpath)) / LAST, weights_only=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the epoch logs; Lightning writes that only after the checkpoint."""
+        return {"told": self.told}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember what the epoch of a checkpoint logged."""
+        self.told = state.get("told", {})
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Log it again where a training goes on, since a process that was killed in between has not."""
+        if self.told:
+            metrics = {name: value for name, value in self.told.items() if name != "step"}
+            for logger in trainer.loggers:
+                logger.log_metrics(metrics, step=int(self.told["step"]))
+                logger.save()
 
 
 def _first_epoch(trainer: Trainer) -> int:

@@ -21,6 +21,7 @@ from eval.fit.selection import MONITORED, Epsilon50
 from eval.fit.telling import Telling, without_advertisements
 from eval.fit.whereabouts import check_folder, last_checkpoint
 from eval.fit.whole_checkpoints import keep_whole
+from eval.fit.within_epoch import SaveWithinEpoch
 from eval.progress import shown, silenced
 from generators.gan import GAN
 from generators.progress import Stage
@@ -92,6 +93,7 @@ class FitCLI(LightningCLI):
         parser.add_lightning_class_args(Epsilon50, "selection")
         parser.add_lightning_class_args(StopAtCollapse, "collapse")
         parser.add_lightning_class_args(LossCurves, "curves")
+        parser.add_lightning_class_args(SaveWithinEpoch, "save")
         parser.set_defaults({"checkpoint.monitor": MONITORED, "checkpoint.mode": "max"})
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
 
@@ -171,6 +173,10 @@ class FitCLI(LightningCLI):
             display = around.enter_context(shown(epochs))
             around.enter_context(as_value_errors())
             around.enter_context(without_advertisements())
+            if type(self.datamodule).train_dataloader is DataSet.train_dataloader:  # which skips what was done
+                warnings.filterwarnings(
+                    "ignore", message="You're resuming from a checkpoint that ended before the epoch"
+                )
             self.trainer.callbacks.append(Telling(epochs, display))  # type: ignore[attr-defined]
             try:
                 self.trainer.fit(self.model, self.datamodule, ckpt_path=start)

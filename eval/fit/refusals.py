@@ -12,6 +12,8 @@ from training.data import DataSet
 
 LOGGED = ("val_accuracy", "val_epsilon50", MONITORED)
 """What is logged on validation whatever is trained."""
+SHARDED = ("fsdp", "deepspeed", "modelparallel")
+"""Beginnings of the names of strategies that leave no process with all of the weights."""
 
 
 @contextmanager
@@ -39,6 +41,7 @@ def check_trainer(options: Mapping[str, Any]) -> None:
     Raises:
         ValueError: naming the option and what to do instead.
     """
+    check_strategy(options.get("strategy"))
     if options["enable_checkpointing"] is False:
         raise ValueError(
             "`trainer.enable_checkpointing` should be left out: what a training finds is its best epoch. Found false."
@@ -67,6 +70,22 @@ def check_trainer(options: Mapping[str, Any]) -> None:
         raise ValueError(
             f"`trainer.check_val_every_n_epoch` should be at most `trainer.max_epochs`, {epochs}, so that some epoch "
             f"is validated. Found {every}."
+        )
+
+
+def check_strategy(strategy: object) -> None:
+    """Refuse to share out the weights of a network: attacks, combiners and AWP read all of them in every process.
+
+    Args:
+        strategy: of a trainer, by name or as an object; None for the default.
+
+    Raises:
+        ValueError: if it is one of FSDP, DeepSpeed or model parallelism.
+    """
+    name = strategy if isinstance(strategy, str) else type(strategy).__name__
+    if name.lower().replace("_", "").startswith(SHARDED):
+        raise ValueError(
+            f"`trainer.strategy` should leave each process all of the weights, as ddp does. Found {name}."
         )
 
 

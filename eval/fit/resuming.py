@@ -10,6 +10,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from eval.fit.within_epoch import WITHIN_KEY
+
 RUN_KEY = "alphadx_run"
 """Where a checkpoint says which run it belongs to."""
 PARTS = ("seed_everything", "model", "data", "selection")
@@ -139,12 +141,17 @@ def check_epochs(path: Path, content: Mapping[str, Any], max_epochs: int | None)
     Raises:
         ValueError: if it has.
     """
-    done = content["epoch"] + 1
+    done = _whole_epochs(content)
     if max_epochs is not None and 0 <= max_epochs < done:
         raise ValueError(
             f"`trainer.max_epochs` should be at least {done}, the epochs that {path} has behind it. "
             f"Found {max_epochs}."
         )
+
+
+def _whole_epochs(content: Mapping[str, Any]) -> int:
+    """How many epochs a checkpoint has behind it; the one in whose middle it was made is not among them."""
+    return int(content["epoch"]) + (WITHIN_KEY not in content)
 
 
 class Resumable(Callback):
@@ -175,7 +182,7 @@ def apply_optimisation(checkpoint: dict[str, Any], module: LightningModule) -> N
     """
     optimizers, schedules = _configured(module)
     for interval, scheduler in schedules:
-        done = checkpoint["global_step"] if interval == "step" else checkpoint["epoch"] + 1
+        done = checkpoint["global_step"] if interval == "step" else _whole_epochs(checkpoint)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no step of the optimiser comes before those of the schedule
             for _ in range(done):

@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from eval.progress import Display
 from generators.progress import Stage
+from training.processes import said_to_differ
 
 SHOWN = {
     "train_loss": "loss", "train_alignment": "alignment loss", "val_accuracy": "accuracy", "val_epsilon50": "ε50%",
@@ -61,6 +62,8 @@ class Telling(Callback):
         if self.display is not None and trainer.is_global_zero:
             self.display.restart()
             self.display.write(_beginning(trainer, module))
+            if differs := said_to_differ(module, trainer.world_size):
+                self.display.write(differs)
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Begin to count its steps."""

@@ -1,7 +1,6 @@
 """Adversarial examples in an HDF5 file, which appears whole or not at all."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from eval.records.device import device_of
 from eval.records.provenance import versions
 from eval.robustness.batching import Batching
 from eval.robustness.keeping import Kept
+from generators.files import part_of, put_in_place
 
 SMALLEST = "smallest"
 """In place of ε: the smallest perturbation that a search found of each sample."""
@@ -69,11 +69,11 @@ class AdversarialFile:
 def adversarial_file(path: Path) -> Iterator[AdversarialFile]:
     """A new file, which takes its name only if nothing fails meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = part_of(path)
     try:
         with h5py.File(part, "w") as file:
             yield AdversarialFile(file)
-        os.replace(part, path)
+        put_in_place(part, path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -22,6 +22,7 @@ from eval.records import Results
 from eval.records.device import AUTO, chosen_device
 from eval.records.outcome import Measurement
 from eval.records.subject import LimitOrder
+from eval.robustness.together import agreed, rank, together
 from training.data import DataSet, SplitName
 from training.data.given import data_set_of
 
@@ -29,6 +30,10 @@ from training.data.given import data_set_of
 def to_stderr(sentence: str) -> None:
     """Say something beside the results."""
     tqdm.write(sentence, file=sys.stderr)
+
+
+def _to_nobody(sentence: str) -> None:
+    """Say nothing, as all processes but the first of those that measure together."""
 
 
 def measure(
@@ -60,7 +65,9 @@ def measure(
 
     Everything that can be refused is refused before the first measurement. One that fails all the same does not keep
     the others from being made, and one model of several that fails does not keep the others from being measured; the
-    report holds what failed. Models are left as they were found.
+    report holds what failed. Models are left as they were found. Where there is a process group of torch.distributed,
+    all its processes have to call this, and divide the work: batches of samples are dealt out, every process returns
+    the report that one alone would, and the first alone speaks and writes to `out`.
 
     Args:
         model: a `torch.nn.Module`, measured where it is; the path of a checkpoint, of a folder of checkpoints or of a
@@ -117,24 +124,30 @@ def measure(
         trust=trust,
         recipe=recipe,
     )
-    check_folder(out)
-    data = _data_set(data, bounds, classes)
-    place = chosen_device(device or AUTO)
-    candidates = candidates_of(model, usual)
-    if device is not None and any(one.module is not None for one in candidates):
-        raise ValueError(
-            f"`device` should be left out for a module, which is measured where it is. Found {device!r}."
-        )
-    if out is None and wanted is None:
-        measurements = {"figures": (), **measurements}  # nobody sees what stands on no page
-    session = Session(data, _wanted(wanted, seed, measurements), seed, place, say)
-    session.chosen = {"split": split, "limit": limit, "limit_order": limit_order, "limit_seed": limit_seed}
-    if keep_adversarial is not None:
-        check_keeping(keep_adversarial, session.wanted, len(candidates))
-        session.keep_adversarial = Path(keep_adversarial)
-    with _folder(out) as folder, silenced(not progress):
-        session.run_all(candidates, Results(folder))
-        report = Report(folder, session.records, session.failures, session.notes)
+
+    def prepared() -> tuple[Session, list[Candidate]]:
+        check_folder(out)
+        given = _data_set(data, bounds, classes)
+        place = chosen_device(device or AUTO)
+        candidates = [*candidates_of(model, usual)]
+        if device is not None and any(one.module is not None for one in candidates):
+            raise ValueError(
+                f"`device` should be left out for a module, which is measured where it is. Found {device!r}."
+            )
+        # Without a folder, nobody sees what stands on no page.
+        asked = {"figures": (), **measurements} if out is None and wanted is None else measurements
+        session = Session(given, _wanted(wanted, seed, asked), seed, place, say if rank() == 0 else _to_nobody)
+        session.chosen = {"split": split, "limit": limit, "limit_order": limit_order, "limit_seed": limit_seed}
+        if keep_adversarial is not None:
+            check_keeping(keep_adversarial, session.wanted, len(candidates))
+            session.keep_adversarial = Path(keep_adversarial)
+        return session, candidates
+
+    with together():
+        session, candidates = agreed(prepared)
+        with _folder(out) as folder, silenced(not progress or rank() > 0):
+            session.run_all(candidates, Results(folder))
+            report = Report(folder, session.records, session.failures, session.notes)
     if out is None:
         weakref.finalize(report, shutil.rmtree, folder, ignore_errors=True)
     return report

@@ -20,6 +20,7 @@ from eval.records.outcome import Measurement
 from eval.records.robust_accuracy import RobustAccuracyAt
 from eval.records.sanity import sanity_line, warnings_of
 from eval.robustness.keeping import Kept
+from eval.robustness.together import ProcessLost, agreed, by_the_first
 from generators.progress import Stage
 from training.data import DataSet
 
@@ -77,6 +78,8 @@ class Session:
         """Measure one of several models; an error is kept as a sentence."""
         try:
             self.run(candidate, results, f"{candidate.title}: ")
+        except ProcessLost:
+            raise
         except Exception as error:  # what a user's own network may raise is not known
             kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
             self.failures.append(f"{candidate.title} failed: {kind}{error}")
@@ -89,12 +92,12 @@ class Session:
             results: folder for records.
             prefix: of all that is said of it.
         """
-        found = ready(candidate, self.data, self.chosen["split"])
+        found = agreed(lambda: ready(candidate, self.data, self.chosen["split"]))
         for note in found.notes:
             self.tell(prefix + note)
         if candidate.module is None:
             placed(found.classifier, self.place)
-        sitting = self._sitting(candidate, found)
+        sitting = agreed(lambda: self._sitting(candidate, found))
         self._tell_of_the_draw(sitting)
         folder = results.home(sitting.model, sitting.subject.key)
         kept: list[tuple[Record, Kept]] = []
@@ -109,7 +112,8 @@ class Session:
                     if (keeper := getattr(measurement, "keep", None)) is not None:
                         kept.append((record, keeper))
         if self.keep_adversarial is not None:
-            self._keep(self.keep_adversarial, sitting, kept)
+            file = self.keep_adversarial
+            by_the_first(lambda: self._keep(file, sitting, kept))
 
     def tell(self, sentence: str) -> None:
         """Say something once, and note it."""

@@ -6,9 +6,8 @@ waiting for ever.
 
 import json
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from eval.progress.display import ticking
@@ -21,22 +20,22 @@ OFTEN = 1.0
 
 
 @contextmanager
-def reported(work: Stage, folder: Path | None) -> Iterator[None]:
-    """Write how far a stage is into a folder while it is open; without one it is a part of the stage around it.
+def reported(work: Stage, file: Path | None) -> Iterator[None]:
+    """Write how far a stage is into a file while it is open; without one it is a part of the stage around it.
 
     Args:
         work: a new stage.
-        folder: that whoever looks reads.
+        file: in a folder that whoever looks reads.
     """
-    if folder is None:
+    if file is None:
         with stage(work):
             yield
         return
-    file = folder / f"{os.getpid()}.json"
 
     def write() -> None:
         share = 0.0 if math.isnan(work.share) else work.share
-        write_whole(file, json.dumps({"share": share * work.total, "where": where(work)}))
+        with suppress(OSError):  # work goes on where the folder for it, often of temporary files, is full
+            write_whole(file, json.dumps({"share": share * work.total, "where": where(work)}))
 
     with stage(work, outermost=True), ticking(write, OFTEN):
         yield

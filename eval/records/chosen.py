@@ -60,6 +60,11 @@ class ReadBatches(Sequence[Batch]):
         )
         return (sent(batch, self.device) for batch in loader)
 
+    def inputs(self, places: Int[Tensor, " K"]) -> Tensor:
+        """The inputs of some samples, by their place among all; on the CPU."""
+        # A copy, since a split in memory may hand out its own.
+        return self.split.__getitems__([self.rows[place] for place in places.tolist()]).x.clone()
+
     def marks(self) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
         """Each sample's index in its split, and its label, without its input being read where that can be."""
         rows = torch.as_tensor(self.rows, dtype=torch.int64)
@@ -80,7 +85,7 @@ def on_device(batches: Sequence[Batch], device: torch.device) -> Sequence[Batch]
 
 
 def at_rest(batches: Iterable[Batch]) -> Iterable[Batch]:
-    """The same batches for one who gathers them: those that are read stay on the CPU, where there is room."""
+    """The same batches for an attack, which reads again what is not held and sends it to the device itself."""
     return replace(batches, device=CPU) if isinstance(batches, ReadBatches) else batches
 
 

@@ -1,9 +1,10 @@
 """Where a command works: one rule for `--device`, and one refusal."""
 
+import os
 from typing import Any
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 AUTO = "auto"
 """The name of what `best_device` finds."""
@@ -17,7 +18,7 @@ def best_device() -> str:
 
 
 def chosen_device(name: str = AUTO) -> torch.device:
-    """The device of a name.
+    """The device of a name; of the processes that torchrun starts each has a GPU of its own where "cuda" is meant.
 
     Args:
         name: auto, cpu, cuda, cuda:1, mps, …
@@ -31,6 +32,8 @@ def chosen_device(name: str = AUTO) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         told = str(error).splitlines()[0].split(". ")[0]
         raise ValueError(f"`device` should be one that is there, such as cpu. Found {name!r} ({told}).") from error
+    if found == "cuda" and distributed.is_available() and distributed.is_torchelastic_launched():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     return torch.device(found)
 
 

@@ -26,6 +26,7 @@ from eval.records.robust_accuracy import RobustAccuracyAt
 from eval.records.sanity import logits_at, sanity
 from eval.records.subject import first_samples
 from eval.robustness.batching import Batching
+from eval.robustness.dealing import dealt, to_send
 from eval.robustness.masking import masking_verdict, summary
 from generators import ResidualEstimator
 from generators.store import for_samples
@@ -50,7 +51,8 @@ class Accuracy:
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Accuracy in [0, 1]; per sample the predicted class."""
-        logits = torch.cat(_in_batches(batches, lambda batch: logits_at(classifier, batch.x))).cpu()
+        (logits,) = _in_batches(batches, lambda batch: (logits_at(classifier, batch.x),), classifier)
+        logits = logits.cpu()
         frame = outcomes_of(batches, predicted=logits.argmax(dim=1))
         correct = frame.predicted == frame.label
         interval = share_interval(int(correct.sum()), len(correct))
@@ -301,7 +303,7 @@ def _mean_cosine(
     def cosines(batch: Batch) -> Similarity:
         return metric_for(batch).similarity(classifier, batch.x, batch.y)
 
-    found = Similarity(*map(torch.cat, zip(*_in_batches(batches, cosines), strict=True)))
+    found = Similarity(*_in_batches(batches, cosines, classifier))
     # In one transfer, in float64, which holds every float32 and both truth values.
     values, marks = torch.stack([exactly(part) for part in found]).cpu()
     values, valid = values.to(found.value.dtype), marks.bool()
@@ -310,13 +312,18 @@ def _mean_cosine(
     return Outcome(float(chosen.mean()), frame, mean_interval(chosen.numpy()), int((~valid).sum()))
 
 
-def _in_batches(batches: Iterable[Batch], measured: Callable[[Batch], Result]) -> list[Result]:
-    """What is measured on batches, in halves where they do not fit into memory."""
-    found: list[Result] = []
-    for batch in batches:
+def _in_batches(
+    batches: Iterable[Batch], measured: Callable[[Batch], tuple[Tensor, ...]], classifier: nn.Module
+) -> list[Tensor]:
+    """What is measured on batches, in halves where they do not fit into memory; each process takes some of them."""
+
+    def found(batch: Batch) -> tuple[Tensor, ...]:
         rows = torch.arange(len(batch.y), device=batch.y.device)
-        found += Batching(max(len(rows), 1)).over(rows, partial(_measured_at, measured, batch))
-    return found
+        halves = Batching(max(len(rows), 1)).over(rows, partial(_measured_at, measured, batch))
+        return tuple(to_send(torch.cat(parts)) for parts in zip(*halves, strict=True))
+
+    given = batches if isinstance(batches, Sequence) else [*batches]
+    return [torch.cat(parts) for parts in zip(*dealt(given, found, classifier), strict=True)]
 
 
 def _measured_at(measured: Callable[[Batch], Result], batch: Batch, rows: Tensor) -> Result:

@@ -1,8 +1,9 @@
 """How good a residual estimator is: by the truth where it is known, and in the eyes of an independent classifier."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from alignment.contracts import check_finite
 from eval.attacks.verdict import predictions
 from eval.records.estimators import described_estimator
 from eval.records.intervals import Interval, mean_interval, share_interval
+from eval.records.keeper import keeper_for
 from eval.records.provenance import provenance
 from eval.records.quantity import Quantity
 from eval.records.record import Record
@@ -24,6 +26,7 @@ from eval.records.residual_grid import grid_quantity, residual_grid
 from eval.records.store import ModelFolder
 from eval.records.subject import Model, Subject, chosen_samples
 from eval.robustness.batching import Batching
+from eval.robustness.dealing import dealt
 from eval.robustness.median import median_interval
 from generators import ResidualEstimator
 from generators.checkpoints import digest as weights_digest
@@ -114,24 +117,27 @@ class EstimatorQuality:
         """
         whole, subject = self.sitting()
         wanted = self.wanted()
-        recorded = {kind: folder.find(quantity, subject) for kind, quantity in wanted.items()}
+        keep = keeper_for(folder)
+        recorded = {kind: keep(partial(folder.find, quantity, subject)) for kind, quantity in wanted.items()}
         grid = self._grid(whole, subject, folder)
         if all(recorded.values()):
             return [*(record for record in recorded.values() if record is not None), grid]
         outcomes, examples = self.take(whole, subject)
-        folder.write_examples(examples)
-        return [*(folder.write(record, per_sample) for record, per_sample in outcomes), grid]
+        keep(partial(folder.write_examples, examples))
+        return [*(keep(partial(folder.write, record, per_sample)) for record, per_sample in outcomes), grid]
 
     def _grid(self, whole: Batch, subject: Subject, folder: ModelFolder) -> Record:
         """Residuals of a few samples to every other class, for the figure of that name."""
         quantity, started = grid_quantity(self.estimator, self.data), time.perf_counter()
-        if recorded := folder.find(quantity, subject):
+        keep = keeper_for(folder)
+        if recorded := keep(partial(folder.find, quantity, subject)):
             return recorded
         placed = Batch(*(part.to(self.device) for part in whole))
         outcome = residual_grid(self.estimator, self.data, placed, quantity.settings["per_class"])
         seconds = time.perf_counter() - started
         found = {"value": outcome.value, "interval": outcome.interval, "samples": outcome.samples, "seconds": seconds}
-        return folder.write(self._record(quantity, subject, **found), outcome.per_sample, outcome.arrays)
+        record = self._record(quantity, subject, **found)
+        return keep(partial(folder.write, record, outcome.per_sample, outcome.arrays))
 
     def take(self, whole: Batch, subject: Subject) -> tuple[list[tuple[Record, pd.DataFrame]], dict[str, np.ndarray]]:
         """Measure.
@@ -186,9 +192,16 @@ class EstimatorQuality:
             x, y, indices = (part[chosen].to(self.device) for part in whole)
             return for_samples(self.estimator, indices)(x, y, target[chosen].to(self.device)).cpu()
 
-        residual = torch.cat(Batching(self.data.eval_batch_size).over(torch.arange(len(whole.y)), found))
+        residual = self._dealt(len(whole.y), found)
         check_finite(residual, "residual")
         return residual
+
+    def _dealt(self, count: int, found: Callable[[Tensor], Tensor]) -> Tensor:
+        """What is found of so many samples, batch by batch, of which each process takes some."""
+        batching = Batching(self.data.eval_batch_size)
+        parts = torch.arange(count).split(batching.size)
+        work = dealt(parts, lambda part: torch.cat(batching.over(part, found)), nn.Identity())
+        return torch.cat([*work])
 
     def _norm(self, residual: Tensor) -> "_Found":
         norm = residual.flatten(1).norm(dim=1)
@@ -197,10 +210,7 @@ class EstimatorQuality:
     def _share(self, whole: Batch, residual: Tensor, target: Tensor) -> "_Found":
         assert self.judge is not None
         judge, moved = self.judge.to(self.device), whole.x + residual
-        found = Batching(self.data.eval_batch_size).over(
-            torch.arange(len(moved)), lambda chosen: predictions(judge, moved[chosen].to(self.device))
-        )
-        judged = torch.cat(found).cpu()
+        judged = self._dealt(len(moved), lambda chosen: predictions(judge, moved[chosen].to(self.device)).cpu())
         hits = judged == target
         interval = share_interval(int(hits.sum()), len(hits))
         return float(hits.double().mean()), interval, {"judged": judged}, 0

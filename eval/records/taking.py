@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ from torch import nn
 
 from eval.records.chosen import on_device
 from eval.records.device import device_of
+from eval.records.keeper import keeper_for
 from eval.records.outcome import Measurement, Outcome
 from eval.records.progress import SETTLING, Measurements, Measuring, expected_passes
 from eval.records.provenance import provenance
@@ -17,6 +19,7 @@ from eval.records.record import Record
 from eval.records.sanity import check_fits
 from eval.records.store import ModelFolder
 from eval.records.subject import LimitOrder, Model, Subject, chosen_samples
+from eval.robustness.together import agreed, shared
 from generators.checkpoints import digest
 from generators.progress import stage, underway
 from training.data import Batch, DataSet, SplitName
@@ -107,8 +110,8 @@ class Sitting:
         counted = CountPasses(self.classifier)
         started = time.perf_counter()
         with stage(self._measuring(measurement, counted)):
-            outcome = measurement(counted, self.data, self.batches)
-        seconds = time.perf_counter() - started
+            outcome = agreed(lambda: measurement(counted, self.data, self.batches))
+        seconds = max(shared(lambda: time.perf_counter() - started))
         record = Record(
             model=self.model,
             quantity=measurement.quantity(self.data),
@@ -140,6 +143,14 @@ class Sitting:
         settles = quantity.kind in SETTLING
         return Measuring(quantity.title, expected=self._expected(measurement), counts=counted, settles=settles)
 
+    def is_recorded(self, measurement: Measurement, folder: ModelFolder) -> bool:
+        """Whether a folder holds the record of a measurement.
+
+        Raises:
+            ValueError: if the record is damaged.
+        """
+        return folder.find(measurement.quantity(self.data), self.subject) is not None
+
     def take_all(
         self,
         wanted: Iterable[Measurement],
@@ -159,12 +170,12 @@ class Sitting:
         Raises:
             ValueError: if a record that is there is damaged.
         """
-        taken = Taken()
+        taken, keep = Taken(), keeper_for(folder)
         for measurement in wanted:
             quantity = measurement.quantity(self.data)
             keeps = getattr(measurement, "keep", None) is not None
-            if (found := folder.find(quantity, self.subject)) and not keeps:
-                taken.records.append(folder.joined(found, self.model))
+            if (found := keep(partial(folder.find, quantity, self.subject))) and not keeps:
+                taken.records.append(keep(partial(folder.joined, found, self.model)))
                 if isinstance(around := underway(), Measurements):
                     around.recorded()
                 continue
@@ -172,7 +183,7 @@ class Sitting:
             notify(measurement)
             try:
                 record, outcome = self._taken(measurement)
-                taken.records.append(folder.write(record, outcome.per_sample, outcome.arrays))
+                taken.records.append(keep(partial(folder.write, record, outcome.per_sample, outcome.arrays)))
             except (ValueError, RuntimeError) as error:
                 taken.failures.append(f"{self.model.data}, {self.model.recipe}: {quantity.title} failed: {error}")
         return taken

@@ -1,6 +1,7 @@
 """How many samples are shown at once: what memory allows, and half as many each time that memory says no."""
 
 import gc
+import math
 import warnings
 from collections.abc import Callable
 from typing import Literal, TypeVar
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_counts
 from alignment.gradients import as_variable, differentiable, evaluating, logits_of
+from eval.robustness.together import agreed, processes, shared
 
 BatchSize = int | Literal["auto"]
 
@@ -55,37 +57,34 @@ class Batching:
         self.size = ON_CPU if batch_size == "auto" else batch_size
         self._halved = False
 
-    def fit(self, x: Float[Tensor, "N *shape"], device: torch.device) -> None:
+    def fit(self, x: Float[Tensor, "N *shape"], device: torch.device, count: int) -> None:
         """Let the size be what the memory of a GPU allows, if it is "auto": half of what is free.
 
         What a sample takes is seen in one forward and backward pass of a few, to which comes what attacks keep.
+        Processes that measure together take what all of them have room for, and leave none without work.
 
         Args:
             x: at least one input.
             device: where the classifier is.
+            count: of all samples.
         """
         classifier = self.classifier
         if classifier is not None and self.is_auto and device.type == "cuda":
             self.size, rows = PROBE, torch.arange(PROBE, device=x.device) % len(x)
-            each = self.over(rows, lambda part: _bytes_each(classifier, x[part], device))
-            self.size = fitting(free_bytes(device), max(each))
+            each = agreed(lambda: self.over(rows, lambda part: _bytes_each(classifier, x[part], device)))
+            room = min(shared(lambda: fitting(free_bytes(device), max(each))))
+            self.size = min(room, math.ceil(count / processes()))
 
-    def over(
-        self,
-        rows: Int[Tensor, " K"],
-        run: Callable[[Int[Tensor, " P"]], Result],
-        generator: torch.Generator | None = None,
-    ) -> list[Result]:
+    def over(self, rows: Int[Tensor, " K"], run: Callable[[Int[Tensor, " P"]], Result]) -> list[Result]:
         """Do something for some samples in batches, in order.
 
-        A batch for which memory does not do is done again in two halves, and all later ones are no larger. The
-        generator is as it was before that batch when its first half is done: results are those of a search whose
-        `batch_size` is the smaller one from that batch on.
+        A batch for which memory does not do is done again in two halves, and all later ones are no larger: results
+        are those of a search whose `batch_size` is the smaller one from that batch on.
 
         Args:
             rows: of the samples, at least one.
-            run: what is done for a batch of them; it should change nothing before it has succeeded.
-            generator: source of its randomness.
+            run: what is done for a batch of them; it should change nothing before it has succeeded, and leave the
+                source of its randomness as it was where it fails, see `eval.robustness.draws`.
 
         Returns:
             What each batch gave.
@@ -98,7 +97,7 @@ class Batching:
         """
         found: list[Result] = []
         while len(rows):
-            batch, state = rows[: self.size], None if generator is None else generator.get_state()
+            batch = rows[: self.size]
             try:
                 found.append(run(batch))
             except (RuntimeError, MemoryError) as error:
@@ -110,8 +109,6 @@ class Batching:
                 continue
             # Out of the handler, because the error holds on to the tensors of what did not fit.
             self._halve(len(batch))
-            if generator is not None and state is not None:
-                generator.set_state(state)
         return found
 
     def _halve(self, failed: int) -> None:

@@ -1,6 +1,7 @@
 """What each radius is expected to be: only the cost of a search depends on it, never the result."""
 
 import math
+from copy import copy
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,6 +17,9 @@ SPREADS = (0.01, 1.0)
 
 POINTS, ROUNDS = 32, 6
 """A quantile is looked for among so many radii at a time, so many times, each time closer together."""
+
+PORTION = 2**14
+"""Samples of which it is asked at once whether they lie below each of these, which takes 250 bytes a sample."""
 
 
 class Estimates:
@@ -79,13 +83,25 @@ class Estimates:
         share = ((cumulative(radius) - floor) / (top - floor).clamp(min=1e-12)).clamp(0, 1)
         return torch.where(radius >= self.upper, 1.0, torch.where(radius <= self.lower, 0.0, share))
 
+    def _count_below(self, radii: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
+        """How many samples are expected to lie below each of several radii; of many samples in portions."""
+        parts = [self._of(slice(start, start + PORTION)) for start in range(0, len(self.predicted), PORTION)]
+        return torch.stack([part.below(radii).sum(dim=1) for part in parts]).sum(dim=0)
+
+    def _of(self, rows: slice) -> "Estimates":
+        """The same of some samples."""
+        part = copy(self)
+        for name in ("predicted", "correct", "seen", "reached", "lower", "upper"):
+            setattr(part, name, getattr(self, name)[rows])
+        return part
+
     def quantile(self, rank: int) -> Float[Tensor, ""]:
         """The radius that as many are expected to lie below as have a lower rank, without asking the host."""
         low, high = self.mean.min() - 1, self.mean.max() + 1
         places = torch.arange(1, POINTS, device=low.device, dtype=low.dtype) / POINTS
         for _ in range(ROUNDS):
             step = (high - low) / POINTS
-            lie_below = self.below((low + places * (high - low)).exp()).sum(dim=1)
+            lie_below = self._count_below((low + places * (high - low)).exp())
             low = low + step * (lie_below <= rank + 0.5).sum()
             high = low + step
         return ((low + high) / 2).exp()

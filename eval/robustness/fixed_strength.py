@@ -14,10 +14,10 @@ from eval.attacks.options import GIVEN, check_call
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import TOLERANCE
 from eval.robustness.batching import BatchSize
-from eval.robustness.judge import Judge
+from eval.robustness.draws import Draws
+from eval.robustness.judge import Judge, Judged
 from eval.robustness.keeping import Kept
 from training.attacks import Norm
-from training.seeds import generator_for
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,15 @@ def robust_accuracy(
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size, keep)
         found = torch.where(judge.correct, torch.inf, 0.0).double()
-        generator = generator_for(seed, "attack", device=judge.device)
+        draws = Draws(seed, "attack", device=judge.device)
 
-        def attacked(part: Tensor) -> None:
+        def attacked(part: Tensor) -> Judged:
             strength = None if minimal else torch.full((len(part),), float(epsilon), dtype=torch.float64)
-            fooled, size, _ = judge.judged(attack, part, strength, generator)
-            found[part] = torch.where(fooled & (size <= epsilon * (1 + TOLERANCE)), size, torch.inf)
+            return judge.sent(judge.judged(attack, part, strength, draws))
 
-        judge.each_once(attacked)
-        judge.watch.end(attack)
+        for part, (fooled, size, _) in judge.each_once(attacked, draws):
+            found[part] = torch.where(fooled & (size <= epsilon * (1 + TOLERANCE)), size, torch.inf)
+        judge.end(attack)
     return RobustAccuracy(
         correct=judge.correct,
         robust=found.isinf(),

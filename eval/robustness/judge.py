@@ -1,8 +1,8 @@
 """Attacks propose, and a judge decides: on copies that no attack saw, with a classifier that none has changed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,12 +11,17 @@ from torch import Tensor, nn
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.batching import Batching, BatchSize
+from eval.robustness.dealing import dealt, to_send
+from eval.robustness.draws import Draws
 from eval.robustness.keeping import Kept
-from eval.robustness.samples import gathered, pairs
+from eval.robustness.samples import gathered
 from eval.robustness.tampering import Watch, states
+from eval.robustness.together import agreed
 from generators.progress import Stage, stage
 from training.attacks import Norm
 from training.passes import CountPasses
+
+Result = TypeVar("Result")
 
 
 class Judged(NamedTuple):
@@ -55,42 +60,79 @@ class Judge:
         self.norm, self.bounds, self.rejected = norm, bounds, 0
         self.classifier = CountPasses(classifier)
         found = states(self.classifier)
-        shown = list(pairs(batches))
         place = next((p.device for p in classifier.parameters()), None)
-        self.device = place or next((x.device for x, _ in shown if isinstance(x, Tensor)), torch.device("cpu"))
-        self.samples = gathered(self.classifier, shown, bounds, self.batching, self.device)
+        self.samples = gathered(self.classifier, batches, bounds, self.batching, place)
+        self.device = self.samples.y.device
         self.correct = (self.samples.logits.argmax(dim=1) == self.samples.y).cpu()
         self.watch = Watch(self.classifier, found)
         if keep is not None:
-            keep.begin(self.samples.x, self.correct)
+            keep.begin(self.samples.all(), self.correct)
 
-    def parts(self, which: Int[Tensor, " K"]) -> Sequence[Int[Tensor, " P"]]:
-        """Some samples in batches, of which none is empty."""
-        return which.split(self.batching.size) if len(which) else ()
+    def dealt(
+        self,
+        which: Int[Tensor, " K"],
+        work: Callable[[Int[Tensor, " P"]], Result],
+        draws: Draws | None = None,
+    ) -> Iterator[tuple[Int[Tensor, " P"], Result]]:
+        """Do something for some samples, in batches of which none is empty, which processes deal out.
 
-    def each_once(self, attacked: Callable[[Int[Tensor, " P"]], None]) -> None:
-        """Do something once for all samples that are classified correctly, in batches, counted for whoever looks."""
-        wrong = len(self.samples) - int(self.correct.sum())
+        Args:
+            which: numbers of the samples.
+            work: of a batch, by its places in `which`; what it returns goes to all processes.
+            draws: the randomness that it takes.
+
+        Yields:
+            Places in `which`, and what was found there, in their order.
+        """
+        rows = torch.arange(len(which)).split(self.batching.size) if len(which) else ()
+
+        def done(places: Tensor) -> tuple[Result, int, int]:
+            rejected = self.rejected
+            if draws is not None:
+                draws.begin_batch(int(places[0]))
+            result = work(places)
+            rejected, self.rejected = self.rejected - rejected, rejected
+            return result, rejected, self.batching.size
+
+        if draws is not None:
+            draws.begin_round()
+        for places, (result, rejected, size) in zip(rows, dealt(rows, done, self.classifier), strict=True):
+            self.rejected += rejected
+            self.batching.size = min(size, self.batching.size)
+            yield places, result
+
+    def each_once(self, attacked: Callable[[Tensor], Judged], draws: Draws) -> Iterator[tuple[Tensor, Judged]]:
+        """Attack all samples that are classified correctly once, in batches, counted for whoever looks."""
+        correct = self.correct.nonzero().squeeze(1)
+        wrong = len(self.samples) - len(correct)
         with stage(Stage(unit="sample", total=len(self.samples), done=wrong)) as looked_at:
-            for part in self.parts(self.correct.nonzero().squeeze(1)):
-                attacked(part)
+            for places, judged in self.dealt(correct, lambda rows: attacked(correct[rows]), draws):
+                part = correct[places]
+                self.note(part, judged)
+                yield part, judged
                 looked_at.done += len(part)
 
     def shown(self, part: Int[Tensor, " K"]) -> tuple[Float[Tensor, "K *shape"], Int[Tensor, " K"]]:
         """Copies of inputs and true classes of some samples, where the classifier is."""
-        x, y = (values[part.to(values.device)] for values in (self.samples.x, self.samples.y))
-        return x.to(self.device), y
+        return self.samples.source.inputs(part).to(self.device), self.samples.y[part.to(self.samples.y.device)]
 
-    def each(self, part: Int[Tensor, " K"], measured: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """A number for each of some samples, at least one, of copies of its input and true class; on the device."""
-        return torch.cat(self.batching.over(part, lambda rows: measured(*self.shown(rows))))
+    def each(
+        self, which: Int[Tensor, " K"], measured: Callable[[Tensor, Tensor], Tensor]
+    ) -> Iterator[tuple[Int[Tensor, " P"], Tensor]]:
+        """A number for each of some samples, of copies of its input and true class, batch by batch."""
+
+        def work(rows: Tensor) -> Tensor:
+            found = self.batching.over(which[rows], lambda part: measured(*self.shown(part)))
+            return to_send(torch.cat(found))
+
+        return ((which[rows], found) for rows, found in self.dealt(which, work))
 
     def judged(
         self,
         attack: Attack | MinimumNormAttack,
         part: Int[Tensor, " K"],
         strength: Tensor | None,
-        generator: torch.Generator,
+        draws: Draws,
         **each: Tensor,
     ) -> Judged:
         """What an attack makes of some samples, at least one, at a strength per sample, or without one.
@@ -102,20 +144,32 @@ class Judge:
             attack: see `eval.attacks.protocols`.
             part: numbers of the samples.
             strength: one number per sample, `(K,)`; None for an attack that takes none.
-            generator: of the attack's randomness.
+            draws: the attack's randomness.
             each: further options of the attack, with one entry per sample.
         """
 
         def run(rows: Tensor) -> Judged:
             at = None if strength is None else strength[rows]
             options: dict[str, Any] = {name: values[rows.to(values.device)] for name, values in each.items()}
-            return self._judged(partial(attack, **options) if options else attack, part[rows], at, generator)
+            with draws.at(int(rows.numpy()[0])) as generator:  # rows never lie on a GPU
+                return self._judged(partial(attack, **options) if options else attack, part[rows], at, generator)
 
-        found = self.batching.over(torch.arange(len(part)), run, generator)
-        judged = found[0] if len(found) == 1 else Judged(*map(torch.cat, zip(*found, strict=True)))
+        found = self.batching.over(torch.arange(len(part)), run)
+        return found[0] if len(found) == 1 else Judged(*map(torch.cat, zip(*found, strict=True)))
+
+    def sent(self, judged: Judged) -> Judged:
+        """What other processes should know: adversarial examples only where they are kept."""
+        wanted = judged.adversarial if self.keep is not None else judged.adversarial[:0]
+        return judged._replace(adversarial=to_send(wanted))
+
+    def note(self, part: Int[Tensor, " K"], judged: Judged) -> None:
+        """Keep adversarial examples, where they are wanted."""
         if self.keep is not None:
             self.keep.note(part, *judged)
-        return judged
+
+    def end(self, attack: Callable[..., Tensor]) -> None:
+        """Refuse an attack that has changed the classifier, in whichever process it did."""
+        agreed(lambda: self.watch.end(attack))
 
     def _judged(
         self, attack: Attack | MinimumNormAttack, part: Tensor, strength: Tensor | None, generator: torch.Generator

@@ -105,7 +105,7 @@ def masking_signs(
     with torch.inference_mode(False):
         judge = Judge(classifier, batches, norm, bounds, batch_size)
         found = _signs(Suspect(judge, norm, seed), epsilon, steps, black_box)
-        judge.watch.end(black_box)
+        judge.end(black_box)
     return found
 
 

@@ -132,7 +132,8 @@ def critical_radii(
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`.
-        batches: of inputs and true classes, and perhaps more.
+        batches: of inputs and true classes, and perhaps more; inputs of `eval.robustness.samples.ReadAgain` are read
+            for each attack anew and never held.
         attack: `(classifier, x, y, strength, *, norm, bounds, generator) → x_adv`, for example
             `functools.partial(pgd, leave_when_fooled=True)`.
         bounds: lowest and highest legal value of an input.
@@ -180,7 +181,7 @@ def critical_radii(
                 close_ends(search)
             for strength in at:
                 search.decide(strength)
-        judge.watch.end(attack)
+        judge.end(attack)
     return _radii(search, resolution, only, started)
 
 
@@ -223,7 +224,7 @@ def minimal_radii(
         judge = Judge(classifier, batches, norm, bounds, batch_size, keep)
         search = Search(judge, attack, _ceiling(judge, None), seed)
         search.run_once()
-        judge.watch.end(attack)
+        judge.end(attack)
     return _radii(search, 0.0, "all", started)
 
 
@@ -247,7 +248,7 @@ def _ceiling(judge: Judge, epsilon_max: float | None) -> float:
     if epsilon_max is None:
         if judge.norm is None:
             raise ValueError("`epsilon_max` should be given where strength is no distance. Found None.")
-        epsilon_max = largest_strength(judge.samples.x, judge.norm, judge.bounds)
+        epsilon_max = largest_strength(judge.samples, judge.norm, judge.bounds)
     check_number(epsilon_max, "epsilon_max", "be above 0 and finite", lambda strength: 0 < strength < math.inf)
     return epsilon_max
 

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from alignment.gradients import evaluating, logits_of
 from eval.attacks.protocols import Attack, MinimumNormAttack
+from eval.robustness.dealing import to_send
+from eval.robustness.draws import Draws
 from eval.robustness.estimates import Estimates
-from eval.robustness.judge import Judge
+from eval.robustness.judge import Judge, Judged
 from eval.robustness.predicted import crossing, predicted_radii
 from training.attacks import attack_loss
-from training.seeds import generator_for
 
 SMALLEST = 1e-6
 """A radius below this part of the largest strength is not resolved further."""
@@ -33,7 +34,7 @@ class Search:
 
     def __init__(self, judge: Judge, attack: Attack | MinimumNormAttack, epsilon_max: float, seed: int) -> None:
         self.judge, self.attack, self.epsilon_max = judge, attack, epsilon_max
-        self.generator = generator_for(seed, "attack", device=judge.device)
+        self.draws = Draws(seed, "attack", device=judge.device)
         # Brackets are float64, which Apple's GPUs do not know.
         self.place = torch.device("cpu") if judge.device.type == "mps" else judge.device
         self.correct = judge.correct.to(self.place)
@@ -56,26 +57,37 @@ class Search:
         strengths = torch.as_tensor(strength, dtype=torch.float64, device=self.place).expand(len(which))
         strengths = strengths.clamp(max=self.epsilon_max)
         which = which.cpu()  # once, since the samples may lie there
-        for rows in self.judge.parts(torch.arange(len(which))):
-            part, at = which[rows], strengths[rows]
-            fooled, size, adversarial = self.judge.judged(self.attack, part, at, self.generator)
-            fooled, size = fooled.to(self.place), size.to(self.place)
-            found = torch.where(fooled, torch.minimum(size, at), torch.inf)
-            self.upper[part] = torch.minimum(self.upper[part], found)
-            self.lower[part] = torch.where(fooled, self.lower[part], at)
-            if self._estimates is not None:
-                reach = crossing(self.margin[part], self._margin_of(part, adversarial)) ** CURVATURE
-                self._estimates.note(part, at * reach)
+
+        def attacked(rows: Tensor) -> tuple[Judged, Tensor | None]:
+            judged = self.judge.judged(self.attack, which[rows], strengths[rows], self.draws)
+            left = None if self._estimates is None else to_send(self._margin_of(which[rows], judged.adversarial))
+            return self.judge.sent(judged), left
+
+        for rows, (judged, left) in self.judge.dealt(which, attacked, self.draws):
+            self._note(which[rows], strengths[rows], judged, left)
             self.told()
+
+    def _note(
+        self, part: Int[Tensor, " K"], at: Float[Tensor, " K"], judged: Judged, left: Float[Tensor, " K"] | None
+    ) -> None:
+        """Move the brackets of a batch that was attacked."""
+        self.judge.note(part, judged)
+        fooled, size = judged.fooled.to(self.place), judged.size.to(self.place)
+        found = torch.where(fooled, torch.minimum(size, at), torch.inf)
+        self.upper[part] = torch.minimum(self.upper[part], found)
+        self.lower[part] = torch.where(fooled, self.lower[part], at)
+        if self._estimates is not None and left is not None:
+            reach = crossing(self.margin[part], left.to(self.margin)) ** CURVATURE
+            self._estimates.note(part, at * reach)
 
     def run_once(self) -> None:
         """Attack every sample that is classified correctly once, without a strength."""
 
-        def attacked(part: Tensor) -> None:
-            fooled, size, _ = self.judge.judged(self.attack, part, None, self.generator)
-            self.upper[part] = torch.where(fooled, size, torch.inf).to(self.place)
+        def attacked(part: Tensor) -> Judged:
+            return self.judge.sent(self.judge.judged(self.attack, part, None, self.draws))
 
-        self.judge.each_once(attacked)
+        for part, (fooled, size, _) in self.judge.each_once(attacked, self.draws):
+            self.upper[part] = torch.where(fooled, size, torch.inf).to(self.place)
         self.lower = self.upper.clamp(max=self.epsilon_max)
 
     def decide(self, strength: float) -> None:
@@ -113,8 +125,8 @@ class Search:
         """By gradients; where they say nothing, like the others; where they say nothing of any, by the margin."""
         radii = torch.full_like(self.margin, torch.nan)
         if self.judge.norm is not None:
-            for part in self.judge.parts(self.judge.correct.nonzero().squeeze(1)):
-                radii[part] = self.judge.each(part, self._predicted_of).to(radii)
+            for part, found in self.judge.each(self.judge.correct.nonzero().squeeze(1), self._predicted_of):
+                radii[part] = found.to(radii)
         start = self.epsilon_max / 8
         for proposal in (radii, start * self.margin / self.margin[self.correct].median()):
             usable = self.correct & proposal.isfinite() & (proposal > SMALLEST * self.epsilon_max)

@@ -144,8 +144,9 @@ def no_gradient(suspect: Suspect) -> Sign:
 
 def outputs_differ(suspect: Suspect) -> Sign:
     """How far two evaluations of the same inputs lie apart."""
-    judge, logits = suspect.judge, suspect.judge.samples.logits
-    again = clean_logits(judge.classifier, judge.samples.x, judge.batching, judge.device)
+    judge, samples = suspect.judge, suspect.judge.samples
+    again = clean_logits(judge.classifier, samples.source.inputs, len(samples), judge.batching, judge.device)
+    logits = samples.logits
     difference = float((again - logits).abs().max() / logits.abs().max().clamp(min=torch.finfo(logits.dtype).tiny))
     return _sign(
         suspect,

@@ -1,6 +1,5 @@
 """A classifier under suspicion of masking its gradients, and which samples attacks of several kinds fool."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -11,12 +10,13 @@ from torch import Tensor
 from alignment.gradients import as_variable, differentiable, evaluating, logits_of
 from eval.attacks.protocols import Attack
 from eval.attacks.verdict import predictions
+from eval.robustness.draws import Draws
 from eval.robustness.first_order import gradient_if_any
 from eval.robustness.guided import aimed_pgd, guided_pgd
 from eval.robustness.judge import Judge, Judged
 from eval.robustness.samples import largest_strength
+from eval.robustness.together import shared
 from training.attacks import Loss, Norm, attack_loss
-from training.seeds import generator_for
 
 LOSSES: tuple[Loss, ...] = ("margin", "cross_entropy")
 
@@ -47,7 +47,7 @@ class Suspect:
 
     def largest_strength(self) -> float:
         """From any legal input to any other."""
-        return largest_strength(self.judge.samples.x, self.norm, self.judge.bounds)
+        return largest_strength(self.judge.samples, self.norm, self.judge.bounds)
 
     def percent(self, which: Bool[Tensor, " N"]) -> float:
         """Of all samples."""
@@ -56,9 +56,9 @@ class Suspect:
     def without_gradient(self, loss: Loss) -> Bool[Tensor, " N"]:
         """The correct samples at which a loss has no gradient to follow."""
         without = torch.zeros_like(self.correct)
-        for part in self._parts(self.correct):
-            size = self.judge.each(part, partial(self._gradient_size, loss=loss)).cpu()
-            without[part] = ~size.isfinite() | (size < torch.finfo(size.dtype).tiny)
+        for part, size in self.judge.each(self.correct.nonzero().squeeze(1), partial(self._gradient_size, loss=loss)):
+            without[part] = (~size.isfinite() | (size < torch.finfo(size.dtype).tiny)).cpu()
+        self.differentiable = all(shared(lambda: self.differentiable))
         return without
 
     def _gradient_size(self, x: Tensor, y: Tensor, *, loss: Loss) -> Float[Tensor, " B"]:
@@ -77,10 +77,13 @@ class Suspect:
         """Those of some samples that PGD fools; `draw` names the random numbers."""
         fooled = torch.zeros_like(self.correct)
         if self.differentiable:
-            generator = generator_for(self.seed, "masking", draw, device=self.judge.device)
+            draws = Draws(self.seed, "masking", draw, device=self.judge.device)
             attack = partial(guided_pgd, leave_when_fooled=True, **options)
-            for part in self._parts(among):
-                fooled[part] = self._judged(attack, part, epsilon, generator).fooled
+            which = among.nonzero().squeeze(1)
+            for rows, found in self.judge.dealt(
+                which, lambda rows: self._judged(attack, which[rows], epsilon, draws).fooled, draws
+            ):
+                fooled[which[rows]] = found
         return fooled
 
     def by_more_effort(self, epsilon: float, fooled: Bool[Tensor, " N"], steps: int) -> Bool[Tensor, " N"]:
@@ -94,15 +97,26 @@ class Suspect:
         self, attack: Attack, epsilon: float, among: Bool[Tensor, " N"], steps: int
     ) -> Bool[Tensor, " N"]:
         """Those fooled by an attack, and not by PGD that aims at the class which the attack found."""
-        alone = torch.zeros_like(self.correct)
-        generator = generator_for(self.seed, "black box", device=self.judge.device)
-        for part in self._parts(among):
-            fooled, _, adversarial = self._judged(attack, part, epsilon, generator)
-            if fooled.any():
-                found = predictions(self.judge.classifier, adversarial[fooled.to(adversarial.device)])
-                aimed = partial(aimed_pgd, steps=steps)
-                alone[part[fooled]] = ~self._by_aim(aimed, part[fooled], found, LEEWAY * epsilon, generator)
+        alone, which = torch.zeros_like(self.correct), among.nonzero().squeeze(1)
+        draws = Draws(self.seed, "black box", device=self.judge.device)
+
+        def work(rows: Tensor) -> Tensor:
+            return self._by_black_box_alone(attack, which[rows], epsilon, steps, draws)
+
+        for rows, found in self.judge.dealt(which, work, draws):
+            alone[which[rows]] = found
         return alone
+
+    def _by_black_box_alone(
+        self, attack: Attack, part: Int[Tensor, " K"], epsilon: float, steps: int, draws: Draws
+    ) -> Bool[Tensor, " K"]:
+        """The same for one batch."""
+        fooled, _, adversarial = self._judged(attack, part, epsilon, draws)
+        if fooled.any():
+            found = predictions(self.judge.classifier, adversarial[fooled.to(adversarial.device)])
+            aimed = partial(aimed_pgd, steps=steps)
+            fooled[fooled.clone()] = ~self._by_aim(aimed, part[fooled], found, LEEWAY * epsilon, draws)
+        return fooled
 
     def _by_aim(
         self,
@@ -110,19 +124,16 @@ class Suspect:
         part: Int[Tensor, " K"],
         found: Int[Tensor, " K"],
         epsilon: float,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Bool[Tensor, " K"]:
         """Whom PGD fools that aims at one class per sample, from several starts."""
         fooled = torch.zeros(len(part), dtype=torch.bool)
         for _ in range(TRIES if self.differentiable else 0):
-            fooled |= self._judged(aimed, part, epsilon, generator, found=found).fooled
+            fooled |= self._judged(aimed, part, epsilon, draws, found=found).fooled
         return fooled
 
     def _judged(
-        self, attack: Attack, part: Int[Tensor, " K"], epsilon: float, generator: torch.Generator, **each: Tensor
+        self, attack: Attack, part: Int[Tensor, " K"], epsilon: float, draws: Draws, **each: Tensor
     ) -> Judged:
-        strength = torch.full((len(part),), epsilon, dtype=self.judge.samples.x.dtype)
-        return self.judge.judged(attack, part, strength, generator, **each)
-
-    def _parts(self, among: Bool[Tensor, " N"]) -> Iterable[Int[Tensor, " K"]]:
-        return self.judge.parts(among.nonzero().squeeze(1))
+        strength = torch.full((len(part),), epsilon, dtype=self.judge.samples.first.dtype)
+        return self.judge.judged(attack, part, strength, draws, **each)

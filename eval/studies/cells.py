@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from jsonargparse import ArgumentParser
 
 from eval.fit import FitCLI, fit_from
 from eval.records.device import AUTO, chosen_device, placed
 from eval.records.measurements import check_wanted
+from eval.records.outcome import Measurement
 from eval.records.quality import EstimatorQuality, load_judge
 from eval.records.store import SHOWN, ModelFolder, Results
 from eval.records.subject import Subject
@@ -24,9 +25,11 @@ from eval.studies.grid import Cell, EstimatorCell, ModelCell
 from eval.studies.grouping import EACH, fitting, is_small, parts, shared
 from eval.studies.logs import training_records
 from eval.studies.overlay import FIRST
+from eval.studies.tasks import Done, Task, survived
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
 from eval.studies.wanted import wanted_of
-from eval.studies.work import Done, survived
+from generators.files import remove_leftovers
+from generators.locks import lock
 from generators.progress import Stage, stage, underway
 from training import load_classifier
 from training.data import DataSet
@@ -58,7 +61,7 @@ def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO
     home = folder / FIRST / name
     home.mkdir(parents=True, exist_ok=True)
     new = not is_trained(home)
-    with FileLock(home / ".lock"):
+    with lock(home / ".lock"):
         if not is_trained(home):
             trained(fit_from(kept_under(fit, home, device)), home)
         best_checkpoint(home)
@@ -73,7 +76,13 @@ def home_of(cell: Cell, folder: Path) -> ModelFolder:
 
 
 def run_cells(
-    cells: Sequence[Cell], folder: Path, device: str = AUTO, *, auto: bool = False, wait: bool = False
+    cells: Sequence[Cell],
+    folder: Path,
+    device: str = AUTO,
+    *,
+    auto: bool = False,
+    wait: bool = False,
+    apart: bool = False,
 ) -> dict[str, Done]:
     """Train models side by side, then measure one after the other, as far as that is not done yet.
 
@@ -83,6 +92,7 @@ def run_cells(
         device: to train and measure on, see `eval.records.device`.
         auto: whether to train only as many at a time as fit into the memory of the GPU.
         wait: for the first one, where another process works on it; others on which one does are left out.
+        apart: whether to leave measurements to others, as the rest of what is to be done.
 
     Returns:
         What came of each, by name, but for those that are left out.
@@ -90,7 +100,7 @@ def run_cells(
     size = _size(cells, folder, device) if auto and len(cells) > 1 else len(cells)
     done: dict[str, Done] = {}
     for number, part in enumerate(parts(cells, size)):
-        done |= _run_part(part, folder, device, wait and number == 0)
+        done |= _run_part(part, folder, device, wait and number == 0, apart)
     return done
 
 
@@ -126,22 +136,24 @@ def _is_small(cell: Cell, folder: Path, device: str) -> bool:
         return False
 
 
-def _run_part(cells: Sequence[Cell], folder: Path, device: str, wait: bool) -> dict[str, Done]:
+def _run_part(cells: Sequence[Cell], folder: Path, device: str, wait: bool, apart: bool) -> dict[str, Done]:
     homes = [home_of(cell, folder) for cell in cells]
     with ExitStack() as stack:
         held = [home for number, home in enumerate(homes) if _locked(stack, home, wait and number == 0)]
         mine = {home.path.name: cell for home, cell in zip(homes, cells, strict=True) if home in held}
         found = _train_together(mine, folder, device)
-        return {name: survived(partial(_run, cell, folder, device, found.get(name))) for name, cell in mine.items()}
+        run = {name: partial(_run, cell, folder, device, found.get(name), apart) for name, cell in mine.items()}
+        return {name: survived(model) for name, model in run.items()}
 
 
 def _locked(stack: ExitStack, home: ModelFolder, wait: bool) -> bool:
     """Whether a model is this process's to work on, until the stack is left."""
     home.path.mkdir(parents=True, exist_ok=True)
     try:
-        stack.enter_context(FileLock(home.path / ".lock", blocking=wait))
+        stack.enter_context(lock(home.path / ".lock", wait=wait))
     except Timeout:
         return False
+    remove_leftovers(home.path)  # nobody else writes here now
     return True
 
 
@@ -158,7 +170,7 @@ def _train_together(cells: Mapping[str, Cell], folder: Path, device: str) -> dic
     return dict(zip(new, group.run(), strict=True))
 
 
-def _run(cell: Cell, folder: Path, device: str, found: "Trained | Exception | None") -> Done:
+def _run(cell: Cell, folder: Path, device: str, found: "Trained | Exception | None", apart: bool) -> Done:
     """Do what is left to be done of a model, which may have been trained just now."""
     started = time.perf_counter()
     if isinstance(found, Exception):
@@ -172,10 +184,23 @@ def _run(cell: Cell, folder: Path, device: str, found: "Trained | Exception | No
         new = not halves.done or found is not None
         found = found or _train(cell, folder, device)
         halves.done = 1
-        failures, measured = _measure(cell, home, folder, found)
+        failures, measured, rest = _measure(cell, home, folder, found, apart)
     if (group := underway()) is not None:
         group.done += 1
-    return Done(before + time.perf_counter() - started, failures, [*found.notes], new or measured)
+    tasks = tuple(Task((home.path.name,), partial(measure_one, cell, folder, device, number)) for number in rest)
+    return Done(before + time.perf_counter() - started, failures, [*found.notes], new or measured, tasks)
+
+
+def measure_one(cell: ModelCell, folder: Path, device: str, number: int) -> dict[str, Done]:
+    """Take one measurement of a model that is trained, unless another process has taken it meanwhile."""
+    started = time.perf_counter()
+    home = home_of(cell, folder)
+    found = _train(cell, folder, device)
+    sittings = _sittings(cell, folder, found)
+    sitting, measurement = [(one, m) for one, wanted in sittings for m in wanted][number]
+    with lock(home.path / f".{number}.lock"), stage(sitting.progress_of([measurement], "")):
+        taken = sitting.take_all([measurement], home)
+    return {home.path.name: Done(time.perf_counter() - started, taken.failures, new=taken.new > 0)}
 
 
 def _train(cell: ModelCell, folder: Path, device: str, member: Member | None = None) -> Trained:
@@ -204,39 +229,63 @@ def _training_of(cell: ModelCell, folder: Path, device: str) -> FitCLI:
     return FitCLI(kept_under(resolved(cell.fit, folder), home, device))
 
 
-def _measure(cell: ModelCell, home: ModelFolder, folder: Path, found: Trained) -> tuple[list[str], bool]:
-    """Take the measurements of a model that are not recorded yet; returns what failed, and whether any was taken."""
+def _measure(
+    cell: ModelCell, home: ModelFolder, folder: Path, found: Trained, apart: bool
+) -> tuple[list[str], bool, list[int]]:
+    """Take the measurements of a model that are not recorded yet.
+
+    Returns:
+        What failed, whether anything was taken, and the numbers of what is left to others.
+    """
+    sittings = _sittings(cell, folder, found)
+    failures: list[str] = []
+    rest: list[int] = []
+    new = first = 0
+    for sitting, wanted in sittings:
+        left = [apart and not sitting.is_recorded(measurement, home) for measurement in wanted]
+        rest += [number for number, is_left in enumerate(left, first) if is_left]
+        first += len(wanted)
+        mine = [measurement for measurement, is_left in zip(wanted, left, strict=True) if not is_left]
+        with stage(sitting.progress_of(mine, "")):
+            taken = sitting.take_all(mine, home)
+        failures, new = [*failures, *taken.failures], new + taken.new
+    _keep_logs(cell, home, sittings[0][0].subject, found)
+    return failures, new > 0, rest
+
+
+def _sittings(cell: ModelCell, folder: Path, found: Trained) -> list[tuple[Sitting, Sequence[Measurement]]]:
+    """A trained model with the samples that it is measured on, and what is measured there."""
     cli, model = found.cli, cell.fit.get("model", {})
     network = {"network": model.get("network", "small_cnn"), "options": model.get("network_options") or {}}
     classifier = load_classifier(checkpoint=found.checkpoint, trusted_networks=[network["network"]])
-    place = cli.trainer.strategy.root_device
-    placed(classifier, place)
-    failures: list[str] = []
-    subjects: list[Subject] = []
-    new = 0
-    for wanted in wanted_of(cell, folder):
-        sitting = Sitting.of(
-            classifier,
-            cli.datamodule,
-            wanted.of(cell.model),
-            split=wanted.split,
-            limit=wanted.limit,
-            network=network,
-            training=cell.fit,
+    placed(classifier, cli.trainer.strategy.root_device)
+    return [
+        (
+            Sitting.of(
+                classifier,
+                cli.datamodule,
+                wanted.of(cell.model),
+                split=wanted.split,
+                limit=wanted.limit,
+                network=network,
+                training=cell.fit,
+            ),
+            wanted.on(cli.datamodule),
         )
-        measurements = wanted.on(cli.datamodule)
-        with stage(sitting.progress_of(measurements, "")):
-            taken = sitting.take_all(measurements, home)
-        failures, new = [*failures, *taken.failures], new + taken.new
-        subjects.append(sitting.subject)
+        for wanted in wanted_of(cell, folder)
+    ]
+
+
+def _keep_logs(cell: ModelCell, home: ModelFolder, subject: Subject, found: Trained) -> None:
+    """Record what the log of the training tells."""
+    place = found.cli.trainer.strategy.root_device
     logs, together = home.path / "training", side_by_side(home.path)
-    for record, epochs in training_records(cell.model, subjects[0], logs, found.checkpoint, together, place):
+    for record, epochs in training_records(cell.model, subject, logs, found.checkpoint, together, place):
         before = home.find(record.quantity, record.subject)
         if before is None:
             home.write(record, epochs)
         else:
             home.joined(before, cell.model)
-    return failures, new > 0
 
 
 def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path, device: str) -> list[str]:

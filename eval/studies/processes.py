@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from eval.studies.parent import end_with_parent
+
 PATIENCE = 3.0
 """Seconds in which a process that is told to end should have ended."""
 
@@ -53,5 +55,6 @@ def _begin(begin: Callable[..., object], args: tuple[Any, ...]) -> None:
     """Leave interruptions to whoever started the process, which ends it: it says so once, and without a traceback."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
     tqdm.set_lock(RLock())  # its usual one is of all processes, and would outlive one that is ended
     begin(*args)

@@ -10,11 +10,13 @@ from eval.records.device import AUTO, chosen_device
 from eval.records.store import Results
 from eval.studies.cells import home_of, processes, run_cells, train_first
 from eval.studies.claim import claimed
+from eval.studies.engines import Engine, Here
 from eval.studies.grid import Cell, ModelCell
 from eval.studies.grouping import groups, on_gpu
 from eval.studies.plan import Study
+from eval.studies.tasks import Done, Task, failures
 from eval.studies.wanted import wanted_of
-from eval.studies.work import Done, Task, all_done, failures
+from eval.studies.work import all_done
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def run_study(
     jobs: int | None = None,
     side_by_side: int | None = None,
     device: str = AUTO,
+    engine: Engine | None = None,
 ) -> StudyRun:
     """Train what comes first, then train and measure every model of a study that is not finished yet.
 
@@ -54,6 +57,7 @@ def run_study(
         side_by_side: models of equal shapes that a process trains at a time; None for one on a CPU, and as many as
             fit into the memory of a GPU, at most 16.
         device: to train and measure on, see `eval.records.device`; auto leaves trainings as they are configured.
+        engine: does the work, such as a Ray cluster, see `eval.studies.engines`; None for `jobs` processes here.
 
     Raises:
         ValueError: if the folder holds results of another study, a file in it is damaged, `jobs` or `side_by_side`
@@ -74,25 +78,34 @@ def run_study(
     first = [
         Task((name,), partial(train_first, name, results.folder, fit, device)) for name, fit in study.first.items()
     ]
-    if told := failures(all_done(first, f"{study.name}, first", jobs or 1, cores)):
+    if told := failures(all_done(first, f"{study.name}, first", engine or Here(jobs or 1, cores))):
         raise ValueError(" ".join(told))
     jobs = jobs or processes(study.cells, results.folder, device, cores)
+    workers = engine or Here(jobs, cores)
     done: dict[str, Done] = {}
     wait = False
     while left := [cell for cell in study.cells if home_of(cell, results.folder).path.name not in done]:
-        done |= all_done(_tasks(left, results.folder, device, side_by_side, jobs, wait), study.name, jobs, cores)
+        tasks = _tasks(left, results.folder, device, side_by_side, jobs, wait=wait, apart=workers.apart)
+        done |= all_done(tasks, study.name, workers)
         wait = True  # for what another process works on
     said = [note for model in done.values() for note in model.notes]
     return StudyRun(results, failures(done), [*notes, *dict.fromkeys(said)])
 
 
 def _tasks(
-    cells: Sequence[Cell], folder: Path, device: str, side_by_side: int | None, jobs: int, wait: bool
+    cells: Sequence[Cell],
+    folder: Path,
+    device: str,
+    side_by_side: int | None,
+    jobs: int,
+    *,
+    wait: bool,
+    apart: bool,
 ) -> list[Task]:
     """Work on the cells of a study, one task for those that are trained side by side."""
     tasks = []
     for group in groups(cells, side_by_side, device, jobs):
         names = tuple(home_of(cell, folder).path.name for cell in group)
         auto = side_by_side is None and isinstance(group[0], ModelCell) and on_gpu(group[0].fit, device)
-        tasks.append(Task(names, partial(run_cells, group, folder, device, auto=auto, wait=wait)))
+        tasks.append(Task(names, partial(run_cells, group, folder, device, auto=auto, wait=wait, apart=apart)))
     return tasks

@@ -61,7 +61,7 @@ class StoredResidual:
     def __init__(self, path: str | Path, expected: Mapping[str, Any] | None = None, *, memory: int = 2**30) -> None:
         self.path, self.memory = Path(path), memory
         if not self.path.exists():
-            raise FileNotFoundError(f"{path}: no such store of residuals. Fill one with `alphadx residuals`.")
+            raise FileNotFoundError(_missing(self.path))
         try:
             with self._opened() as file:
                 self.identity: dict[str, Any] = {key: json.loads(value) for key, value in file.attrs.items()}
@@ -171,6 +171,16 @@ class ResidualsOfSamples:
                 or a target is its sample's own class or not among the stored ones.
         """
         return self.source.of_samples(self.indices, x, y, target)
+
+
+def _missing(path: Path) -> str:
+    """What to say of a store that is not there, or not there yet."""
+    if path.with_name(f"{path.name}.parts").exists():
+        return (
+            f"{path}: this store of residuals is still being filled, or its filling was stopped. Wait, or start the "
+            "same `alphadx residuals` again, which goes on where it stopped."
+        )
+    return f"{path}: no such store of residuals. Fill one with `alphadx residuals`."
 
 
 def for_samples(estimator: ResidualEstimator, indices: Int[Tensor, " B"]) -> ResidualEstimator:

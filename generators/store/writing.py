@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import h5py
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from generators.files import write_reserved, write_whole
+from generators.files import put_in_place, write_reserved, write_whole
+from generators.locks import lock
 from generators.residuals import ResidualEstimator
 from generators.store.layout import FORMAT, check_identity, encoded, fingerprint
 from generators.store.reading import StoredResidual
@@ -149,6 +150,27 @@ class ResidualStore:
         shutil.rmtree(self.parts, ignore_errors=True)
         return StoredResidual(self.path, self.identity)
 
+    def fill_part(self, number: int, device: str | torch.device = "cpu") -> None:
+        """Compute one of `blocks`, unless it is there, waiting for a process that works at it.
+
+        Args:
+            number: of the block.
+            device: where images go, and with them the estimator.
+
+        Raises:
+            ValueError: as `fill`.
+            OSError: as `fill`.
+        """
+        self._claim()
+        block = self.blocks[number]
+        if not self._has(block):
+            self._alone(self._part(block).stem, partial(self._fill_block, block, device))
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the blocks that are not stored yet."""
+        return [number for number, block in enumerate(self.blocks) if not self._has(block)]
+
     def _read_samples(self, count: int) -> None:
         found, labels, fingerprints = sha256(), [], []
         for start in range(0, count, self.batch):
@@ -179,7 +201,7 @@ class ResidualStore:
     def _alone(self, name: str, work: Callable[[], None], timeout: int = -1) -> None:
         """Do some work while no other process does it; leave it to one that takes longer than that, in seconds."""
         try:
-            with FileLock(self.parts / f"{name}.lock", timeout=timeout):
+            with lock(self.parts / f"{name}.lock", wait=timeout != 0):
                 work()
         except Timeout:
             pass
@@ -236,7 +258,7 @@ class ResidualStore:
                     file["residual"][start:stop] = part["residual"][:]
                     file["scale"][start:stop] = part["scale"][:]
                 start = stop
-        whole.replace(self.path)
+        put_in_place(whole, self.path)
 
     def _empty(self) -> bytes:
         """The HDF5 file of the store but for its residuals."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generators.files import write_reserved, write_whole
+from generators.files import part_of, remove_leftovers, write_reserved, write_whole
 
 
 @pytest.mark.parametrize("content", ["ε = 0.3, Δ̂x\n", b"\x00\xff", ""])
@@ -71,3 +71,70 @@ def test_file_is_whole_when_the_process_dies_before_the_end(tmp_path: Path, monk
     with pytest.raises(KeyboardInterrupt):
         write_whole(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(f"{os.fstat(descriptor).st_size} on disk"))
+    replace = os.replace
+
+    def named(*names: Any) -> None:
+        done.append("named")
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", named)
+    write_whole(tmp_path / "record.json", "12345")
+    assert done == ["5 on disk", "named"]
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES])
+def test_a_file_that_is_busy_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    replace, tried = os.replace, [0]
+
+    def busy(*names: Any) -> None:
+        tried[0] += 1
+        if tried[0] < 3:
+            raise OSError(number, os.strerror(number))
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", busy)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    write_whole(tmp_path / "record.json", "new")
+    assert (tmp_path / "record.json").read_text() == "new"
+    assert tried == [3]
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EBUSY, errno.EIO])
+def test_a_file_that_cannot_be_replaced_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = tmp_path / "record.json"
+    write_whole(path, "old")
+
+    def refused(*names: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refused)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(OSError, match="so what was there before is kept") as refusal:
+        write_whole(path, "new")
+    assert (refusal.value.errno, refusal.value.filename) == (number, str(path))
+    assert [(file, file.read_text()) for file in tmp_path.iterdir()] == [(path, "old")]
+
+
+def test_parts_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
+    gone = os.fork()
+    if gone == 0:
+        os._exit(0)
+    os.waitpid(gone, 0)
+    mine = part_of(tmp_path / "deep" / "a.json")
+    host = mine.name.split(".")[2].partition("-")[0]
+    old, new = tmp_path / "b.csv.00000000-1.part", tmp_path / "c.csv.00000000-1.part"  # of another host
+    left = tmp_path / "deep" / f"a.json.{host}-{gone}.part"
+    others = [tmp_path / "notes.part", tmp_path / "a.json~", tmp_path / ".DS_Store"]
+    mine.parent.mkdir()
+    for path in (mine, left, old, new, *others):
+        path.write_text("")
+    os.utime(old, (1e9, 1e9))
+    assert {*remove_leftovers(tmp_path)} == {left, old}
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {mine, new, *others}

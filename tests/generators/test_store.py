@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import time
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from generators import ExactResidual, NearestExample, ResidualEstimator, ResidualStore, StoredResidual, radial
+from generators.files import part_of
 from generators.store import fingerprint, for_samples, moved_together, writing
 from training.data import Augmentation, Split
 
@@ -450,7 +452,7 @@ def test_progress_counts_pairs_up_to_all(tmp_path: Path) -> None:
 def test_torn_temporary_files_of_a_killed_process_are_written_anew(tmp_path: Path) -> None:
     parts = tmp_path / "store.h5.parts"
     parts.mkdir()
-    for name in (f"identity.json.{os.getpid()}.part", f"class0_sample1.h5.{os.getpid()}.part", "store.tmp"):
+    for name in (*(part_of(Path(name)).name for name in ("identity.json", "class0_sample1.h5")), "store.tmp"):
         (parts / name).write_bytes(b"torn")
     assert_holds(made(tmp_path / "store.h5").fill(), some())
 
@@ -479,7 +481,7 @@ def test_full_disk_is_said_and_filling_goes_on_when_there_is_space(
 
     def open_torn(path: Path, mode: str = "r", **options: Any) -> Any:
         file = opened(path, mode, **options)
-        return Full(file) if path.name.replace(f".{os.getpid()}", "") == torn else file
+        return Full(file) if re.sub(r"\.[0-9a-f]{8}-\d+\.part$", ".part", path.name) == torn else file
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", open_torn)
@@ -575,14 +577,13 @@ def test_process_that_comes_when_another_finishes_is_served(tmp_path: Path, monk
     finished, removed = path.read_bytes(), [False]
     path.unlink()
 
-    class Vanished(writing.FileLock):
-        def acquire(self, *args: Any, **kwargs: Any) -> Any:
-            path.write_bytes(finished)
-            shutil.rmtree(path.with_name("store.h5.parts"), ignore_errors=True)
-            removed[0] = True
-            raise FileNotFoundError("no such lock")
+    def vanished(file: Path, *, wait: bool) -> Any:
+        path.write_bytes(finished)
+        shutil.rmtree(path.with_name("store.h5.parts"), ignore_errors=True)
+        removed[0] = True
+        raise FileNotFoundError("no such lock")
 
-    monkeypatch.setattr(writing, "FileLock", Vanished)
+    monkeypatch.setattr(writing, "lock", vanished)
     assert_holds(late.fill(), some())
     assert removed[0]
 

@@ -137,6 +137,9 @@ class DataSet(LightningDataModule):
             # Lightning builds a run's first iterator before it tells the epoch, and workers then copy the split.
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             order.set_epoch(progress.processed)
+            if progress.processed < progress.ready:  # a checkpoint in the middle of an epoch was loaded
+                done: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+                order.skip(self.batch_size * done.processed)
         return self._loader(split, self.batch_size, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:

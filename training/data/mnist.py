@@ -11,6 +11,7 @@ from torch import Tensor
 
 from training.data.checks import shuffled
 from training.data.dataset import DataSet
+from training.data.idx import check_idx
 from training.data.resizing import Resizing, check_resizing, resized
 from training.data.split import Split, SplitName
 
@@ -84,6 +85,7 @@ class MNIST(DataSet):
     def _read(self, train: bool) -> tuple[Tensor, Tensor]:
         """The digits that take part, renumbered from 0 in the order of `digits`."""
         root = data_root(self.data_root)
+        check_idx(root / "MNIST" / "raw", train=train)
         try:
             files = torchvision.datasets.MNIST(str(root), train=train, download=self.download)
         except RuntimeError as error:

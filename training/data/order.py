@@ -18,13 +18,20 @@ class EpochOrder(DistributedSampler[int]):
     def __init__(self, split: Split, seed: int, rank: int = 0, processes: int = 1) -> None:
         super().__init__(split, num_replicas=processes, rank=rank)
         self.split, self.seed = split, seed
+        self.done = 0
+
+    def skip(self, samples: int) -> None:
+        """Leave out the first samples of this process in this epoch, without loading them: they were trained on."""
+        self.done = samples
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch."""
+        if epoch != self.epoch:
+            self.done = 0
         super().set_epoch(epoch)
         self.split.set_epoch(self.seed, epoch)
 
     def __iter__(self) -> Iterator[int]:
         order = self.split.order(self.seed, self.epoch)
         even = islice(cycle(order), self.total_size)  # as long for every process
-        return islice(even, self.rank, None, self.num_replicas)
+        return islice(even, self.rank + self.done * self.num_replicas, None, self.num_replicas)

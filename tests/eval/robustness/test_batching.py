@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from eval.robustness import batching as module
 from eval.robustness.batching import Batching, fitting, is_out_of_memory
+from eval.robustness.draws import Draws
 from eval.robustness.judge import Judge
 from eval.robustness.masking import masking_signs
 from eval.robustness.radii import critical_radii, minimal_radii
@@ -72,7 +73,7 @@ def problem(count: int) -> tuple[Half, Tensor, Tensor]:
 
 def test_automatic_size_on_a_cpu_is_today_s() -> None:
     batching = Batching("auto", nn.Identity())
-    batching.fit(torch.rand(3, 2), torch.device("cpu"))
+    batching.fit(torch.rand(3, 2), torch.device("cpu"), 3)
     assert batching.size == 512
     assert Batching(7).size == 7
 
@@ -101,9 +102,9 @@ def test_size_on_a_gpu_is_what_half_of_its_free_memory_holds(monkeypatch: pytest
     monkeypatch.setattr(module, "_bytes_each", each)
     gpu, x = torch.device("cuda"), torch.rand(5, 2)
     automatic, chosen = Batching("auto", nn.Identity()), Batching(33, nn.Identity())
-    automatic.fit(x, gpu)
+    automatic.fit(x, gpu, 10_000)
     assert (automatic.size, shown) == (512, [64])
-    chosen.fit(x, gpu)
+    chosen.fit(x, gpu, 10_000)
     assert chosen.size == 33
 
 
@@ -158,16 +159,17 @@ def test_batches_are_halved_until_they_fit_and_stay_so() -> None:
 
 def test_parts_draw_what_smaller_batches_draw() -> None:
     def run(rows: Tensor, most: float = math.inf) -> Tensor:
-        drawn = torch.rand(len(rows), generator=source)
-        if len(rows) > most:
-            raise full()
+        with draws.at(int(rows[0])) as source:
+            drawn = torch.rand(len(rows), generator=source)
+            if len(rows) > most:
+                raise full()
         return drawn
 
-    source = torch.Generator().manual_seed(3)
+    draws = Draws(3)
     expected = torch.cat(Batching(5).over(torch.arange(18), run))
-    source.manual_seed(3)
+    draws = Draws(3)
     with pytest.warns(UserWarning, match="Memory did not do"):
-        found = torch.cat(Batching(18).over(torch.arange(18), partial(run, most=8), source))
+        found = torch.cat(Batching(18).over(torch.arange(18), partial(run, most=8)))
     assert torch.equal(found, expected)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from eval.robustness.draws import Draws
 from eval.robustness.judge import Judge
 from eval.robustness.masking import masking_signs, masking_verdict
 from eval.robustness.radii import critical_radii, minimal_radii
@@ -383,7 +384,7 @@ def test_batch_is_waited_for_once() -> None:
         return x
 
     with waits() as found:
-        judge.judged(attack, torch.arange(8), torch.full((8,), 0.1), torch.Generator())
+        judge.judged(attack, torch.arange(8), torch.full((8,), 0.1), Draws(0))
     assert given == [0]
     # What is read after the transfer is on the CPU.
     assert found[0] == "cpu"
@@ -393,7 +394,7 @@ def test_batch_is_waited_for_once() -> None:
 def test_samples_and_clean_logits_lie_where_the_classifier_is() -> None:
     classifier, x, y = half_problem(8)
     judge = Judge(classifier, [(x[:5], y[:5]), (x[5:], y[5:])], "Linf", BOUNDS, 3)
-    assert {judge.samples.x.device, judge.samples.y.device, judge.samples.logits.device} == {judge.device}
+    assert {judge.samples.first.device, judge.samples.y.device, judge.samples.logits.device} == {judge.device}
     assert torch.allclose(judge.samples.logits, classifier(x).detach())
     assert torch.equal(judge.correct, classifier(x).argmax(dim=1) == y)
 

@@ -17,6 +17,7 @@ from torch import nn
 from eval.fit import FitCLI
 from eval.studies import StudyRun, load_study, run_study
 from eval.studies.cells import home_of, processes, run_cells
+from eval.studies.engines import Here
 from eval.studies.grouping import (
     BESIDES,
     COPIES,
@@ -31,7 +32,8 @@ from eval.studies.grouping import (
 )
 from eval.studies.overlay import laid_over
 from eval.studies.plan import Cell
-from eval.studies.work import Done, Task, all_done
+from eval.studies.tasks import Done, Task
+from eval.studies.work import all_done
 from tests.eval.fit.runs import configuration
 from tests.eval.studies.killed import killed
 from training import build_network
@@ -79,7 +81,7 @@ def ran(plan: str, folder: Path, side_by_side: int | None) -> StudyRun:
 def grouped(cells: list[Cell], folder: Path, **options: bool) -> list[Done]:
     """What came of cells that are one group, whatever they share."""
     task = Task(tuple(cell.identity for cell in cells), partial(run_cells, cells, folder, **options))
-    return [*all_done([task], "here", 1, 1).values()]
+    return [*all_done([task], "here", Here()).values()]
 
 
 def values(run: StudyRun) -> dict[tuple, float]:
@@ -414,5 +416,5 @@ def test_processes_know_the_environment_as_it_is(monkeypatch: pytest.MonkeyPatch
     for folder in ("first", "second"):  # the process that they are forked from stays
         monkeypatch.setenv("ALPHADX_DATA", folder)
         tasks = [Task((name,), partial(told_by_environment, name)) for name in "ab"]
-        done = all_done(tasks, "", jobs=2, cores=2)
+        done = all_done(tasks, "", Here(2, 2))
         assert {name: model.notes for name, model in done.items()} == {"a": [folder], "b": [folder]}

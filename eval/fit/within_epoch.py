@@ -1,0 +1,147 @@
+"""Checkpoints in the middle of an epoch, from which a training ends where an uninterrupted one does."""
+
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from eval.fit.checkpoints import LAST, BestEpoch
+from training.watch import EpochCost
+
+WITHIN_KEY = "alphadx_within_epoch"
+"""Where a checkpoint made in the middle of an epoch keeps what Lightning's own state leaves out."""
+
+
+class SaveWithinEpoch(Checkpoint):
+    """Writes `last.ckpt` in the middle of an epoch, too; the end of every epoch writes it in any case.
+
+    It is written only where the optimiser has just made a step, so that no gradient is half accumulated. Beside
+    Lightning's state it holds the global random numbers and the means that the epoch has logged so far.
+
+    Args:
+        minutes: between two checkpoints, above 0; None for none by time.
+        steps: of the optimiser between two checkpoints, at least 1; None for none by steps.
+
+    Raises:
+        ValueError: if minutes or steps are out of range.
+    """
+
+    def __init__(self, minutes: float | None = None, steps: int | None = None) -> None:
+        if minutes is not None and not 0 < minutes < float("inf"):
+            raise ValueError(f"`save.minutes` should be above 0 and finite. Found {minutes}.")
+        if steps is not None and steps < 1:
+            raise ValueError(f"`save.steps` should be at least 1. Found {steps}.")
+        self.minutes, self.steps = minutes, steps
+        self.pending: dict[str, Any] = {}
+        self.random: dict[str, Any] | None = None
+        self.seconds = 0.0
+        self.writing = False
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Begin to count; Lightning does not begin an epoch again in whose middle it goes on."""
+        self._begin(trainer)
+        if self.random is not None:
+            for one in trainer.callbacks:  # type: ignore[attr-defined]
+                one.on_train_epoch_start(trainer, module)
+            module.on_train_epoch_start()
+            for cost in _costs(trainer):
+                cost.started -= self.seconds
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
+        """Put the random numbers where they stood when the checkpoint was written."""
+        if self.random is not None:
+            set_random_state(self.random)
+            self.random = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Add what was logged before to the epoch's means, and write a checkpoint where one is due."""
+        self._add_means(trainer)
+        if not self._due(trainer):
+            return
+        self.writing = True
+        try:
+            trainer.save_checkpoint(_folder(trainer) / LAST, weights_only=False)
+        finally:
+            self.writing = False
+        self._begin(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Begin to count again, where `last.ckpt` is written in any case."""
+        self._begin(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep what Lightning does not."""
+        if self.writing:
+            checkpoint[WITHIN_KEY] = {
+                "random": random_state(),
+                "means": _means(trainer),
+                "seconds": sum(cost.seconds(module) for cost in _costs(trainer)),
+            }
+
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Have it ready for the first batch."""
+        if (found := checkpoint.get(WITHIN_KEY)) is not None:
+            self.random, self.pending, self.seconds = found["random"], dict(found["means"]), found["seconds"]
+
+    def _begin(self, trainer: Trainer) -> None:
+        self.moment, self.step = time.monotonic(), trainer.global_step
+
+    def _due(self, trainer: Trainer) -> bool:
+        by_time = self.minutes is not None and time.monotonic() - self.moment >= 60 * self.minutes
+        by_steps = self.steps is not None and trainer.global_step - self.step >= self.steps
+        due = (by_time or by_steps) and not trainer.is_last_batch and not trainer.fit_loop._should_accumulate()
+        # All processes must decide alike before they write together.
+        return trainer.strategy.reduce_boolean_decision(due, all=False)
+
+    def _add_means(self, trainer: Trainer) -> None:
+        """Add each mean to the one that has begun afresh; the sum is the same, bit by bit."""
+        for key, metric in trainer.fit_loop.epoch_loop._results.items():
+            for name, value in self.pending.pop(key, {}).items():
+                setattr(metric, name, getattr(metric, name) + value.to(getattr(metric, name).device))
+
+
+def _folder(trainer: Trainer) -> Path:
+    return next(Path(str(one.dirpath)) for one in trainer.checkpoint_callbacks if isinstance(one, BestEpoch))
+
+
+def _costs(trainer: Trainer) -> list[EpochCost]:
+    return [one for one in trainer.callbacks if isinstance(one, EpochCost)]  # type: ignore[attr-defined]
+
+
+def _means(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
+    """Sums and counts of what the epoch has logged so far."""
+    kept = {}
+    for key, metric in trainer.fit_loop.epoch_loop._results.items():
+        if metric.is_tensor and metric.meta.is_mean_reduction and metric.meta.on_epoch:
+            kept[key] = {name: getattr(metric, name).cpu() for name in ("value", "cumulated_batch_size")}
+    return kept
+
+
+def random_state() -> dict[str, Any]:
+    """The state of the global generators of random numbers, as plain values and tensors."""
+    _, keys, *rest = np.random.get_state()  # noqa: NPY002 (whoever uses the global generator has this one)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "numpy": [np.asarray(keys).tolist(), *rest],
+        "python": random.getstate(),
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Put the global generators where they stood."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    keys, *rest = state["numpy"]
+    np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+    random.setstate(state["python"])

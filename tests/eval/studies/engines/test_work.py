@@ -1,0 +1,116 @@
+"""Work in tasks: in this process and in several."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from alignment.version import __version__
+from eval.studies.engines import Engine, Here, engine_for
+from eval.studies.engines.telling import told_in
+from eval.studies.engines.worker import Away, wholly_done
+from eval.studies.tasks import Done, Parts, Task, failures
+from eval.studies.work import all_done
+
+
+def part(name: str, file: Path, text: str, rest: tuple[Task, ...] = ()) -> Mapping[str, Done]:
+    with file.open("a") as log:
+        log.write(text)
+    return {name: Done(1.0, [], [text], rest=rest)}
+
+
+def broken(message: str) -> Mapping[str, Done]:
+    raise ValueError(message)
+
+
+def in_three(name: str, file: Path) -> Task:
+    """A task with two parts that follow, one of which has another."""
+    last = Task((name,), partial(part, name, file, "c"))
+    rest = (Task((name,), partial(part, name, file, "b", (last,))), Task((name,), partial(part, name, file, "d")))
+    return Task((name,), partial(part, name, file, "a", rest))
+
+
+def test_parts_of_a_model_are_put_together(tmp_path: Path) -> None:
+    done = all_done([in_three("one", tmp_path / "log")], "", Here())
+    assert sorted((tmp_path / "log").read_text()) == ["a", "b", "c", "d"]
+    assert done["one"].seconds == 4
+    assert sorted(done["one"].notes) == ["a", "b", "c", "d"]
+    assert done["one"].rest == ()
+
+
+def test_a_part_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    rest = (Task(("one",), partial(broken, "no")), Task(("one",), partial(part, "one", log, "b")))
+    done = all_done([Task(("one",), partial(part, "one", log, "a", rest)), in_three("two", log)], "", Here())
+    assert failures(done) == ["one: ValueError: no"]
+    assert [*done] == ["one", "two"] or [*done] == ["two", "one"]
+    assert sorted(log.read_text()) == [*"aabbcd"]
+
+
+def test_models_of_a_task_that_fails_are_all_said_to_fail() -> None:
+    done = all_done([Task(("one", "two"), partial(broken, "no"))], "", Here())
+    assert failures(done) == ["one: ValueError: no", "two: ValueError: no"]
+
+
+def test_models_that_a_task_leaves_out_are_missing() -> None:
+    assert all_done([Task(("one",), dict)], "", Here()) == {}
+
+
+def test_an_interruption_ends_the_work(tmp_path: Path) -> None:
+    def interrupted() -> Mapping[str, Done]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        all_done([Task(("one",), interrupted), in_three("two", tmp_path / "log")], "", Here())
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_model_is_done_when_the_last_of_its_parts_is() -> None:
+    parts, two = Parts(), Task(("one",), dict)
+    assert [*parts.add({"one": Done(1.0, [], rest=(two, two))})] == []
+    assert [*parts.add({"one": Done(1.0, [])})] == []
+    assert [*parts.add({"one": Done(1.0, ["no"])})] == [("one", Done(3.0, ["no"]))]
+
+
+def test_a_job_does_all_parts(tmp_path: Path) -> None:
+    done = wholly_done(in_three("one", tmp_path / "log"))
+    assert (tmp_path / "log").read_text() == "abcd"
+    assert done["one"] == Done(4.0, [], ["a", "b", "c", "d"])
+
+
+def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
+    away = Away(in_three("one", tmp_path / "log"), tmp_path, version="9.9")
+    with pytest.raises(ValueError, match=rf"should have alphadx 9.9, .* Found {__version__}"):
+        away()
+
+
+def test_a_worker_that_does_not_see_the_results_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"should see the folder of results. Found no .*elsewhere"):
+        Away(in_three("one", tmp_path / "log"), tmp_path / "elsewhere")()
+
+
+def test_the_folder_that_workers_tell_in_goes_with_the_work(tmp_path: Path) -> None:
+    with told_in(tmp_path / "run") as told:
+        assert told.parent == tmp_path / "run"
+        (told / "state.json").touch()
+    assert [*(tmp_path / "run").iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"ray": "auto", "slurm": "slurm"}, "`ray` and `slurm` should not be given together"),
+        ({"slurm_options": {"timeout_min": 1}}, "`slurm_options` should be given with `slurm`"),
+        ({"cpus": 2.0}, "`cpus` and `gpus` should be given with `ray` or `slurm`"),
+        ({"gpus": 0.5}, "`cpus` and `gpus` should be given with `ray` or `slurm`"),
+    ],
+)
+def test_what_has_no_cluster_is_refused(tmp_path: Path, options: dict, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        engine_for(tmp_path, **options)
+
+
+def test_without_a_cluster_it_is_this_machine(tmp_path: Path) -> None:
+    assert engine_for(tmp_path, jobs=3) is None
+    assert isinstance(Here(), Engine)
