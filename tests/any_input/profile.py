@@ -1,0 +1,12 @@
+"""How properties are tried: the same few examples each time, and no limit of time on a busy machine."""
+
+from hypothesis import HealthCheck, Phase, settings
+
+FEW = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=25,
+    phases=(Phase.explicit, Phase.generate),
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
