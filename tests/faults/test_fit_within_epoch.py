@@ -2,6 +2,7 @@
 
 import os
 import signal
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ class Seen(Callback):
     def __init__(self, kill_at: int | None = None) -> None:
         self.steps, self.kill_at = 0, kill_at
         self.means: dict[str, float] = {}
+        self.drawn = 0.0
 
     def on_train_batch_end(self, trainer: Trainer, *rest: Any) -> None:
         self.steps += 1
+        self.drawn = float(torch.rand(()))  # as dropout would
         if self.steps == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -45,14 +48,19 @@ def trained(folder: Path, *changes: dict[str, Any], kill_at: int | None = None) 
 
 
 def killed(folder: Path, *changes: dict[str, Any], at: int) -> None:
+    folder.mkdir()
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
         try:
             trained(folder, *changes, kill_at=at)
+        except BaseException:
+            (folder / "raised").write_text(traceback.format_exc())
         finally:
             os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    status = os.waitpid(child, 0)[1]
+    raised = folder / "raised"
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, raised.read_text() if raised.is_file() else status
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,7 @@ def test_killed_in_an_epoch(tmp_path: Path, change: dict, at: int, left: int) ->
     assert (uninterrupted.steps, resumed.steps) == (34, left)
     assert same(saved(tmp_path / "killed"), saved(tmp_path / "whole"))
     assert resumed.means == uninterrupted.means
+    assert resumed.drawn == uninterrupted.drawn
 
 
 @pytest.mark.parametrize(("option", "value"), [("minutes", 0.0), ("minutes", float("nan")), ("steps", 0)])

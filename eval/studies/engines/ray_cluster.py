@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,6 +140,7 @@ def _connect(ray: Any, address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task without GPUs sees none
     options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    heeded = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -145,6 +148,8 @@ def _connect(ray: Any, address: str) -> None:
             f"`ray` should be the address of a running cluster. Found none at {address!r}. Start one with `ray start "
             "--head`, or name `--ray local` for this machine alone."
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, heeded)  # Ray's own ends the process before tasks are cancelled
 
 
 def _ray() -> Any:
