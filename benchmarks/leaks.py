@@ -10,6 +10,7 @@ that of the second half, since the first models load what all need.
 import argparse
 import contextlib
 import gc
+import io
 import os
 import sys
 import tempfile
@@ -66,7 +67,7 @@ def counted() -> dict[str, float]:
 def held(folder: Path, models: int) -> Iterator[dict[str, float]]:
     """What is held after each model."""
     for cell in cells_of(folder, models):
-        with contextlib.redirect_stderr(None):
+        with contextlib.redirect_stderr(io.StringIO()):
             (done,) = run_cells([cell], folder).values()
         if done.failures:
             raise RuntimeError(" ".join(done.failures))

@@ -8,6 +8,8 @@ import pytest
 from benchmarks.leaks import held
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")  # a study makes it first, and silences this
 @pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux says under /proc")
 def test_files_and_networks_do_not_pile_up(tmp_path: Path) -> None:
     found = [*held(tmp_path, 7)]
