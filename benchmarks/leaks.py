@@ -48,14 +48,14 @@ def cells_of(folder: Path, models: int) -> list:
     """The models of the study."""
     file = folder / "many.yaml"
     recipes = {"recipes": {"B": {}}, "seeds": list(range(models))}
-    file.write_text(yaml.safe_dump(STUDY | {"experiments": {"Spheres4": recipes}}))
+    file.write_text(yaml.safe_dump(STUDY | {"experiments": {"Spheres4": recipes}}), encoding="utf-8")
     return [*load_study(str(file)).cells]
 
 
 def counted() -> dict[str, float]:
     """What this process holds: MiB of memory, open files, and modules that are alive."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     modules = sum(issubclass(type(one), nn.Module) for one in gc.get_objects())
     return {
         "mib": pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
