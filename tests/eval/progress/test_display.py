@@ -165,7 +165,7 @@ def test_processes_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert study.share == 1 / 8
     (tmp_path / "torn.json").write_text('{"share": 0.')
     monkeypatch.setattr("eval.progress.workers.OFTEN", 0.01)
-    with reported(Stage("Lα-seed0", 1, ""), tmp_path), stage(Stage("", 4, "epoch", done=2)):
+    with reported(Stage("Lα-seed0", 1, ""), tmp_path / "state.json"), stage(Stage("", 4, "epoch", done=2)):
         while not study.told:
             study.read(tmp_path)
     assert study.under_way == 0.5
