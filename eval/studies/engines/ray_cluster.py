@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.studies.engines.engine import Crew, Result
+from eval.studies.engines.room import lacking, say_lacking
 from eval.studies.engines.telling import told_in
 from eval.studies.engines.worker import Away
 from eval.studies.tasks import Done, Task
@@ -19,6 +20,8 @@ from eval.studies.tasks import Done, Task
 LOCAL = "local"
 """Starts Ray on this machine, and ends it with the work."""
 LOST = "its worker was lost {times} times, perhaps for want of memory. Start again, with more --cpus or fewer --jobs."
+OTHER = "Version mismatch:"
+"""How Ray begins to say that a cluster runs another Ray or Python."""
 ALIVE = 5.0
 """Seconds after which the work asks whether it has been interrupted."""
 
@@ -63,6 +66,8 @@ class Ray:
         if mine:
             _connect(ray, self.address)
         try:
+            if self.address == LOCAL and (lack := self.lacking()):
+                raise ValueError(f"`cpus` and `gpus` should be what this machine has. There is {lack}.")
             with told_in(self.folder) as told:
                 crew = RayCrew(self, told)
                 try:
@@ -72,6 +77,10 @@ class Ray:
         finally:
             if mine:
                 ray.shutdown()
+
+    def lacking(self) -> str:
+        """What a task needs that no machine of the cluster has now; nothing where one has it."""
+        return lacking(_ray().nodes(), self.cpus, self.gpus)
 
 
 class RayCrew:
@@ -96,6 +105,7 @@ class RayCrew:
         ready: list[Any] = []
         while not ready:
             ready, _ = self._ray.wait([*self._waiting], timeout=ALIVE)
+            say_lacking(self.told, "" if ready else self.engine.lacking())
         for reference in ready:
             yield self._waiting.pop(reference), partial(self._result, reference)
 
@@ -135,7 +145,7 @@ def _connect(ray: Any, address: str) -> None:
     """Join a cluster, or start one; Ray tells nobody of it.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is none, or it runs other versions of Ray or Python.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task without GPUs sees none
@@ -144,6 +154,9 @@ def _connect(ray: Any, address: str) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
+        if OTHER in str(error):
+            told = " ".join(str(error).partition(OTHER)[2].split())
+            raise ValueError(f"`ray` should be a cluster of the same versions. {told}. Install the same.") from error
         raise ValueError(
             f"`ray` should be the address of a running cluster. Found none at {address!r}. Start one with `ray start "
             "--head`, or name `--ray local` for this machine alone."

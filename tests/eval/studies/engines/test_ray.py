@@ -206,6 +206,14 @@ def test_no_cluster_is_said_in_a_sentence(tmp_path: Path) -> None:
         pass
 
 
+def test_more_than_this_machine_has_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="no machine with 10000 CPUs and 0 GPUs; the cluster has one of"),
+        Ray(tmp_path, "local", cpus=10_000.0).crew(),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
