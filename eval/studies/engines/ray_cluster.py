@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.studies.engines.engine import Crew, Result
+from eval.studies.engines.reaching import check_reachable
 from eval.studies.engines.room import lacking, say_lacking
 from eval.studies.engines.telling import told_in
 from eval.studies.engines.worker import Away
@@ -152,8 +153,9 @@ def _connect(ray: Any, address: str) -> None:
     options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     heeded = signal.getsignal(signal.SIGTERM)
     try:
+        check_reachable(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         if OTHER in str(error):
             told = " ".join(str(error).partition(OTHER)[2].split())
             raise ValueError(f"`ray` should be a cluster of the same versions. {told}. Install the same.") from error

@@ -1,5 +1,7 @@
 """Work in tasks: in this process and in several."""
 
+import re
+import socket
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -155,6 +157,30 @@ def test_a_cluster_of_another_version_is_told_from_none(monkeypatch: pytest.Monk
     monkeypatch.setattr("os.environ", {})  # which is left as it was found
     with pytest.raises(ValueError, match=r"of the same versions. The cluster .* with: Ray: 2.9 Python: 3.11"):
         _connect(Older, "auto")
+
+
+class Waits:
+    """Ray, which would look for a cluster for minutes."""
+
+    @staticmethod
+    def init(*_: object, **__: object) -> None:
+        raise AssertionError("asked though nobody listens")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "[::1]:{}", "127.0.0.1:99999", "host:a"])
+def test_an_address_where_nobody_listens_is_said_at_once(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr("os.environ", {})
+    with socket.socket() as taken:  # a port that is bound, and so nobody else's, but not listened at
+        taken.bind(("127.0.0.1", 0))
+        named = address.format(taken.getsockname()[1])
+        with pytest.raises(ValueError, match=re.escape(f"a running cluster. Found none at {named!r}")):
+            _connect(Waits, named)
+
+
+def test_somebody_who_listens_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.environ", {})
+    with socket.create_server(("127.0.0.1", 0)) as listens, pytest.raises(ValueError, match="of the same versions"):
+        _connect(Older, f"127.0.0.1:{listens.getsockname()[1]}")
 
 
 def test_without_a_cluster_it_is_this_machine(tmp_path: Path) -> None:
