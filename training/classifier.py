@@ -310,7 +310,8 @@ class Classifier(StepsRecorded):
 
     def _log(self, batch: Batch, values: dict[str, Tensor]) -> None:
         """Log means over the samples of an epoch."""
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.x))
+        together = self.trainer.world_size > 1
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=_weight(batch), sync_dist=together)
 
     def _averaged(self, gradient: list[Tensor]) -> list[Tensor]:
         """The mean over processes, in one exchange."""
@@ -333,7 +334,7 @@ class Classifier(StepsRecorded):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy."""
         correct = (self.network(batch.x).argmax(dim=1) == batch.y).float().mean()
-        self.log("val_accuracy", correct, prog_bar=True, batch_size=len(batch.y), sync_dist=True)
+        self.log("val_accuracy", correct, prog_bar=True, batch_size=_weight(batch), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule as configured."""
@@ -347,3 +348,8 @@ class Classifier(StepsRecorded):
         """Say in plain values which network the weights belong to, and keep nothing that only a GPU reads."""
         checkpoint[NETWORK_KEY] = self.description
         in_plain_form(checkpoint)
+
+
+def _weight(batch: Batch) -> Any:
+    """Samples of a batch, no whole number: Lightning rounds the mean over processes of those that are."""
+    return float(len(batch.y))

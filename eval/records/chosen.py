@@ -62,8 +62,11 @@ class ReadBatches(Sequence[Batch]):
 
     def inputs(self, places: Int[Tensor, " K"]) -> Tensor:
         """The inputs of some samples, by their place among all; on the CPU."""
-        # A copy, since a split in memory may hand out its own.
-        return self.split.__getitems__([self.rows[place] for place in places.tolist()]).x.clone()
+        rows = [self.rows[place] for place in places.tolist()]
+        read = [
+            self.split.__getitems__(rows[start : start + self.size]).x for start in range(0, len(rows), self.size)
+        ]
+        return torch.cat(read)  # a copy even of one, since a split in memory may hand out its own
 
     def marks(self) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
         """Each sample's index in its split, and its label, without its input being read where that can be."""

@@ -71,8 +71,10 @@ def train_first(name: str, folder: Path, fit: dict[str, Any], device: str = AUTO
 def home_of(cell: Cell, folder: Path) -> ModelFolder:
     """Where everything of a model lies: where another study that trains the same left it, if one did."""
     home = Results(folder).home(cell.model, cell.identity)
+    if home.path.exists():  # before the folder is listed, which takes long where thousands of models lie in it
+        return home
     there = sorted(home.path.parent.glob(f"*-{cell.identity[:SHOWN]}"))
-    return ModelFolder(there[0]) if there and not home.path.exists() else home
+    return ModelFolder(there[0]) if there else home
 
 
 def run_cells(

@@ -1,4 +1,7 @@
-"""Processes that meet in a group, for tests: forked, because a fresh one spends seconds on its imports."""
+"""Processes that meet in a group, for tests: from a server that has imported what they need, and nothing more.
+
+A fork of the tests' own process would not do: autograd refuses to work in one once it has had threads of its own.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,9 +16,8 @@ def in_processes(count: int, folder: Path, work: Callable[[int], Any]) -> list[A
     """What some work returns in each of so many processes of one group; None where one has ended before."""
     place = folder / f"{count} processes"
     place.mkdir()
-    # Autograd refuses to work in a fork where there is a GPU.
-    method = "spawn" if torch.cuda.is_available() else "fork"
-    multiprocessing.start_processes(_joined, args=(count, place, work), nprocs=count, start_method=method)
+    multiprocessing.set_forkserver_preload(["tests.distributed.test_measuring"])
+    multiprocessing.start_processes(_joined, args=(count, place, work), nprocs=count, start_method="forkserver")
     files = [place / f"{rank}.pt" for rank in range(count)]
     return [torch.load(file, weights_only=False) if file.exists() else None for file in files]
 

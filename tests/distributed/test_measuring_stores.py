@@ -13,8 +13,6 @@ from generators import ResidualStore, StoredResidual
 from tests.distributed.meeting import in_processes
 from training.data import Split
 
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
 
 class Slow:
     """An estimator that tells who asked for how many residuals."""

@@ -12,7 +12,7 @@ from eval.report.worst import worst_of_all
 
 
 def test_what_parts_share_is_made_once(tmp_path: Path) -> None:
-    assert write_synthetic(tmp_path, 40, 20) == 320
+    assert write_synthetic(tmp_path, 12, 20) == 96
     records = Results(tmp_path).load()
     chosen = [*records]
     assert sweeps(records) is sweeps(records)
@@ -21,6 +21,7 @@ def test_what_parts_share_is_made_once(tmp_path: Path) -> None:
 
 
 def test_groups_without_a_picture_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_synthetic(tmp_path, 170, 8)
+    monkeypatch.setattr("benchmarks.synthetic_records.STRENGTHS", ("0.1", "0.2"))
+    write_synthetic(tmp_path, 30, 8)
     monkeypatch.setattr("eval.report.sweeps.LARGEST", 1)
     assert any("first 1 of 2 groups" in note for note in correlation_table(Results(tmp_path).load()).notes)

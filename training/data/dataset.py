@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from generators import ExactResidual, ResidualEstimator, load_estimator
 from generators.biggan import projection_of
 from training.data.augmentation import Augmentation
-from training.data.order import EpochOrder
+from training.data.order import EpochOrder, Share
 from training.data.residuals import HALVES, named_residual, nearest_example
 from training.data.split import Batch, Bounds, Split, SplitName, as_it_is
 from training.seeds import derived_seed
@@ -144,7 +144,11 @@ class DataSet(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation split, in order."""
-        return self._loader(self._near(self.split("validation")), self.eval_batch_size, None)
+        split = self._near(self.split("validation"))
+        # Lightning would repeat samples, so that all processes have as many, and count them twice.
+        rank, processes = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        share = Share(split, rank, processes) if 1 < processes <= len(split) else None
+        return self._loader(split, self.eval_batch_size, share)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test split, in order."""
@@ -178,7 +182,7 @@ class DataSet(LightningDataModule):
         """Batches of a split, in order."""
         return self._loader(self.split(name), self.eval_batch_size, None)
 
-    def _loader(self, split: Split, size: int, order: EpochOrder | None) -> DataLoader[Batch]:
+    def _loader(self, split: Split, size: int, order: Sampler[int] | None) -> DataLoader[Batch]:
         return DataLoader(
             split,
             batch_size=size,

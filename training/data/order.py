@@ -8,6 +8,26 @@ from torch.utils.data import DistributedSampler
 from training.data.split import Split
 
 
+class Share(DistributedSampler[int]):
+    """One process's part of a split in order, each sample in one process alone.
+
+    Args:
+        split: that is dealt out, of at least as many samples as there are processes.
+        rank: of the process.
+        processes: how many there are.
+    """
+
+    def __init__(self, split: Split, rank: int, processes: int) -> None:
+        super().__init__(split, num_replicas=processes, rank=rank, shuffle=False)
+        self.mine = range(rank, len(split), processes)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.mine)
+
+    def __len__(self) -> int:
+        return len(self.mine)
+
+
 class EpochOrder(DistributedSampler[int]):
     """Visits a split in an order that depends on seed and epoch alone, so that a resumed run repeats it.
 

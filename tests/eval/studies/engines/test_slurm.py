@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from eval.studies.engines import Slurm
-from tests.eval.studies.engines.test_ray import alone, ended, folder, started, times, until, values  # noqa: F401
+from tests.eval.studies.engines.slow_study import ended, started, times, until, values
 
 psutil = pytest.importorskip("psutil", reason="psutil is not installed")
 pytest.importorskip("submitit", reason="submitit is not installed")
 
 
 @pytest.mark.slow
-def test_an_array_finds_what_one_process_does_though_a_job_is_killed(folder: Path, alone: dict) -> None:  # noqa: F811
+def test_an_array_finds_what_one_process_does_though_a_job_is_killed(folder: Path, alone: dict) -> None:
     out = folder / "slurm"
     process = started(folder, "slurm", "--slurm", "local")
     until(lambda: [*out.rglob("metrics.csv")])
