@@ -2,8 +2,6 @@
 
 import logging
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from eval.studies.engines.engine import Crew, Result
 from eval.studies.engines.reaching import check_reachable
 from eval.studies.engines.room import lacking, say_lacking
 from eval.studies.engines.telling import told_in
+from eval.studies.engines.termination import Termination
 from eval.studies.engines.worker import Away
 from eval.studies.tasks import Done, Task
 
@@ -63,10 +62,11 @@ class Ray:
     def crew(self) -> Iterator[Crew]:
         """Workers of the cluster; tasks that are not done where the block is left are cancelled."""
         ray = _ray()
-        mine = not ray.is_initialized()
-        if mine:
-            _connect(ray, self.address)
+        mine, termination = not ray.is_initialized(), Termination()
         try:
+            if mine:
+                _connect(ray, self.address)
+                termination.heed()
             if self.address == LOCAL and (lack := self.lacking()):
                 raise ValueError(f"`cpus` and `gpus` should be what this machine has. There is {lack}.")
             with told_in(self.folder) as told:
@@ -75,9 +75,12 @@ class Ray:
                     yield crew
                 finally:
                     crew.cancel()
+        except KeyboardInterrupt as error:
+            raise (termination.raised or error) from None
         finally:
             if mine:
                 ray.shutdown()
+                termination.leave()
 
     def lacking(self) -> str:
         """What a task needs that no machine of the cluster has now; nothing where one has it."""
@@ -151,7 +154,6 @@ def _connect(ray: Any, address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task without GPUs sees none
     options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
-    heeded = signal.getsignal(signal.SIGTERM)
     try:
         check_reachable(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -163,8 +165,6 @@ def _connect(ray: Any, address: str) -> None:
             f"`ray` should be the address of a running cluster. Found none at {address!r}. Start one with `ray start "
             "--head`, or name `--ray local` for this machine alone."
         ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, heeded)  # Ray's own ends the process before tasks are cancelled
 
 
 def _ray() -> Any:

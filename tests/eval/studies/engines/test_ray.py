@@ -86,7 +86,7 @@ def test_an_interruption_cancels_what_is_under_way(folder: Path, alone: dict, cl
     until(lambda: [*out.rglob("metrics.csv")])
     process.send_signal(signal.SIGTERM)
     told, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert "Traceback" not in told
     until(lambda: not busy(), 30)
     assert not [*out.glob(".working-*")]

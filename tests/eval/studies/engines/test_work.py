@@ -1,6 +1,7 @@
 """Work in tasks: in this process and in several."""
 
 import re
+import signal
 import socket
 from collections.abc import Mapping
 from functools import partial
@@ -16,6 +17,7 @@ from eval.studies.engines import Engine, Here, engine_for
 from eval.studies.engines.ray_cluster import _connect
 from eval.studies.engines.room import lacking, say_lacking
 from eval.studies.engines.telling import told_in
+from eval.studies.engines.termination import Termination
 from eval.studies.engines.worker import Away, wholly_done
 from eval.studies.tasks import Done, Parts, Task, failures
 from eval.studies.work import all_done
@@ -181,6 +183,28 @@ def test_somebody_who_listens_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.environ", {})
     with socket.create_server(("127.0.0.1", 0)) as listens, pytest.raises(ValueError, match="of the same versions"):
         _connect(Older, f"127.0.0.1:{listens.getsockname()[1]}")
+
+
+class Asked(KeyboardInterrupt):
+    """Raised by a handler of a request to end."""
+
+
+def test_what_a_handler_raises_outlives_another_that_takes_its_place() -> None:
+    def end(number: int, frame: object) -> None:
+        raise Asked
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        termination = Termination()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ray puts its own there
+        termination.heed()
+        with pytest.raises(Asked) as raised:
+            signal.raise_signal(signal.SIGTERM)
+        assert termination.raised is raised.value
+        termination.leave()
+        assert signal.getsignal(signal.SIGTERM) is end
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_without_a_cluster_it_is_this_machine(tmp_path: Path) -> None:
