@@ -71,7 +71,9 @@ def search(count: int, only: str) -> dict[str, float]:
     seconds, after = time.perf_counter() - started, peak()
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "radii.csv"
-        pd.DataFrame({"radius": radii.upper.numpy(), "failed_at": radii.lower.numpy()}).to_csv(table, index=False)
+        pd.DataFrame({"radius": radii.upper.numpy(), "failed_at": radii.lower.numpy()}).to_csv(
+            table, index=False, encoding="utf-8"
+        )
         written = table.stat().st_size
     return {
         "epsilon50": radii.epsilon50,
