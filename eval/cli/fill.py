@@ -2,12 +2,14 @@
 
 import pickle
 import time
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from eval.cli.mistakes import Failed
 from eval.progress import shown
 from eval.records.device import AUTO, chosen_device
 from eval.studies.engines import Here, engine_for
@@ -72,10 +74,11 @@ def residuals(
     unknown = sorted({*(classes or ())} - {*range(data.num_classes)})
     if unknown:
         raise ValueError(f"`classes` should lie in [0, {data.num_classes}), those of {data.name}. Found {unknown}.")
-    place = chosen_device(device)
     away = engine_for(
         out.absolute().parent, ray=ray, slurm=slurm, slurm_options=slurm_options, cpus=cpus, gpus=gpus, jobs=jobs
     )
+    # Workers of a cluster look for the device themselves, and leave no more to be done here than files to be joined.
+    place = torch.device("cpu") if away else chosen_device(device)
     work = partial(
         _store,
         estimator=estimator,
@@ -89,10 +92,9 @@ def residuals(
     recipe = pickle.dumps((data, work))  # before its samples are read, which each process does for itself
     store = work(data)
     if jobs not in (None, 1) or away is not None:
-        gpus_here = 0 if away else torch.cuda.device_count()
-        tasks = _parts(recipe, store, place, gpus_here)
+        tasks = _parts(recipe, store, [device] if away else _in_turn(place))
         if told := failures(all_done(tasks, str(out), away or Here(jobs or 1), "part")):
-            raise ValueError(f"{told[0]} {len(told)} of {len(tasks)} parts failed.")
+            raise Failed(f"{told[0]} {len(told)} of {len(tasks)} parts failed.")
     filling = Stage(str(out), store.pairs, "pair", done=store.filled)
     with shown(filling):
         stored = store.fill(place, lambda filled: setattr(filling, "done", filled))
@@ -124,26 +126,31 @@ def _store(
     )
 
 
-def _parts(recipe: bytes, store: ResidualStore, device: torch.device, machines: int) -> list[Task]:
+def _in_turn(device: torch.device) -> list[str]:
+    """The GPUs of this machine, where any may be meant; else the device alone."""
+    if device != torch.device("cuda"):  # one with a number stands for itself
+        return [str(device)]
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def _parts(recipe: bytes, store: ResidualStore, devices: Sequence[str]) -> list[Task]:
     """A task for each part that is missing.
 
     Args:
         recipe: of the store, pickled.
         store: made of it.
-        device: to compute on.
-        machines: GPUs of this machine, which are taken in turn where the device is cuda without a number.
+        devices: names of those that compute, in turn.
     """
     tasks = []
     for number in store.missing:
-        place = torch.device("cuda", number % machines) if machines and device == torch.device("cuda") else device
         name = f"{store.path.name}, part {number + 1} of {len(store.blocks)}"
-        tasks.append(Task((name,), partial(_fill, name, recipe, number, place)))
+        tasks.append(Task((name,), partial(_fill, name, recipe, number, devices[number % len(devices)])))
     return tasks
 
 
-def _fill(name: str, recipe: bytes, number: int, device: torch.device) -> dict[str, Done]:
+def _fill(name: str, recipe: bytes, number: int, device: str) -> dict[str, Done]:
     started = time.perf_counter()
-    _opened(recipe).fill_part(number, device)
+    _opened(recipe).fill_part(number, chosen_device(device))
     return {name: Done(time.perf_counter() - started, [])}
 
 

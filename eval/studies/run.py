@@ -66,14 +66,15 @@ def run_study(
     for name, number in (("jobs", jobs), ("side_by_side", side_by_side)):
         if number is not None and number < 1:
             raise ValueError(f"`{name}` should be at least 1. Found {number}.")
-    works_on = chosen_device(device)
-    results = Results(folder)
+    on_gpu_here = engine is None and chosen_device(device).type == "cuda"  # a cluster's workers look for themselves
+    # Workers elsewhere need not be where this process is.
+    results = Results(folder if engine is None else Path(folder).absolute())
     for cell in study.cells:
         if isinstance(cell, ModelCell):
             wanted_of(cell, results.folder)  # so that what cannot be measured is refused before anything is trained
     notes = claimed(results.folder, study)
     cores = os.cpu_count() or 1
-    if jobs is None and works_on.type != "cuda":
+    if jobs is None and not on_gpu_here:
         jobs = max(1, min(cores, len(study.cells) // 2))
     first = [
         Task((name,), partial(train_first, name, results.folder, fit, device)) for name, fit in study.first.items()

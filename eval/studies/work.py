@@ -21,6 +21,8 @@ def all_done(tasks: Sequence[Task], title: str, engine: Engine, unit: str = "mod
         unit: what its models are called.
     """
     done: dict[str, Done] = {}
+    if not tasks:
+        return done  # no cluster is joined or started for nothing
     work = Together(title, sum(len(task.names) for task in tasks), unit)
     with engine.crew() as crew, shown(work, partial(work.read, crew.told)):
         for name, model in _finished(tasks, crew):

@@ -2,8 +2,6 @@
 
 import logging
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from eval.studies.engines.engine import Crew, Result
+from eval.studies.engines.reaching import check_reachable
+from eval.studies.engines.room import lacking, say_lacking
 from eval.studies.engines.telling import told_in
+from eval.studies.engines.termination import Termination
 from eval.studies.engines.worker import Away
 from eval.studies.tasks import Done, Task
 
 LOCAL = "local"
 """Starts Ray on this machine, and ends it with the work."""
 LOST = "its worker was lost {times} times, perhaps for want of memory. Start again, with more --cpus or fewer --jobs."
+OTHER = "Version mismatch:"
+"""How Ray begins to say that a cluster runs another Ray or Python."""
 ALIVE = 5.0
 """Seconds after which the work asks whether it has been interrupted."""
 
@@ -59,19 +62,29 @@ class Ray:
     def crew(self) -> Iterator[Crew]:
         """Workers of the cluster; tasks that are not done where the block is left are cancelled."""
         ray = _ray()
-        mine = not ray.is_initialized()
-        if mine:
-            _connect(ray, self.address)
+        mine, termination = not ray.is_initialized(), Termination()
         try:
+            if mine:
+                _connect(ray, self.address)
+                termination.heed()
+            if self.address == LOCAL and (lack := self.lacking()):
+                raise ValueError(f"`cpus` and `gpus` should be what this machine has. There is {lack}.")
             with told_in(self.folder) as told:
                 crew = RayCrew(self, told)
                 try:
                     yield crew
                 finally:
                     crew.cancel()
+        except KeyboardInterrupt as error:
+            raise (termination.raised or error) from None
         finally:
             if mine:
                 ray.shutdown()
+                termination.leave()
+
+    def lacking(self) -> str:
+        """What a task needs that no machine of the cluster has now; nothing where one has it."""
+        return lacking(_ray().nodes(), self.cpus, self.gpus)
 
 
 class RayCrew:
@@ -96,6 +109,7 @@ class RayCrew:
         ready: list[Any] = []
         while not ready:
             ready, _ = self._ray.wait([*self._waiting], timeout=ALIVE)
+            say_lacking(self.told, "" if ready else self.engine.lacking())
         for reference in ready:
             yield self._waiting.pop(reference), partial(self._result, reference)
 
@@ -135,21 +149,22 @@ def _connect(ray: Any, address: str) -> None:
     """Join a cluster, or start one; Ray tells nobody of it.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is none, or it runs other versions of Ray or Python.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task without GPUs sees none
     options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
-    heeded = signal.getsignal(signal.SIGTERM)
     try:
+        check_reachable(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
+        if OTHER in str(error):
+            told = " ".join(str(error).partition(OTHER)[2].split())
+            raise ValueError(f"`ray` should be a cluster of the same versions. {told}. Install the same.") from error
         raise ValueError(
             f"`ray` should be the address of a running cluster. Found none at {address!r}. Start one with `ray start "
             "--head`, or name `--ray local` for this machine alone."
         ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, heeded)  # Ray's own ends the process before tasks are cancelled
 
 
 def _ray() -> Any:

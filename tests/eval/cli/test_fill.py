@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from eval.cli.fill import residuals
+from eval.cli.mistakes import Failed
+from eval.studies.engines import Here
 from generators import NearestExample, StoredResidual
 from training.data import DataSet, Digits, Split, SplitName
 
@@ -114,6 +116,14 @@ def test_several_processes_fill_the_same_store(tmp_path: Path) -> None:
 def test_failure_in_a_process_reaches_the_caller(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="finite"):
         residuals("nearest", tmp_path / "dots.h5", Broken(), jobs=2)
+
+
+def test_workers_of_a_cluster_look_for_the_device_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eval.cli.fill.engine_for", lambda *_, **__: Here())
+    data = Dots()
+    assert_nearest(residuals("nearest", tmp_path / "dots.h5", data), data)
+    with pytest.raises(Failed, match=r"`device` should be one that is there.* 3 of 3 parts failed"):
+        residuals("nearest", tmp_path / "lost.h5", data, device="cuda:99", limit=6, batch=6)
 
 
 class Broken(Dots):

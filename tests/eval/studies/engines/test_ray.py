@@ -86,7 +86,7 @@ def test_an_interruption_cancels_what_is_under_way(folder: Path, alone: dict, cl
     until(lambda: [*out.rglob("metrics.csv")])
     process.send_signal(signal.SIGTERM)
     told, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert "Traceback" not in told
     until(lambda: not busy(), 30)
     assert not [*out.glob(".working-*")]
@@ -98,6 +98,14 @@ def test_no_cluster_is_said_in_a_sentence(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="should be the address of a running cluster"),
         Ray(tmp_path, "127.0.0.1:1").crew(),
+    ):
+        pass
+
+
+def test_more_than_this_machine_has_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="no machine with 10000 CPUs and 0 GPUs; the cluster has one of"),
+        Ray(tmp_path, "local", cpus=10_000.0).crew(),
     ):
         pass
 
