@@ -10,13 +10,17 @@ from tests.eval.fit.runs import configuration
 SHARDED = ["fsdp", "fsdp_cpu_offload", "deepspeed", "deepspeed_stage_3", FSDPStrategy(), ModelParallelStrategy()]
 
 
-@pytest.mark.parametrize("strategy", SHARDED, ids=str)
+@pytest.mark.parametrize("strategy", SHARDED, ids=lambda one: one if isinstance(one, str) else type(one).__name__)
 def test_a_strategy_that_shares_out_the_weights_is_refused(strategy):
     with pytest.raises(ValueError, match=r"^`trainer.strategy` should leave each process all of the weights"):
         check_strategy(strategy)
 
 
-@pytest.mark.parametrize("strategy", [None, "auto", "ddp", "ddp_spawn", DDPStrategy()], ids=str)
+@pytest.mark.parametrize(
+    "strategy",
+    [None, "auto", "ddp", "ddp_spawn", DDPStrategy()],
+    ids=lambda one: one if isinstance(one, str) else type(one).__name__,
+)
 def test_a_strategy_that_leaves_them_whole_is_taken(strategy):
     check_strategy(strategy)
 
