@@ -105,16 +105,19 @@ def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None, *
     grid = np.linspace(0, 1.02 * top or 1.0, STEPS)
     # A radius that was never reached lies above everything that was tried.
     middle = np.where(np.isfinite(high), (np.where(high > 0, low, 0) + high) / 2, np.inf)
-    shares = [
-        100 * (1 - np.searchsorted(np.sort(ends), grid, side="right") / len(ends)) for ends in (low, middle, high)
-    ]
+    shares = _left(middle, grid)
     if not look.marker:
-        axis.plot(grid, shares[1], **look.line, lw=0.5, alpha=0.6, rasterized=True)
+        axis.plot(grid, shares, **look.line, lw=0.5, alpha=0.6, rasterized=True)
         return
     if band:
-        upper = np.where(grid == 0, shares[1], shares[0])
-        axis.fill_between(grid, upper, shares[2], color=look.color, alpha=0.15, lw=0)
-    axis.plot(grid, shares[1], **look.line, label=label, lw=None if band else 0.5)
+        upper = np.where(grid == 0, shares, _left(low, grid))
+        axis.fill_between(grid, upper, _left(high, grid), color=look.color, alpha=0.15, lw=0)
+    axis.plot(grid, shares, **look.line, label=label, lw=None if band else 0.5)
+
+
+def _left(ends: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Share of ends above each strength, in per cent."""
+    return 100 * (1 - np.searchsorted(np.sort(ends), grid, side="right") / len(ends))
 
 
 def _marked(axis: Axes, records: Sequence[Record], look: Look) -> None:
