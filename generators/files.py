@@ -53,7 +53,7 @@ def put_in_place(part: Path, path: Path) -> None:
         _renamed(part, path)
     except OSError as error:
         _let_go(part)
-        told = f"{error.strerror}, so what was there before is kept"
+        told = f"{error.strerror or error}, so what was there before is kept"
         raise OSError(error.errno, told, str(path)) from error
 
 
