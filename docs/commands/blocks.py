@@ -12,7 +12,7 @@ CODE, SHOWN = "{code-block}", {"sh": "bash", "console": "bash"}
 COMMENT = re.compile(
     r"<!--\s*(?P<key>not run|file|needs|record|shows|setup|refused):?\s*(?P<value>.*?)\s*-->", re.DOTALL
 )
-REASONS = ("long", "needs data", "needs a GPU", "needs a download", "installs", "a form")
+REASONS = ("long", "needs data", "needs a GPU", "needs a cluster", "needs a download", "installs", "a form")
 """Why a block may be left out: each is counted and printed."""
 RUN = ("bash", "python", "yaml")
 """Languages of blocks that are run or read; others show something."""
