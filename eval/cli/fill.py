@@ -12,6 +12,7 @@ import torch
 from eval.cli.mistakes import Failed
 from eval.progress import shown
 from eval.records.device import AUTO, chosen_device
+from eval.records.torchrun import is_first
 from eval.studies.engines import Here, engine_for
 from eval.studies.tasks import Done, Task, failures
 from eval.studies.work import all_done
@@ -99,7 +100,8 @@ def residuals(
     with shown(filling):
         stored = store.fill(place, lambda filled: setattr(filling, "done", filled))
     size = out.stat().st_size
-    print(f"{out}: {stored.pairs:,} residuals of {size / stored.pairs:,.0f} bytes, {size / 1e6:,.1f} MB")
+    if is_first():  # those that torchrun starts fill it together
+        print(f"{out}: {stored.pairs:,} residuals of {size / stored.pairs:,.0f} bytes, {size / 1e6:,.1f} MB")
     return stored
 
 

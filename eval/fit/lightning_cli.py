@@ -14,6 +14,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from eval.fit.checkpoints import LAST, BestEpoch, LastEpoch, NoBestEpoch
 from eval.fit.curves import LossCurves
+from eval.fit.launching import as_launched, check_launched
 from eval.fit.parsing import RefusingParser
 from eval.fit.refusals import as_value_errors, check_monitor, check_selection, check_trainer, without_validation
 from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
@@ -74,7 +75,7 @@ class FitCLI(LightningCLI):
                 run=False,
                 args=dict(args) if isinstance(args, Mapping) else list(args),
                 seed_everything_default=0,
-                trainer_defaults=TRAINER_DEFAULTS,
+                trainer_defaults=TRAINER_DEFAULTS | as_launched(),
                 save_config_kwargs={"overwrite": True},
                 auto_configure_optimizers=False,
                 parser_class=FitParser,
@@ -137,6 +138,9 @@ class FitCLI(LightningCLI):
             )
         except TypeError as error:  # what Lightning raises for devices that an accelerator cannot have
             raise ValueError(str(error)) from error
+        check_launched(trainer)
+        if trainer.world_size > 1:  # with another number the same batch size is another batch of all
+            self.run["processes"] = trainer.world_size
         keep_whole(trainer)
         return trainer
 
