@@ -20,7 +20,7 @@ from eval.cli.terminal import in_plain_letters, in_utf8
 from eval.cli.version import version_line
 from eval.cli.words import HELP_ALL, WORDS
 from eval.progress import silenced
-from eval.records.torchrun import is_first
+from eval.progress.torchrun import is_first
 from eval.studies.catalogue import catalogue
 
 DEBUG = "ALPHADX_DEBUG"

@@ -10,8 +10,8 @@ from eval.cli.showing import fail, show
 from eval.cli.terminal import shown
 from eval.fit import NoBestEpoch, fit_from
 from eval.measuring.folders import check_folder
+from eval.progress.torchrun import is_launched
 from eval.records.device import AUTO
-from eval.records.torchrun import is_launched
 from eval.report import write_comparison, write_report
 from eval.studies import Study, catalogue, load_study, run_study
 from eval.studies.catalogue import expected

@@ -11,8 +11,8 @@ import torch
 
 from eval.cli.mistakes import Failed
 from eval.progress import shown
+from eval.progress.torchrun import is_first
 from eval.records.device import AUTO, chosen_device
-from eval.records.torchrun import is_first
 from eval.studies.engines import Here, engine_for
 from eval.studies.tasks import Done, Task, failures
 from eval.studies.work import all_done

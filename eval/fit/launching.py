@@ -4,7 +4,7 @@ import os
 
 from pytorch_lightning import Trainer
 
-from eval.records.torchrun import is_launched
+from eval.progress.torchrun import is_launched
 
 
 def as_launched() -> dict[str, int]:

@@ -188,7 +188,7 @@ class FitCLI(LightningCLI):
                 if not isinstance(error.__context__, KeyboardInterrupt):
                     raise
                 signal.signal(signal.SIGINT, handler)
-                raise KeyboardInterrupt(*self._kept()) from error
+                raise type(error.__context__)(*self._kept()) from error  # Ctrl-C, or SIGTERM
 
     def _kept(self) -> list[str]:
         """The last checkpoint, if an epoch was finished."""

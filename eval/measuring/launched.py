@@ -7,7 +7,7 @@ from contextlib import contextmanager, redirect_stdout
 
 from torch import distributed
 
-from eval.records.torchrun import is_launched
+from eval.progress.torchrun import is_launched
 from eval.robustness.together import is_known_to_all, rank, together
 
 

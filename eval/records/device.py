@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from eval.records.torchrun import is_launched
+from eval.progress.torchrun import is_launched
 
 AUTO = "auto"
 """The name of what `best_device` finds."""
