@@ -52,6 +52,15 @@ class Images(Points):
         self.augmentation = augmentation
 
 
+class Searched(Points):
+    """Whose residuals are as if a search of many passes had found them, and so are kept by each process."""
+
+    def residual(self, name: Any, **options: Any) -> Any:
+        estimator: Any = super().residual(name, **options)
+        estimator.passes = 100
+        return estimator
+
+
 class Normed(nn.Sequential):
     """A small network with batch norm."""
 
@@ -133,6 +142,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "TorchJD": lambda: of(objective=attacked(), combiner=TorchJD(Projected())),
     "watched": lambda: of(objective=attacked(), log_layers=True),
     "penalty": lambda: of(alignment_weight=0.5, residual="nearest"),
+    "penalty of residuals that are kept": lambda: of(alignment_weight=0.5)._replace(data=Searched),
     "penalty of its own": lambda: of(
         objective=attacked(), combiner=AGR(), alignment_weight=0.5, residual="nearest", alignment_with="own"
     ),
