@@ -55,15 +55,7 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     "bf16-mixed": {"model": {"objective": AT}, "trainer": {"precision": "bf16-mixed"}},
     "accumulated": {"model": {"objective": AT}, "trainer": {"accumulate_grad_batches": 2}, "save": {"steps": 2}},
     "batch norm and dropout": {"model": {"network": "tests.faults.dropping.Dropping", "objective": AT}},
-    "schedule": {
-        "model": {
-            "scheduler": {
-                "class_path": "torch.optim.lr_scheduler.StepLR",
-                "init_args": {"step_size": 1, "gamma": 0.9},
-            },
-            "scheduler_interval": "step",
-        }
-    },
+    "schedule": {"model": {"scheduler": HALVED, "scheduler_interval": "step"}},
     "own optimiser": {
         "model": {"optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1, "momentum": 0.9}}}
     },
