@@ -94,7 +94,6 @@ class FitCLI(LightningCLI):
         parser.add_lightning_class_args(Epsilon50, "selection")
         parser.add_lightning_class_args(StopAtCollapse, "collapse")
         parser.add_lightning_class_args(LossCurves, "curves")
-        parser.add_lightning_class_args(SaveWithinEpoch, "save")
         parser.set_defaults({"checkpoint.monitor": MONITORED, "checkpoint.mode": "max"})
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
 
@@ -107,6 +106,7 @@ class FitCLI(LightningCLI):
         """
         parser.add_lightning_class_args(BestEpoch, "checkpoint")
         parser.add_lightning_class_args(EpochCost, "cost")
+        parser.add_lightning_class_args(SaveWithinEpoch, "save")
         parser.set_defaults(CHECKPOINT_DEFAULTS)
         parser.add_argument(
             "--resume", type=str | None, default=None, help="checkpoint to go on from, or the word last"
