@@ -43,7 +43,9 @@ class Command:
     def sample(self) -> list[int]:
         """The first and the last write, every one of a record, and some of pages and pictures."""
         last = len(self.points) - 1
-        return [at for at, one in enumerate(self.points) if at in (0, last) or at % EVERY == 0 or _is_one_of_a_kind(one)]
+        return [
+            at for at, one in enumerate(self.points) if at in (0, last) or at % EVERY == 0 or _is_one_of_a_kind(one)
+        ]
 
 
 def _is_one_of_a_kind(point: str) -> bool:
@@ -66,7 +68,9 @@ def unfaulted(args: Callable[[Path], list[str]], folder: Path, begun: Path | Non
 
 def found(out: Path) -> dict[Path, bytes | None]:
     """All files of a folder, but for locks."""
-    return {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
+    return {
+        path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"
+    }
 
 
 def assert_same_files(command: Command, out: Path, point: str) -> None:
@@ -90,7 +94,9 @@ def measuring(folder: Path) -> Command:
 def storing(folder: Path) -> Command:
     """`residuals` of two blocks for each class."""
     options = ["--split=test", "--limit=6", "--batch=3", "--quiet"]
-    return unfaulted(lambda out: ["residuals", "exact", *DATA, *options, f"--out={out / 'r.h5'}"], folder / "residuals")
+    return unfaulted(
+        lambda out: ["residuals", "exact", *DATA, *options, f"--out={out / 'r.h5'}"], folder / "residuals"
+    )
 
 
 def reporting(folder: Path, study: Path) -> Command:
