@@ -14,10 +14,11 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from eval.fit.checkpoints import LAST, BestEpoch, LastEpoch, NoBestEpoch
 from eval.fit.curves import LossCurves
+from eval.fit.damaged import read_checkpoint
 from eval.fit.launching import as_launched, check_launched
 from eval.fit.parsing import RefusingParser
 from eval.fit.refusals import as_value_errors, check_monitor, check_selection, check_trainer, without_validation
-from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
+from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, run_of
 from eval.fit.selection import MONITORED, Epsilon50
 from eval.fit.telling import Telling, without_advertisements
 from eval.fit.whereabouts import check_folder, last_checkpoint
