@@ -14,16 +14,19 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from eval.fit.checkpoints import LAST, BestEpoch, LastEpoch, NoBestEpoch
 from eval.fit.curves import LossCurves
+from eval.fit.damaged import read_checkpoint
 from eval.fit.launching import as_launched, check_launched
 from eval.fit.parsing import RefusingParser
 from eval.fit.refusals import as_value_errors, check_monitor, check_selection, check_trainer, without_validation
-from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
+from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, run_of
+from eval.fit.same_data import SaysData, check_same_data
 from eval.fit.selection import MONITORED, Epsilon50
 from eval.fit.telling import Telling, without_advertisements
 from eval.fit.whereabouts import check_folder, last_checkpoint
 from eval.fit.whole_checkpoints import keep_whole
 from eval.fit.within_epoch import SaveWithinEpoch
 from eval.progress import shown, silenced
+from generators.files import remove_leftovers
 from generators.gan import GAN
 from generators.progress import Stage
 from training import Classifier
@@ -129,7 +132,7 @@ class FitCLI(LightningCLI):
         self.run = run_of(plain)
         self.best: BestEpoch = self.config_init.checkpoint
         extra = [self.config_init[key] for key in self.parser.callback_keys]
-        callbacks = [*extra, LastEpoch(self.best), Resumable(self.run)]
+        callbacks = [*extra, LastEpoch(self.best), Resumable(self.run), SaysData()]
         # Lightning's bar, which fills a log with its states, gives way to ours, and is a switch for it.
         self.quiet = self.config_init.trainer.enable_progress_bar is False
         try:
@@ -159,6 +162,7 @@ class FitCLI(LightningCLI):
         start = self._start()
         if start is not None:
             self.best.dirpath = str(start.resolve().parent)  # the best epoch so far lies there
+            remove_leftovers(start.resolve().parent)
         self._train(start)
         if not self.best.found:
             raise NoBestEpoch(self.without_best())
@@ -217,6 +221,8 @@ class FitCLI(LightningCLI):
         check_folder(start, self.config.checkpoint.dirpath)
         content = read_checkpoint(start)
         check_same_run(start, content, self.run, named=named)
+        if isinstance(self.datamodule, DataSet):
+            check_same_data(start, content, self.datamodule)
         check_weights(start, content, self.model)
         check_epochs(start, content, self.trainer.max_epochs)
         return start
