@@ -49,8 +49,10 @@ class Numbered:
     def marks(self) -> tuple[Tensor, Tensor]:
         """Numbers, and the classes that the classifier says."""
         numbers = torch.arange(self.count)
+        classes = torch.empty_like(numbers)
         with torch.no_grad():
-            classes = torch.cat([self.classifier(self.inputs(part)).argmax(dim=1) for part in numbers.split(2048)])
+            for part in numbers.split(2048):
+                classes[part] = self.classifier(self.inputs(part)).argmax(dim=1)
         return numbers, classes
 
 
