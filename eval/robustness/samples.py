@@ -191,9 +191,7 @@ def clean_logits(
         return _joined(parts, found, count).to(device)
 
 
-def _joined(
-    parts: Sequence[Int[Tensor, " K"]], found: Iterator[Float[Tensor, "K C"]], count: int
-) -> Float[Tensor, "N C"]:
+def _joined(parts: Sequence[Tensor], found: Iterator[Tensor], count: int) -> Float[Tensor, "N C"]:
     """The logits of all parts.
 
     Each is copied at once: kept until the end, they would lie between the freed inputs, whose memory is then in too
