@@ -1,6 +1,6 @@
 """Radii of up to a million samples in bounded memory: evaluations, seconds and peak memory by the number of samples.
 
-    python benchmarks/radii.py --save benchmarks/records/radii.json
+    python -m benchmarks.radii --save benchmarks/records/radii.json
 
 The classifier is linear, so that nearly all time is the search's own. Each image of 28×28 is made from its number
 whenever it is needed. Every number of samples is searched in a process of its own, whose peak memory is that of the
@@ -49,8 +49,10 @@ class Numbered:
     def marks(self) -> tuple[Tensor, Tensor]:
         """Numbers, and the classes that the classifier says."""
         numbers = torch.arange(self.count)
+        classes = torch.empty_like(numbers)
         with torch.no_grad():
-            classes = torch.cat([self.classifier(self.inputs(part)).argmax(dim=1) for part in numbers.split(2048)])
+            for part in numbers.split(2048):
+                classes[part] = self.classifier(self.inputs(part)).argmax(dim=1)
         return numbers, classes
 
 
@@ -104,7 +106,8 @@ def main() -> None:
 
 def save(given: argparse.Namespace, found: dict[str, dict[str, float]]) -> None:
     """After each number of samples, so that nothing is lost of a run that is stopped."""
-    command = f"python benchmarks/radii.py --only {given.only} --save {given.save}"
+    counts = " ".join(map(str, given.counts))
+    command = f"python -m benchmarks.radii --counts {counts} --only {given.only} --save {given.save}"
     write_json(given.save, {"command": command, "provenance": provenance("cpu"), "samples": found})
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -186,9 +187,21 @@ def clean_logits(
 
     with evaluating(classifier), torch.no_grad():
         parts = torch.arange(count).split(batching.size)
-        return torch.cat([*dealt(parts, lambda part: to_send(torch.cat(batching.over(part, of))), classifier)]).to(
-            device
-        )
+        found = dealt(parts, lambda part: to_send(torch.cat(batching.over(part, of))), classifier)
+        return _joined(parts, found, count).to(device)
+
+
+def _joined(parts: Sequence[Tensor], found: Iterator[Tensor], count: int) -> Float[Tensor, "N C"]:
+    """The logits of all parts.
+
+    Each is copied at once: kept until the end, they would lie between the freed inputs, whose memory is then in too
+    small pieces for the next ones, so that a CPU would hold nearly as much as all inputs take.
+    """
+    first = next(found)
+    logits = first.new_empty(count, first.shape[1])
+    for part, of_part in zip(parts, chain([first], found), strict=True):
+        logits[part] = of_part
+    return logits
 
 
 def largest_strength(samples: Samples, norm: Norm, bounds: tuple[float, float]) -> float:
