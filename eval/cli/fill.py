@@ -70,6 +70,8 @@ def residuals(
     """
     if data is None:
         raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
+    if out.is_dir():
+        raise ValueError(f"`out` should be a file, such as {out / 'store.h5'}. Found a folder.")
     if jobs is not None and jobs < 1:
         raise ValueError(f"`jobs` should be at least 1. Found {jobs}.")
     unknown = sorted({*(classes or ())} - {*range(data.num_classes)})

@@ -2,6 +2,8 @@
 
 import errno
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,54 +14,50 @@ from tests.faults.points import Fault
 from tests.faults.test_full import FAILED, NEEDS_SPACE
 from tests.faults.test_killed import KILLED
 
-NAMES = ("measure", "residuals", "report")
-QUICK = {"measure": "write .*accuracy.*csv", "residuals": "write .*class0.*h5", "report": "write .*page.html"}
-"""One write of each in the suite of every day."""
+QUICK = "write .*class0.*h5"
+"""The write of a part of a store: the one of the suite of every day, which writes files as all commands do."""
+MANY = [pytest.param(name, "", marks=pytest.mark.slow) for name in ("measure", "residuals", "report")]
 
 
 @pytest.fixture(scope="module")
-def commands(whole: Whole, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Command]:
+def make(whole: Whole, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Command]:
+    """Makes a command by its name, each once."""
     folder = tmp_path_factory.mktemp("commands")
-    return dict(zip(NAMES, (measuring(folder), storing(folder), reporting(folder, whole.out)), strict=True))
+    made = {"measure": measuring, "residuals": storing, "report": lambda folder: reporting(folder, whole.out)}
+    return cache(lambda name: made[name](folder))
 
 
-def places(command: Command, name: str, quick: bool) -> list[int]:
-    if not quick:
+def tried(command: Command, pattern: str) -> list[int]:
+    """The first call of a pattern; without one, many."""
+    if not pattern:
         return command.sample()
-    return [at for at, point in enumerate(command.points) if re.match(QUICK[name], point)][:1]
+    return [next(at for at, point in enumerate(command.points) if re.match(pattern, point))]
 
 
-def each(*names: str) -> list:
-    """Quickly, and slowly at many writes."""
-    slow = [pytest.param(name, False, marks=pytest.mark.slow, id=f"{name}, many") for name in names]
-    return [*(pytest.param(name, True, id=name) for name in names), *slow]
-
-
-@pytest.mark.parametrize(("name", "quick"), each(*NAMES))
+@pytest.mark.parametrize(("name", "pattern"), [("residuals", QUICK), *MANY])
 def test_command_killed_at_a_write_ends_with_the_same_files(
-    commands: dict[str, Command], tmp_path: Path, name: str, quick: bool
+    make: Callable[[str], Command], tmp_path: Path, name: str, pattern: str
 ) -> None:
-    command, told = commands[name], tmp_path / "told"
-    assert (tried := places(command, name, quick))
-    for at in tried:
-        out, point = tmp_path / f"{at}", command.points[at]
+    command = make(name)
+    for at in tried(command, pattern):
+        folder, point = tmp_path / f"{at}", command.points[at]
         fault = Fault(at, when="middle" if point.startswith("write") else "before")
-        assert command.run(out, told, fault) == KILLED, point
-        assert command.run(out, told) == 0, (point, told.read_text())
-        assert_same_files(command, out, point)
+        assert command.run(folder, fault) == KILLED, point
+        assert command.run(folder) == 0, (point, (folder / "told").read_text())
+        assert_same_files(command, folder, point)
 
 
-@pytest.mark.parametrize(("name", "quick"), each(*NAMES))
+@pytest.mark.parametrize(("name", "pattern"), [("residuals", QUICK), *MANY])
 def test_disk_full_at_a_write_of_a_command_is_said_and_it_goes_on(
-    commands: dict[str, Command], tmp_path: Path, name: str, quick: bool
+    make: Callable[[str], Command], tmp_path: Path, name: str, pattern: str
 ) -> None:
-    command, told = commands[name], tmp_path / "told"
-    for at in places(command, name, quick):
-        out, point = tmp_path / f"{at}", command.points[at]
+    command = make(name)
+    for at in tried(command, pattern):
+        folder, point = tmp_path / f"{at}", command.points[at]
         if not point.startswith(NEEDS_SPACE):
             continue
-        assert command.run(out, told, Fault(at, errno.ENOSPC, "middle", lasting=True)) == FAILED, point
-        assert "disk is full" in told.read_text(), (point, told.read_text())
-        assert "Traceback" not in told.read_text(), (point, told.read_text())
-        assert command.run(out, told) == 0, (point, told.read_text())
-        assert_same_files(command, out, point)
+        assert command.run(folder, Fault(at, errno.ENOSPC, "middle", lasting=True)) == FAILED, point
+        assert "disk is full" in (folder / "told").read_text(), (point, (folder / "told").read_text())
+        assert "Traceback" not in (folder / "told").read_text(), (point, (folder / "told").read_text())
+        assert command.run(folder) == 0, (point, (folder / "told").read_text())
+        assert_same_files(command, folder, point)
