@@ -122,10 +122,13 @@ class GAN(LightningModule):
         if self.portion.processes > 1:
             count_samples(self, self.portion.here > 0)
 
+    def seen_by_all(self) -> Int[Tensor, " classes"]:
+        """Training samples of each class, in all processes."""
+        return cast(Tensor, self.all_gather(self.seen)).reshape(-1, self.num_classes).sum(dim=0)
+
     def on_train_epoch_end(self) -> None:
         """Refuse to go on if a class had no sample."""
-        seen = cast(Tensor, self.all_gather(self.seen)).reshape(-1, self.num_classes).sum(dim=0)
-        missing = (seen == 0).nonzero().flatten().tolist()
+        missing = (self.seen_by_all() == 0).nonzero().flatten().tolist()
         if missing:
             raise ValueError(f"Every class should have training samples. Found none of classes {missing}.")
 

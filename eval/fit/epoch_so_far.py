@@ -20,7 +20,7 @@ def epoch_so_far(module: LightningModule) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     if isinstance(module, GAN):
-        found["seen"] = module.seen.cpu()
+        found["seen"] = module.seen_by_all().cpu()
     if isinstance(module, DirectGAN) and module.losses:
         found["losses"] = torch.stack(module.losses).cpu()
     if isinstance(module, Classifier) and module.recorded is not None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from eval.fit.checkpoints import LAST, BestEpoch
 from eval.fit.epoch_so_far import check_goes_on_within, epoch_so_far, go_on_in_epoch
+from generators.global_batch import averaged
 from training.watch import EpochCost
 
 WITHIN_KEY = "alphadx_within_epoch"
@@ -112,6 +113,8 @@ class SaveWithinEpoch(Checkpoint):
         self.moment, self.step = time.monotonic(), trainer.global_step
 
     def _due(self, trainer: Trainer) -> bool:
+        if self.minutes is None and self.steps is None:
+            return False
         by_time = self.minutes is not None and time.monotonic() - self.moment >= 60 * self.minutes
         by_steps = self.steps is not None and trainer.global_step - self.step >= self.steps
         due = (by_time or by_steps) and not trainer.is_last_batch and not trainer.fit_loop._should_accumulate()
@@ -134,11 +137,14 @@ def _costs(trainer: Trainer) -> list[EpochCost]:
 
 
 def _means(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
-    """Sums and counts of what the epoch has logged so far."""
+    """Sums and counts of what the epoch has logged so far; of several processes their means, with which all go on."""
     kept = {}
     for key, metric in trainer.fit_loop.epoch_loop._results.items():
         if metric.is_tensor and metric.meta.is_mean_reduction and metric.meta.on_epoch:
-            kept[key] = {name: getattr(metric, name).cpu() for name in ("value", "cumulated_batch_size")}
+            sums = [metric.value, metric.cumulated_batch_size]
+            if trainer.world_size > 1:
+                sums = averaged([part.to(metric.value) for part in sums], trainer)
+            kept[key] = dict(zip(("value", "cumulated_batch_size"), [part.cpu() for part in sums], strict=True))
     return kept
 
 
