@@ -1,6 +1,7 @@
 """Train a conditional generator `(z, class) → image` with the multi-class hinge loss; paper 1, section 2.3.2."""
 
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import multi_margin_loss
 
 from generators.gan import GAN, energy_distance, spread
+from generators.global_batch import Portion, SharedGenerator, drawn
 from generators.projection import projection_loss
 
 
@@ -103,13 +105,14 @@ class ConditionalGAN(GAN):
         self.class_weight = class_weight
         self.discriminator_steps = discriminator_steps
         self.latent_size: int = cast(Any, self.generator).latent_size
-        self.held: list[tuple[Tensor, Tensor]] = []
+        self.held: list[tuple[Tensor, ...]] = []
 
     def training_step(self, batch: Any, batch_index: int) -> None:
         """One step of the discriminator and, every `discriminator_steps`, one of the generator."""
         x, y = batch.x, batch.y
         self.see(y)
-        drawn = self.draw(x, y, self.random("train", self.current_epoch, batch_index, self.global_rank))
+        # The process was a part of the seed when each drew for itself; the first one's numbers are kept.
+        drawn = self.draw(x, y, self.random("train", self.current_epoch, batch_index, 0, portion=self.portion))
         fake = torch.full_like(drawn.asked, self.num_classes)
         found = {"discriminator": self.hinge(x, y) + multi_hinge(self.discriminator(drawn.images.detach()), fake)}
         self.step(1, found["discriminator"])
@@ -117,8 +120,7 @@ class ConditionalGAN(GAN):
             losses = self.generator_losses(x, drawn)
             self.step(0, torch.stack([weight * loss for weight, loss in losses.values()]).sum())
             found |= {name: loss for name, (_, loss) in losses.items()}
-        values = {f"train_{name}": loss.detach() for name, loss in found.items()}
-        self.log_dict(values, on_step=False, on_epoch=True)
+        self.log_steps(found)
 
     def draw(self, x: Tensor, y: Tensor, random: torch.Generator) -> Drawn:
         """Images from the prior; where the generator learns in pairs also from a guess at x, as y and as c'."""
@@ -154,11 +156,11 @@ class ConditionalGAN(GAN):
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         """Keep the images; they are compared when all are here."""
-        self.held.append((batch.x, batch.y))
+        self.held.append((batch.indices, batch.x, batch.y))
 
     def on_validation_epoch_end(self) -> None:
         """Log the energy distance between drawn and real images, and the least spread, over classes."""
-        x, y = (torch.cat(parts) for parts in zip(*self.held, strict=True))
+        x, y = self.gathered(*(torch.cat(parts) for parts in zip(*self.held, strict=True)))
         self.held.clear()
         if self.trainer.sanity_checking:
             return
@@ -170,23 +172,31 @@ class ConditionalGAN(GAN):
         shares = torch.stack([spread(ours) / spread(real) for ours, real in pairs])
         self.log_epoch(distances.mean(), shares.min())
 
-    def random(self, *of: object) -> torch.Generator:
-        """A generator of random numbers that depends on the seed and on what it is for, and on nothing else."""
+    def random(self, *of: object, portion: Portion | None = None) -> torch.Generator:
+        """A generator of random numbers that depends on the seed and on what it is for, and on nothing else.
+
+        Args:
+            of: what it is for.
+            portion: of the samples that it draws for, which other processes share.
+        """
         text = repr((self.seed, *of)).encode()
-        return torch.Generator().manual_seed(int.from_bytes(sha256(text).digest()[:7]))
+        generator = torch.Generator() if portion is None else SharedGenerator("cpu", portion)
+        return generator.manual_seed(int.from_bytes(sha256(text).digest()[:7]))
 
     def prior(self, count: int, random: torch.Generator) -> Float[Tensor, "B latent"]:
         """Latent vectors as the generator is trained on."""
-        return torch.randn(count, self.latent_size, generator=random).to(self.device)
+        draw = partial(torch.randn, generator=random, dtype=torch.float32)  # the same numbers in every precision
+        return drawn(count, random, lambda rows: draw(rows, self.latent_size)).to(self.device).to(self.dtype)
 
     def any_class(self, count: int, random: torch.Generator) -> Int[Tensor, " B"]:
         """Classes, all equally likely."""
-        return torch.randint(self.num_classes, (count,), generator=random).to(self.device)
+        classes = drawn(count, random, lambda rows: torch.randint(self.num_classes, (rows,), generator=random))
+        return classes.to(self.device)
 
     def other_class(self, y: Int[Tensor, " B"], random: torch.Generator) -> Int[Tensor, " B"]:
         """Classes other than y, all equally likely."""
-        further = torch.randint(1, self.num_classes, y.shape, generator=random).to(y)
-        return (y + further) % self.num_classes
+        further = drawn(len(y), random, lambda rows: torch.randint(1, self.num_classes, (rows,), generator=random))
+        return (y + further.to(y)) % self.num_classes
 
 
 def multi_hinge(logits: Float[Tensor, "B logits"], labels: Int[Tensor, " B"]) -> Float[Tensor, ""]:

@@ -1,6 +1,7 @@
 """Generators that draw Δ̂x directly, trained against a classifier; paper 1, section 2.3.1."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -144,7 +145,9 @@ class DirectGAN(GAN):
         """A step of either network on the same x', in the order of the form."""
         x, y = batch.x, batch.y
         self.see(y)
-        target = (y + torch.randint(1, self.num_classes, y.shape, device=y.device)) % self.num_classes
+        draw = partial(torch.randint, 1, self.num_classes, device=y.device)
+        further = self.portion.rows(len(y), lambda count: draw(size=(count,)))
+        target = (y + further) % self.num_classes
         residual = self.generator(x, y, target)
         if self.discriminator_first:
             discriminator = self._discriminate(x, residual, y, target)
@@ -152,9 +155,8 @@ class DirectGAN(GAN):
         else:
             generator = self._generate(x, residual, target)
             discriminator = self._discriminate(x, residual, y, target)
-        self.losses.append((self.total(generator) + self.total(discriminator)).detach())
-        terms = {f"train_{name}": value.detach() for name, value in (generator | discriminator).items()}
-        self.log_dict(terms, on_step=False, on_epoch=True)
+        self.losses.append(self.mean_over_processes((self.total(generator) + self.total(discriminator)).detach()))
+        self.log_steps(generator | discriminator)
 
     def _generate(self, x: Tensor, residual: Tensor, target: Tensor) -> Terms:
         """A step of the generator; its terms before it."""
@@ -176,12 +178,14 @@ class DirectGAN(GAN):
         target = (y + 1 + batch.indices % (self.num_classes - 1)) % self.num_classes
         residual = self.drawing(x, y, target)
         terms = self.generator_terms(x, residual, target)
-        self.log_dict({f"val_{name}": value for name, value in terms.items()}, batch_size=len(x), sync_dist=True)
-        self.held.append((x, y, x + residual, target, self.total(terms).expand(len(x))))
+        samples: Any = float(len(x))  # Lightning rounds the mean over processes of whole numbers
+        self.log_dict({f"val_{name}": value for name, value in terms.items()}, batch_size=samples, sync_dist=True)
+        self.held.append((batch.indices, x, y, x + residual, target, self.total(terms).expand(len(x))))
 
     def on_validation_epoch_end(self) -> None:
         """Log what the best epoch is lowest in, and the least spread, over classes, of x' beside real samples."""
-        x, y, moved, target, loss = (torch.cat(parts) for parts in zip(*self.held, strict=True))
+        held = (torch.cat(parts) for parts in zip(*self.held, strict=True))
+        x, y, moved, target, loss = self.gathered(*held)
         self.held.clear()
         if self.trainer.sanity_checking:
             return

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import socket
 import time
 from contextlib import suppress
@@ -37,7 +38,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def part_of(path: Path) -> Path:
-    """The file that is written before it takes a name; no other process, on any host, writes the same."""
+    """The file, or folder, that is written before it takes a name; no other process, on any host, writes the same."""
     return path.with_name(f"{path.name}.{_host()}-{os.getpid()}.part")
 
 
@@ -91,27 +92,39 @@ def write_reserved(path: Path, content: bytes, size: int) -> None:
         ) from error
 
 
-def remove_leftovers(folder: Path) -> list[Path]:
-    """Remove the parts, anywhere in a folder, that no process finishes any more; returns them.
+def remove_leftovers(folder: Path, *, below: bool = True) -> list[Path]:
+    """Remove the parts in a folder that no process finishes any more; returns them.
 
     Those of this host whose process is gone, and those of others that have not changed for a day: hosts whose clocks
     differ by less agree on what is left over, and a clock that was set back keeps a part too long, not too short.
+
+    Args:
+        folder: that files are written into; none need be there.
+        below: whether to look into the folders in it, too.
     """
-    parts = [path for path in folder.rglob("*.part") if PART.search(path.name)]
-    found = [part for part in parts if _is_left(part)]
+    found = [part for part in (folder.rglob if below else folder.glob)("*.part") if _is_left(part)]
     for part in found:
-        part.unlink(missing_ok=True)
+        _remove(part)
     return found
 
 
 def _is_left(part: Path) -> bool:
     found = PART.search(part.name)
-    if found is not None and found[1] == _host():
+    if found is None:
+        return False
+    if found[1] == _host():
         return not _is_alive(int(found[2]))
     try:
         return time.time() - part.stat().st_mtime > LONG
     except FileNotFoundError:  # it has taken its name meanwhile
         return False
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)  # another process may remove it at the same time
+    else:
+        part.unlink(missing_ok=True)
 
 
 def _is_alive(process: int) -> bool:
@@ -127,7 +140,12 @@ def _is_alive(process: int) -> bool:
 
 
 def _host() -> str:
-    return sha256(socket.gethostname().encode()).hexdigest()[:8]
+    """Where the number of a process means that process: a host, or a container of one, which counts its own."""
+    try:
+        counted = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not Linux
+        counted = 0
+    return sha256(f"{socket.gethostname()} {counted}".encode()).hexdigest()[:8]
 
 
 def _let_go(path: Path) -> None:

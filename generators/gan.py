@@ -10,10 +10,13 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from generators.checkpoints import FORMAT, GENERATOR_KEY
 from generators.descriptions import check_fits
+from generators.global_batch import Portion, averaged, portion_of_step
 from generators.networks import build_generator
+from generators.networks.exchanged_norm import count_samples, exchange_batch_norm
 
 COLLAPSED = 0.1
 """Spread of generated images, as a share of the real ones', below which a generator has collapsed."""
@@ -83,6 +86,7 @@ class GAN(LightningModule):
         )
         self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
         self.seed, self.num_classes = torch.initial_seed(), num_classes
+        self.portion = Portion(1)
         self.seen: Tensor
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64), persistent=False)
 
@@ -100,6 +104,8 @@ class GAN(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Refuse data with other bounds or classes than those that the networks were made for."""
+        if self.trainer.world_size > 1:
+            exchange_batch_norm(self)
         data = getattr(self.trainer, "datamodule", None)
         if data is not None and hasattr(data, "bounds") and hasattr(data, "num_classes"):
             check_fits(
@@ -110,25 +116,67 @@ class GAN(LightningModule):
         """Count the classes of a training batch."""
         self.seen += torch.bincount(y, minlength=self.num_classes)
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Know which part of the batch of all processes this one is."""
+        self.portion = portion_of_step(self.trainer, len(batch[0]), batch_idx)
+        if self.portion.processes > 1:
+            count_samples(self, self.portion.here > 0)
+
+    def seen_by_all(self) -> Int[Tensor, " classes"]:
+        """Training samples of each class, in all processes."""
+        return cast(Tensor, self.all_gather(self.seen)).reshape(-1, self.num_classes).sum(dim=0)
+
     def on_train_epoch_end(self) -> None:
         """Refuse to go on if a class had no sample."""
-        seen = cast(Tensor, self.all_gather(self.seen)).reshape(-1, self.num_classes).sum(dim=0)
-        missing = (seen == 0).nonzero().flatten().tolist()
+        missing = (self.seen_by_all() == 0).nonzero().flatten().tolist()
         if missing:
             raise ValueError(f"Every class should have training samples. Found none of classes {missing}.")
 
     def on_train_epoch_start(self) -> None:
-        """Make the global randomness a function of seed and epoch."""
+        """Make the global randomness a function of seed and epoch, the same in all processes."""
         torch.manual_seed(Random(f"{self.seed} {self.current_epoch}").getrandbits(63))
 
     def step(self, which: int, loss: Tensor) -> None:
         """Follow a loss with the generator's (0) or the discriminator's (1) optimiser."""
         optimizers: Any = self.optimizers()
         optimizers[which].zero_grad()
-        self.manual_backward(loss)
+        if self.portion.processes == 1:
+            self.manual_backward(loss)
+        else:
+            self._share_gradient(loss, [w for group in optimizers[which].param_groups for w in group["params"]])
         optimizers[which].step()
         if which == 0 and self.averaged is not None:
             self.averaged.update_parameters(self.generator)
+
+    def _share_gradient(self, loss: Tensor, weights: Sequence[Tensor]) -> None:
+        """Give weights the mean over all processes of the gradient of a loss, in one exchange.
+
+        The wrapper of several processes expects every backward pass to reach all weights, and here none does.
+        """
+        scaled = self.trainer.precision_plugin.pre_backward(self.portion.weight * loss, self)
+        found = torch.autograd.grad(scaled, weights, materialize_grads=True)
+        for weight, gradient in zip(weights, averaged(found, self.trainer), strict=True):
+            weight.grad = gradient
+
+    def mean_over_processes(self, value: Tensor) -> Tensor:
+        """The mean over all samples of a batch, from that over those of this process."""
+        if self.portion.processes == 1:
+            return value
+        return averaged([self.portion.weight * value], self.trainer)[0]
+
+    def log_steps(self, values: dict[str, Tensor]) -> None:
+        """Log means over the samples of an epoch."""
+        samples: Any = float(self.portion.here)  # Lightning rounds the mean over processes of whole numbers
+        together = self.portion.processes > 1
+        named = {f"train_{name}": value.detach() for name, value in values.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=samples, sync_dist=together)
+
+    def gathered(self, indices: Int[Tensor, " B"], *parts: Tensor) -> list[Tensor]:
+        """What all processes keep of the validation samples, in the order of their indices."""
+        if self.trainer.world_size == 1:
+            return [*parts]
+        order = torch.cat(gather_all_tensors(indices)).argsort()
+        return [torch.cat(gather_all_tensors(part.detach()))[order] for part in parts]
 
     def log_epoch(self, value: Tensor, share: Tensor) -> None:
         """Log how good an epoch is, or ∞, so that it is never the best one, where the generator has collapsed.

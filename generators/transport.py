@@ -105,12 +105,20 @@ class TransportGAN(DirectGAN):
         penalised = self.weights["gradient"] > 0
         x = x.detach().requires_grad_(penalised)
         real, fake = _potential(self.discriminator, x, y), _potential(self.discriminator, moved, target)
-        own, asked = torch.bincount(y, minlength=self.num_classes), torch.bincount(target, minlength=self.num_classes)
+        own, asked = self._counts(y), self._counts(target)
         terms = {"real": -(real * (asked / own)[y]).mean(), "fake": (fake * (own > 0)[target]).mean()}
         if penalised:
             (gradient,) = torch.autograd.grad(real.sum(), x, create_graph=True)
             terms["gradient"] = gradient.square().flatten(1).sum(dim=1).mean() / 2
         return terms
+
+    def _counts(self, classes: Int[Tensor, " B"]) -> Int[Tensor, " classes"]:
+        """Samples of each class in the batch of all processes."""
+        counts = torch.bincount(classes, minlength=self.num_classes)
+        if self.portion.processes == 1:
+            return counts
+        whole: Tensor = self.trainer.strategy.reduce(counts * (self.portion.here > 0), reduce_op="sum")
+        return whole
 
     def epoch_value(self, pairs: list[tuple[Tensor, Tensor]], loss: Tensor) -> Tensor:
         """Energy distance between x' and real samples, mean over classes."""

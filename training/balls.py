@@ -7,12 +7,14 @@ steepest ascent, and takes back what leaves it.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from alignment.double import exactly
+from generators.global_batch import drawn
 
 Norm = Literal["Linf", "L2", "L1"]
 
@@ -89,7 +91,8 @@ class LinfBall(Ball):
 
     def random_point(self, generator: torch.Generator) -> Tensor:
         """Uniform in the ball; what lies beyond the bounds is moved to them."""
-        noise = torch.rand(self.x.shape, generator=generator, device=generator.device, dtype=self.x.dtype)
+        options: Any = {"generator": generator, "device": generator.device, "dtype": self.x.dtype}
+        noise = drawn(len(self.x), generator, lambda count: torch.rand(count, *self.x.shape[1:], **options))
         shift = (2 * noise.to(self.x.device) - 1) * column(self.radius, self.x)
         return (self.x + shift).clamp_(self.low, self.high)
 
@@ -109,9 +112,9 @@ class L2Ball(Ball):
 
     def random_point(self, generator: torch.Generator) -> Tensor:
         """Uniform in the ball; what lies beyond the bounds is moved to them."""
-        shape, device = self.x.shape, generator.device
-        noise = torch.randn(shape, generator=generator, device=device, dtype=self.x.dtype)
-        share = torch.rand(shape[:1], generator=generator, device=device, dtype=self.x.dtype)
+        options: Any = {"generator": generator, "device": generator.device, "dtype": self.x.dtype}
+        noise = drawn(len(self.x), generator, lambda count: torch.randn(count, *self.x.shape[1:], **options))
+        share = drawn(len(self.x), generator, lambda count: torch.rand(count, **options))
         length = share.pow(1 / self.x[0].numel()).to(self.x.device) if len(self.x) else share
         shift = unit(noise.to(self.x.device)) * column(length * self.radius, self.x)
         return self._project(self.x + shift)
@@ -143,9 +146,12 @@ class L1Ball(Ball):
     def random_point(self, generator: torch.Generator) -> Tensor:
         """Uniform in the ball; what lies beyond the bounds is moved to them."""
         flat, device = self.x.flatten(1), generator.device
-        size = flat.new_empty(len(flat), flat.shape[1] + 1, device=device).exponential_(generator=generator)
-        sign = 2 * torch.randint(2, flat.shape, generator=generator, device=device) - 1
-        share = (sign * size[:, 1:] / size.sum(dim=1, keepdim=True)).to(flat.device).reshape(self.x.shape)
+        among = flat.shape[1]
+        empty = partial(torch.empty, dtype=flat.dtype, device=device)
+        size = drawn(len(flat), generator, lambda count: empty(count, among + 1).exponential_(generator=generator))
+        signs = partial(torch.randint, 2, generator=generator, device=device)
+        sign = drawn(len(flat), generator, lambda count: signs(size=(count, among)))
+        share = ((2 * sign - 1) * size[:, 1:] / size.sum(dim=1, keepdim=True)).to(flat.device).reshape(self.x.shape)
         return (self.x + share * column(self.radius, self.x)).clamp_(*self.bounds)
 
     def step(self, point: Tensor, gradient: Tensor, stride: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ from alignment.gradients import as_variable
 from alignment.residuals import Residual
 from generators import ResidualEstimator
 from generators.descriptions import check_fits
+from generators.global_batch import Portion, SharedGenerator, averaged, portion_of_step
+from generators.networks.exchanged_norm import count_samples, exchange_batch_norm
 from generators.store import SelfFillingResidual, for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
 from training.combiners import Combiner, Gradients
@@ -31,7 +33,7 @@ from training.gradient_log import of_conflict, of_layers, watched_clean_loss
 from training.networks import build_network
 from training.objectives import Losses, Objective, Plain, not_negative
 from training.optimizers import in_plain_form
-from training.seeds import derived_seed, generator_for
+from training.seeds import derived_seed
 from training.steps_recorded import StepsRecorded
 
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
@@ -157,6 +159,8 @@ class Classifier(StepsRecorded):
         """Lay out the weights, and build the residual estimator, or see that one that is not used exists."""
         if stage != "fit":
             return
+        if self.trainer.world_size > 1:
+            exchange_batch_norm(self.network)
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         if on_gpu if self.channels_last is None else self.channels_last:
             self.network.to(memory_format=torch.channels_last)
@@ -197,21 +201,29 @@ class Classifier(StepsRecorded):
         return self.log_layers and not self.combining and "adversarial" in names and "clean" not in names
 
     def on_train_epoch_start(self) -> None:
-        """Make the global randomness (dropout) a function of seed and epoch."""
+        """Make the global randomness (dropout, combiners of TorchJD) a function of seed and epoch."""
         torch.manual_seed(derived_seed(self.seed, "epoch", self.current_epoch))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The sum of the losses, whose gradient is theirs, or what the combiner makes of theirs."""
-        randomness = (self.seed, "attack", self.current_epoch, batch_index, self.global_rank)
+        # The process was a part of the seed when each drew for itself; the first one's numbers are kept.
+        randomness = (self.seed, "attack", self.current_epoch, batch_index, 0)
         if self.recorded is not None:
             return self.recorded.take(batch, *randomness)
+        portion = portion_of_step(self.trainer, len(batch.y), batch_index)
+        generator = SharedGenerator(self.device, portion).manual_seed(derived_seed(*randomness))
+        if portion.processes > 1:
+            count_samples(self.network, portion.here > 0)
         residual = for_samples(self.estimator, batch.indices) if self.estimator else None
-        losses = self.losses(batch.x, batch.y, generator_for(*randomness, device=self.device), residual)
+        losses = self.losses(batch.x, batch.y, generator, residual)
         total = self.total(losses)
-        self._log(batch, {f"train_{name}": value for name, value in losses.items()} | {"train_loss": total})
+        self._log(portion, {f"train_{name}": value for name, value in losses.items()} | {"train_loss": total})
+        if portion.processes > 1:
+            losses = {name: portion.weight * loss for name, loss in losses.items()}
+            total = portion.weight * total
         if self.combining:
-            return self._combined(total, losses, batch)
-        self._log(batch, self._watched(losses))
+            return self._combined(total, losses, portion)
+        self._log(portion, self._watched(losses))
         return total
 
     def losses(
@@ -261,11 +273,11 @@ class Classifier(StepsRecorded):
             return losses
         return joined | {self.alignment_with: torch.stack([joined[self.alignment_with], *penalties]).sum()}
 
-    def _combined(self, total: Tensor, losses: Losses, batch: Batch) -> Tensor:
+    def _combined(self, total: Tensor, losses: Losses, portion: Portion) -> Tensor:
         """The sum of the losses with the gradient that the combiner makes of theirs."""
         with torch.autocast(self.device.type, enabled=False):  # a backward pass is never made in mixed precision
             named, combined, measured = self._combination(losses)
-        self._log(batch, self._said(measured, named))
+        self._log(portion, self._said(measured, named))
         return with_gradient(total, list(named.values()), combined)
 
     def _combination(self, losses: Losses) -> tuple[dict[str, nn.Parameter], list[Tensor], Conflict | None]:
@@ -279,7 +291,9 @@ class Classifier(StepsRecorded):
         """The weights that a loss reaches, and the gradient of each loss in them, averaged over processes."""
         trained = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
         named, gradients = separate_gradients(losses, trained, self._loss_scale(), keep_graph=keep_graph)
-        return named, {name: self._averaged(gradient) for name, gradient in gradients.items()}
+        if self.trainer.world_size > 1:
+            gradients = {name: averaged(gradient, self.trainer) for name, gradient in gradients.items()}
+        return named, gradients
 
     def _watched(self, losses: Losses) -> dict[str, Tensor]:
         """What is logged of the gradients where they are not combined, if asked; the graph is kept."""
@@ -308,19 +322,10 @@ class Classifier(StepsRecorded):
         found = {id(weight): gradient for weight, gradient in zip(named.values(), combined, strict=True)}
         return [found.get(id(weight)) for weight in weights], self._said(measured, named)
 
-    def _log(self, batch: Batch, values: dict[str, Tensor]) -> None:
+    def _log(self, portion: Portion, values: dict[str, Tensor]) -> None:
         """Log means over the samples of an epoch."""
-        together = self.trainer.world_size > 1
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=_weight(batch), sync_dist=together)
-
-    def _averaged(self, gradient: list[Tensor]) -> list[Tensor]:
-        """The mean over processes, in one exchange."""
-        if self.trainer.world_size == 1:
-            return gradient
-        flat = torch.cat([part.flatten() for part in gradient])
-        whole: Tensor = self.trainer.strategy.reduce(flat, reduce_op="mean")
-        parts = whole.split([part.numel() for part in gradient])
-        return [part.view_as(like) for part, like in zip(parts, gradient, strict=True)]
+        samples: Any = float(portion.here)  # Lightning rounds the mean over processes of whole numbers
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=samples, sync_dist=portion.processes > 1)
 
     def _loss_scale(self) -> Tensor | float:
         """What a loss is multiplied by under mixed precision in float16, so that gradients do not underflow."""
@@ -334,7 +339,8 @@ class Classifier(StepsRecorded):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy."""
         correct = (self.network(batch.x).argmax(dim=1) == batch.y).float().mean()
-        self.log("val_accuracy", correct, prog_bar=True, batch_size=_weight(batch), sync_dist=True)
+        samples: Any = float(len(batch.y))
+        self.log("val_accuracy", correct, prog_bar=True, batch_size=samples, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule as configured."""
@@ -348,8 +354,3 @@ class Classifier(StepsRecorded):
         """Say in plain values which network the weights belong to, and keep nothing that only a GPU reads."""
         checkpoint[NETWORK_KEY] = self.description
         in_plain_form(checkpoint)
-
-
-def _weight(batch: Batch) -> Any:
-    """Samples of a batch, no whole number: Lightning rounds the mean over processes of those that are."""
-    return float(len(batch.y))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_number
 from alignment.gradients import logits_of, pick
+from generators.global_batch import drawn
 from training.adversarial_objective import AdversarialObjective, Step, not_negative
 from training.attacks import Loss, column
 from training.objective import Losses, Objective
@@ -221,8 +222,8 @@ class AvMixup(AdversarialObjective):
     def losses(self, step: Step) -> Losses:
         """`{"adversarial": cross-entropy of the labels between x and the vertex}`."""
         x = step.x.detach()
-        on = step.generator.device
-        share = torch.rand(len(x), generator=step.generator, device=on, dtype=x.dtype).to(x.device)
+        options: Any = {"generator": step.generator, "device": step.generator.device, "dtype": x.dtype}
+        share = drawn(len(x), step.generator, lambda count: torch.rand(count, **options)).to(x.device)
         mixed = torch.lerp(step.perturbed, x, column(share, x))
         log_p = _log_probabilities(logits_of(step.classifier, mixed))
         true = pick(log_p, step.y)

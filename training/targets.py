@@ -1,12 +1,13 @@
 """The wrong class that a targeted attack goes to."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
 from alignment.gradients import evaluating, logits_of
+from generators.global_batch import drawn
 
 Target = Literal["random", "least_likely"]
 """One wrong class drawn for each sample, or the one with the smallest logit (Kurakin et al. 2017)."""
@@ -30,5 +31,6 @@ def targets_of(
         logits = logits_of(classifier, x if kind == "least_likely" else x[:1])
     if kind == "least_likely":
         return logits.scatter(1, y.unsqueeze(1), torch.inf).argmin(dim=1)
-    step = torch.randint(1, logits.shape[1], y.shape, generator=generator, device=generator.device)
+    options: Any = {"generator": generator, "device": generator.device}
+    step = drawn(len(y), generator, lambda count: torch.randint(1, logits.shape[1], (count,), **options))
     return (y + step.to(y.device)) % logits.shape[1]

@@ -12,6 +12,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from training.data import DataSet
 
+LARGEST: dict[str, Any] = {"sync_dist": True, "reduce_fx": "max"}
+"""How a cost is logged of which each process has its own."""
+
 
 class StopAtCollapse(Callback):
     """Stops a run whose loss is no longer a number, or whose accuracy has fallen to chance, and says so.
@@ -59,8 +62,8 @@ class EpochCost(Callback):
     Each in seconds (`seconds`) and as the peak of memory in MB (`peak_mb`).
 
     Memory is the most that was allocated on a CUDA device since the epoch began; on a CPU the largest resident set of
-    the process so far. Of trainings side by side each has its share of the seconds, see
-    `training.side_by_side.Member.clock`; the memory is that of all.
+    the process so far. Of several processes the largest number of any is logged. Of trainings side by side each has
+    its share of the seconds, see `training.side_by_side.Member.clock`; the memory is that of all.
     """
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -77,11 +80,12 @@ class EpochCost(Callback):
             if module.device.type == "cuda":
                 torch.cuda.synchronize(module.device)
             cost = {"epoch_steps_seconds": self.seconds(module), "epoch_steps_peak_mb": _peak_mb(module.device)}
-            module.log_dict(cost, on_step=False, on_epoch=True, batch_size=1)
+            module.log_dict(cost, on_step=False, on_epoch=True, batch_size=1, **LARGEST)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Log the cost of the whole."""
-        module.log_dict({"epoch_seconds": self.seconds(module), "epoch_peak_mb": _peak_mb(module.device)})
+        cost = {"epoch_seconds": self.seconds(module), "epoch_peak_mb": _peak_mb(module.device)}
+        module.log_dict(cost, **LARGEST)
 
     def seconds(self, module: LightningModule) -> float:
         """Since the epoch began."""

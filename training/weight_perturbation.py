@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from generators.global_batch import portion_of
 from training.balls import unit
 from training.objectives import AdversarialObjective, Losses, Step, not_negative
 
@@ -57,7 +58,8 @@ class AWP:
         # Both passes draw the same numbers; a CUDA graph could not hold a copy of the generator.
         copied = generator.clone_state() if self.objective.draws else generator
         loss = losses_of(Substituted(classifier, buffers), copied)["adversarial"]
-        shifts = worst_shifts(loss, weights, self.gamma)
+        portion = portion_of(generator)
+        shifts = worst_shifts(loss if portion is None else portion.weight * loss, weights, self.gamma)
         moved = {name: weight + shifts[name] for name, weight in weights.items()}
         return losses_of(Substituted(classifier, moved), generator)
 

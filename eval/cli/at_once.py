@@ -86,7 +86,9 @@ def _lists() -> list[str]:
 
 
 def _beside(path: Path) -> str:
-    """The nearest name in the folder, of those with the same ending."""
+    """What it is instead, or the nearest name in the folder, of those with the same ending."""
+    if path.exists():
+        return f" Found a {'folder' if path.is_dir() else 'file'}."
     kin = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else []
     near = nearest(path.stem, [one.stem for one in kin], cutoff=0.75)  # names of files are anything
     return "".join(f" Did you mean '{name}{path.suffix}'?" for name in near)

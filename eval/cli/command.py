@@ -20,6 +20,7 @@ from eval.cli.terminal import in_plain_letters, in_utf8
 from eval.cli.version import version_line
 from eval.cli.words import HELP_ALL, WORDS
 from eval.progress import silenced
+from eval.progress.torchrun import is_first
 from eval.studies.catalogue import catalogue
 
 DEBUG = "ALPHADX_DEBUG"
@@ -44,7 +45,7 @@ def main(args: list[str] | None = None) -> None:
     given = [arg for arg in given if arg != "--traceback"]
     _prepare()
     try:
-        with silenced(QUIET in written):
+        with silenced(QUIET in written or not is_first()):
             _do(given)
     except BrokenPipeError:  # whoever reads has seen enough, as `alphadx study --list | head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

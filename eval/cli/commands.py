@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from eval.cli.mistakes import Failed
+from eval.cli.mistakes import FAILED, Failed
 from eval.cli.showing import fail, show
 from eval.cli.terminal import shown
 from eval.fit import NoBestEpoch, fit_from
 from eval.measuring.folders import check_folder
+from eval.progress.torchrun import is_launched
 from eval.records.device import AUTO
 from eval.report import write_comparison, write_report
 from eval.studies import Study, catalogue, load_study, run_study
@@ -30,11 +31,15 @@ def fit(config: str, *overrides: str) -> None:
         config: YAML with `data`, `model` and `trainer`, whose keys are options as well.
         overrides: options in the form `--key value`.
     """
+    training = fit_from([*(["--config", config] if config else []), *overrides])
     try:
-        best = fit_from([*(["--config", config] if config else []), *overrides]).fit()
+        best = training.fit()
     except NoBestEpoch as error:
+        if not training.trainer.is_global_zero:  # the first process tells
+            sys.exit(FAILED)
         raise Failed(str(error)) from error
-    print(f"best epoch by {best.monitor} on validation: {shown(best.best_model_path)}")
+    if training.trainer.is_global_zero:
+        print(f"best epoch by {best.monitor} on validation: {shown(best.best_model_path)}")
 
 
 def study(
@@ -82,6 +87,10 @@ def study(
         return
     if not name:
         raise ValueError("`study` should be told a preset or a YAML file; `alphadx study --list` prints the presets.")
+    if is_launched():
+        raise ValueError(
+            "`study` should be started once. Found it started by torchrun. --jobs, --ray and --slurm divide its work."
+        )
     if data_root is not None:
         os.environ["ALPHADX_DATA"] = str(data_root)
     plan = load_study(name, fast=fast)

@@ -7,7 +7,7 @@ from typing import Any
 from eval.records import Results
 from eval.report.exports import export as exported
 from eval.report.exports.forms import Form
-from generators.files import write_whole
+from generators.files import remove_leftovers, write_whole
 
 
 def export(
@@ -33,6 +33,7 @@ def export(
         raise FileNotFoundError(f"{folder}: no such folder of results.")
     found = exported(Results(folder).load(), form, about)
     place = folder / "exports" / form if out is None else out
+    remove_leftovers(place, below=False)
     written = [place / name for name in found.files]
     for path, content in zip(written, found.files.values(), strict=True):
         write_whole(path, content)

@@ -11,6 +11,7 @@ import torch
 
 from eval.cli.mistakes import Failed
 from eval.progress import shown
+from eval.progress.torchrun import is_first
 from eval.records.device import AUTO, chosen_device
 from eval.studies.engines import Here, engine_for
 from eval.studies.tasks import Done, Task, failures
@@ -69,6 +70,8 @@ def residuals(
     """
     if data is None:
         raise ValueError("`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none.")
+    if out.is_dir():
+        raise ValueError(f"`out` should be a file, such as {out / 'store.h5'}. Found a folder.")
     if jobs is not None and jobs < 1:
         raise ValueError(f"`jobs` should be at least 1. Found {jobs}.")
     unknown = sorted({*(classes or ())} - {*range(data.num_classes)})
@@ -99,7 +102,8 @@ def residuals(
     with shown(filling):
         stored = store.fill(place, lambda filled: setattr(filling, "done", filled))
     size = out.stat().st_size
-    print(f"{out}: {stored.pairs:,} residuals of {size / stored.pairs:,.0f} bytes, {size / 1e6:,.1f} MB")
+    if is_first():  # those that torchrun starts fill it together
+        print(f"{out}: {stored.pairs:,} residuals of {size / stored.pairs:,.0f} bytes, {size / 1e6:,.1f} MB")
     return stored
 
 

@@ -11,6 +11,8 @@ from eval.cli.version import version_line
 USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 TYPED = (ValueError, ImportError, FileNotFoundError, NotADirectoryError, PermissionError)
 """Errors of what was typed."""
+NAMES = (errno.ENAMETOOLONG, errno.EROFS)
+"""Numbers of errors of the system that another name mends."""
 
 
 REMEDIES = {
@@ -56,8 +58,13 @@ def end_of(error: BaseException, args: Sequence[str]) -> End:
         return End(f"interrupted; {how_to_go_on(args, str(error))}", status)
     if (file := full_disk(error)) is not None:
         return End(f"{file}: the disk is full. What was finished is kept: make space and start again.", FAILED)
-    typed = isinstance(error, TYPED) and not isinstance(error, Failed)
-    return End(_told(error), USAGE if typed else FAILED)
+    return End(_told(error), USAGE if _is_typed(error) else FAILED)
+
+
+def _is_typed(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in NAMES:
+        return True
+    return isinstance(error, TYPED) and not isinstance(error, Failed)
 
 
 def is_fault(error: BaseException) -> bool:

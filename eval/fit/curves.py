@@ -57,7 +57,8 @@ class LossCurves(Callback):
         for part in (VALIDATION, TEST) if self.test else (VALIDATION,):
             if len(data.split(part)):
                 found = self._losses(module, self._batches(data, part), part)
-                module.log_dict({f"{PREFIX[part]}_{name}": value for name, value in found.items()})
+                named = {f"{PREFIX[part]}_{name}": value for name, value in found.items()}
+                module.log_dict(named, sync_dist=True)
 
     def _batches(self, data: DataSet, part: SplitName) -> list[Batch]:
         """The first samples of a split."""

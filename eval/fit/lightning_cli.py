@@ -14,15 +14,19 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from eval.fit.checkpoints import LAST, BestEpoch, LastEpoch, NoBestEpoch
 from eval.fit.curves import LossCurves
+from eval.fit.damaged import read_checkpoint
+from eval.fit.launching import as_launched, check_launched
 from eval.fit.parsing import RefusingParser
 from eval.fit.refusals import as_value_errors, check_monitor, check_selection, check_trainer, without_validation
-from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, read_checkpoint, run_of
+from eval.fit.resuming import Resumable, check_epochs, check_same_run, check_weights, run_of
+from eval.fit.same_data import SaysData, check_same_data
 from eval.fit.selection import MONITORED, Epsilon50
 from eval.fit.telling import Telling, without_advertisements
 from eval.fit.whereabouts import check_folder, last_checkpoint
 from eval.fit.whole_checkpoints import keep_whole
 from eval.fit.within_epoch import SaveWithinEpoch
 from eval.progress import shown, silenced
+from generators.files import remove_leftovers
 from generators.gan import GAN
 from generators.progress import Stage
 from training import Classifier
@@ -74,7 +78,7 @@ class FitCLI(LightningCLI):
                 run=False,
                 args=dict(args) if isinstance(args, Mapping) else list(args),
                 seed_everything_default=0,
-                trainer_defaults=TRAINER_DEFAULTS,
+                trainer_defaults=TRAINER_DEFAULTS | as_launched(),
                 save_config_kwargs={"overwrite": True},
                 auto_configure_optimizers=False,
                 parser_class=FitParser,
@@ -93,7 +97,6 @@ class FitCLI(LightningCLI):
         parser.add_lightning_class_args(Epsilon50, "selection")
         parser.add_lightning_class_args(StopAtCollapse, "collapse")
         parser.add_lightning_class_args(LossCurves, "curves")
-        parser.add_lightning_class_args(SaveWithinEpoch, "save")
         parser.set_defaults({"checkpoint.monitor": MONITORED, "checkpoint.mode": "max"})
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
 
@@ -106,6 +109,7 @@ class FitCLI(LightningCLI):
         """
         parser.add_lightning_class_args(BestEpoch, "checkpoint")
         parser.add_lightning_class_args(EpochCost, "cost")
+        parser.add_lightning_class_args(SaveWithinEpoch, "save")
         parser.set_defaults(CHECKPOINT_DEFAULTS)
         parser.add_argument(
             "--resume", type=str | None, default=None, help="checkpoint to go on from, or the word last"
@@ -128,7 +132,7 @@ class FitCLI(LightningCLI):
         self.run = run_of(plain)
         self.best: BestEpoch = self.config_init.checkpoint
         extra = [self.config_init[key] for key in self.parser.callback_keys]
-        callbacks = [*extra, LastEpoch(self.best), Resumable(self.run)]
+        callbacks = [*extra, LastEpoch(self.best), Resumable(self.run), SaysData()]
         # Lightning's bar, which fills a log with its states, gives way to ours, and is a switch for it.
         self.quiet = self.config_init.trainer.enable_progress_bar is False
         try:
@@ -137,6 +141,9 @@ class FitCLI(LightningCLI):
             )
         except TypeError as error:  # what Lightning raises for devices that an accelerator cannot have
             raise ValueError(str(error)) from error
+        check_launched(trainer)
+        if trainer.world_size > 1:  # with another number the same batch size is another batch of all
+            self.run["processes"] = trainer.world_size
         keep_whole(trainer)
         return trainer
 
@@ -155,6 +162,7 @@ class FitCLI(LightningCLI):
         start = self._start()
         if start is not None:
             self.best.dirpath = str(start.resolve().parent)  # the best epoch so far lies there
+            remove_leftovers(start.resolve().parent)
         self._train(start)
         if not self.best.found:
             raise NoBestEpoch(self.without_best())
@@ -184,7 +192,7 @@ class FitCLI(LightningCLI):
                 if not isinstance(error.__context__, KeyboardInterrupt):
                     raise
                 signal.signal(signal.SIGINT, handler)
-                raise KeyboardInterrupt(*self._kept()) from error
+                raise type(error.__context__)(*self._kept()) from error  # Ctrl-C, or SIGTERM
 
     def _kept(self) -> list[str]:
         """The last checkpoint, if an epoch was finished."""
@@ -213,6 +221,8 @@ class FitCLI(LightningCLI):
         check_folder(start, self.config.checkpoint.dirpath)
         content = read_checkpoint(start)
         check_same_run(start, content, self.run, named=named)
+        if isinstance(self.datamodule, DataSet):
+            check_same_data(start, content, self.datamodule)
         check_weights(start, content, self.model)
         check_epochs(start, content, self.trainer.max_epochs)
         return start

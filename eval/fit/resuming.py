@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -28,8 +27,6 @@ FREE = (
     "data.download",
 )
 """Keys whose values may change and need nothing more."""
-NEEDED = ("state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers")
-"""What a training cannot go on without."""
 DEFAULTS = {"model.optimizer": "torch.optim.Adam"}
 """What None stands for."""
 
@@ -70,25 +67,6 @@ def _named(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
         inside = isinstance(inner, Mapping) and "class_path" in inner
         options |= _named(f"{name}.{key}", inner) if inside else {f"{name}.{key}": inner}
     return options
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint from which a training can go on.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file of another kind can make the reader fail in any way
-        raise ValueError(f"{path} cannot be read as a checkpoint. ({error})") from error
-    missing = [key for key in NEEDED if key not in content] if isinstance(content, dict) else list(NEEDED)
-    if missing:
-        raise ValueError(
-            f"{path} should hold everything that a training goes on with. Found nothing under {', '.join(missing)}. "
-            "Name a last.ckpt of `alphadx fit`."
-        )
-    return content
 
 
 def check_same_run(path: Path, content: Mapping[str, Any], asked: Mapping[str, Any], *, named: bool) -> None:

@@ -94,7 +94,7 @@ class Epsilon50(Callback):
         network = self._shown(cast(Classifier, module).network)
         if not finite(network, data.batches("validation"), module.device):
             self.last = None
-            module.log_dict({"val_epsilon50": math.nan, MONITORED: -1.0})
+            module.log_dict({"val_epsilon50": math.nan, MONITORED: -1.0}, sync_dist=True)
             return
         step_size = None if self.step_size is None else float(self.step_size)
         with stage(Stage("validation", 10, "", done=9)):  # the end of an epoch
@@ -114,8 +114,8 @@ class Epsilon50(Callback):
         self.last = radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max else None
         above_chance = radii.accuracy_at(0.0) > 1 / data.num_classes + CHANCE
         allowed = trainer.current_epoch >= self.first(module) and above_chance
-        module.log("val_epsilon50", radii.epsilon50, prog_bar=True)
-        module.log(MONITORED, radii.epsilon50 if allowed else -1.0)
+        module.log("val_epsilon50", radii.epsilon50, prog_bar=True, sync_dist=True)
+        module.log(MONITORED, radii.epsilon50 if allowed else -1.0, sync_dist=True)
 
 
 class InItsPrecision(nn.Module):

@@ -13,6 +13,8 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from eval.fit.checkpoints import LAST, BestEpoch
+from eval.fit.epoch_so_far import check_goes_on_within, epoch_so_far, go_on_in_epoch
+from generators.global_batch import averaged
 from training.watch import EpochCost
 
 WITHIN_KEY = "alphadx_within_epoch"
@@ -23,11 +25,13 @@ class SaveWithinEpoch(Checkpoint):
     """Writes `last.ckpt` in the middle of an epoch, too; the end of every epoch writes it in any case.
 
     It is written only where the optimiser has just made a step, so that no gradient is half accumulated. Beside
-    Lightning's state it holds the global random numbers and the means that the epoch has logged so far.
+    Lightning's state it holds the global random numbers, the means that the epoch has logged so far, and what the
+    module keeps of it.
 
     Args:
         minutes: between two checkpoints, above 0; None for none by time.
-        steps: of the optimiser between two checkpoints, at least 1; None for none by steps.
+        steps: of the optimiser between two checkpoints, at least 1; None for none by steps. With a generator those of
+            both optimisers count.
 
     Raises:
         ValueError: if minutes or steps are out of range.
@@ -41,8 +45,18 @@ class SaveWithinEpoch(Checkpoint):
         self.minutes, self.steps = minutes, steps
         self.pending: dict[str, Any] = {}
         self.random: dict[str, Any] | None = None
+        self.so_far: dict[str, Any] = {}
         self.seconds = 0.0
         self.writing = False
+
+    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        """Refuse what cannot go on where it stood.
+
+        Raises:
+            ValueError: if checkpoints within an epoch are asked for, and the data or the combiner cannot.
+        """
+        if stage == "fit" and (self.minutes or self.steps):
+            check_goes_on_within(module, trainer.datamodule)  # type: ignore[attr-defined]
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Begin to count; Lightning does not begin an epoch again in whose middle it goes on."""
@@ -55,8 +69,9 @@ class SaveWithinEpoch(Checkpoint):
                 cost.started -= self.seconds
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
-        """Put the random numbers where they stood when the checkpoint was written."""
+        """Put the random numbers and the module where they stood when the checkpoint was written."""
         if self.random is not None:
+            go_on_in_epoch(module, self.so_far)
             set_random_state(self.random)
             self.random = None
 
@@ -84,6 +99,7 @@ class SaveWithinEpoch(Checkpoint):
             checkpoint[WITHIN_KEY] = {
                 "random": random_state(),
                 "means": _means(trainer),
+                "so_far": epoch_so_far(module),
                 "seconds": sum(cost.seconds(module) for cost in _costs(trainer)),
             }
 
@@ -91,11 +107,14 @@ class SaveWithinEpoch(Checkpoint):
         """Have it ready for the first batch."""
         if (found := checkpoint.get(WITHIN_KEY)) is not None:
             self.random, self.pending, self.seconds = found["random"], dict(found["means"]), found["seconds"]
+            self.so_far = found.get("so_far", {})
 
     def _begin(self, trainer: Trainer) -> None:
         self.moment, self.step = time.monotonic(), trainer.global_step
 
     def _due(self, trainer: Trainer) -> bool:
+        if self.minutes is None and self.steps is None:
+            return False
         by_time = self.minutes is not None and time.monotonic() - self.moment >= 60 * self.minutes
         by_steps = self.steps is not None and trainer.global_step - self.step >= self.steps
         due = (by_time or by_steps) and not trainer.is_last_batch and not trainer.fit_loop._should_accumulate()
@@ -118,11 +137,14 @@ def _costs(trainer: Trainer) -> list[EpochCost]:
 
 
 def _means(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
-    """Sums and counts of what the epoch has logged so far."""
+    """Sums and counts of what the epoch has logged so far; of several processes their means, with which all go on."""
     kept = {}
     for key, metric in trainer.fit_loop.epoch_loop._results.items():
         if metric.is_tensor and metric.meta.is_mean_reduction and metric.meta.on_epoch:
-            kept[key] = {name: getattr(metric, name).cpu() for name in ("value", "cumulated_batch_size")}
+            sums = [metric.value, metric.cumulated_batch_size]
+            if trainer.world_size > 1:
+                sums = averaged([part.to(metric.value) for part in sums], trainer)
+            kept[key] = dict(zip(("value", "cumulated_batch_size"), [part.cpu() for part in sums], strict=True))
     return kept
 
 

@@ -18,7 +18,7 @@ from eval.records.device import device_of
 from eval.records.provenance import versions
 from eval.robustness.batching import Batching
 from eval.robustness.keeping import Kept
-from generators.files import part_of, put_in_place
+from generators.files import part_of, put_in_place, remove_leftovers
 
 SMALLEST = "smallest"
 """In place of ε: the smallest perturbation that a search found of each sample."""
@@ -69,6 +69,7 @@ class AdversarialFile:
 def adversarial_file(path: Path) -> Iterator[AdversarialFile]:
     """A new file, which takes its name only if nothing fails meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent, below=False)
     part = part_of(path)
     try:
         with h5py.File(part, "w") as file:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, redirect_stdout
 
 from torch import distributed
 
+from eval.progress.torchrun import is_launched
 from eval.robustness.together import is_known_to_all, rank, together
 
 
@@ -17,7 +18,7 @@ def launched() -> Iterator[None]:
     Raises:
         SystemExit: on all but the first, for an error that the first tells.
     """
-    if not distributed.is_available() or not distributed.is_torchelastic_launched():
+    if not is_launched():
         yield
         return
     # What is exchanged are outcomes, by way of the CPU; a GPU's own library is not needed.

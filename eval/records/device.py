@@ -4,7 +4,9 @@ import os
 from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import nn
+
+from eval.progress.torchrun import is_launched
 
 AUTO = "auto"
 """The name of what `best_device` finds."""
@@ -32,7 +34,7 @@ def chosen_device(name: str = AUTO) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         told = str(error).splitlines()[0].split(". ")[0]
         raise ValueError(f"`device` should be one that is there, such as cpu. Found {name!r} ({told}).") from error
-    if found == "cuda" and distributed.is_available() and distributed.is_torchelastic_launched():
+    if found == "cuda" and is_launched():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     return torch.device(found)
 

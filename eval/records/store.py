@@ -19,7 +19,7 @@ from eval.records.identity import plain, slug
 from eval.records.quantity import RADII, Quantity
 from eval.records.record import Record, key_of, read, written
 from eval.records.subject import Model, Subject
-from generators.files import write_whole
+from generators.files import remove_leftovers, write_whole
 
 REMEDY = "Remove it, and the same command makes it again"
 SHOWN = 8
@@ -35,6 +35,7 @@ class ModelFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_cleared = False
 
     def find(self, quantity: Quantity, subject: Subject) -> Record | None:
         """The record of a quantity on a subject, or None if it is not there, or its outcomes are not.
@@ -60,9 +61,9 @@ class ModelFolder:
         whole = replace(record, outcomes=_digest(table), arrays=_digest(packed) if packed else "")
         path = self._file(record.quantity, record.key)
         if packed:
-            write_whole(path.with_suffix(".npz"), packed)
-        write_whole(path.with_suffix(".csv"), table)
-        write_whole(path, written(whole))
+            self._write(path.with_suffix(".npz"), packed)
+        self._write(path.with_suffix(".csv"), table)
+        self._write(path, written(whole))
         return whole
 
     def joined(self, record: Record, model: Model) -> Record:
@@ -71,12 +72,19 @@ class ModelFolder:
         if named == record.model:
             return record
         grouped = replace(record, model=named)
-        write_whole(self._file(record.quantity, record.key), written(grouped))
+        self._write(self._file(record.quantity, record.key), written(grouped))
         return grouped
 
     def write_examples(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep what a picture of a residual estimator is drawn from."""
-        write_whole(self.path / "examples.npz", _packed(arrays))
+        self._write(self.path / "examples.npz", _packed(arrays))
+
+    def _write(self, path: Path, content: str | bytes) -> None:
+        """Write a file, the first after what processes have left behind that were killed."""
+        if not self._is_cleared:
+            remove_leftovers(self.path, below=False)
+            self._is_cleared = True
+        write_whole(path, content)
 
     def _file(self, quantity: Quantity, key: str) -> Path:
         return self.path / f"{slug(quantity.name)}-{key[:SHOWN]}.json"

@@ -18,7 +18,7 @@ from eval.report.table_files import table_files
 from eval.report.tables import all_tables
 from eval.report.verdicts import Finding
 from eval.tables.table import Table
-from generators.files import write_whole
+from generators.files import remove_leftovers, write_whole
 
 FEW = 4
 """Folders from which on a title counts them."""
@@ -84,6 +84,8 @@ def _written(
 ) -> dict[str, Table]:
     """Write all files, and return the tables."""
     plots = all_plots(records)
+    for place in (folder, folder / "plots", folder / "tables"):
+        remove_leftovers(place, below=False)
     for heading, table in tables.items():
         for name, content in table_files(table, heading, file_of(heading)).items():
             write_whole(folder / name, content)

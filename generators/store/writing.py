@@ -172,14 +172,17 @@ class ResidualStore:
         return [number for number, block in enumerate(self.blocks) if not self._has(block)]
 
     def _read_samples(self, count: int) -> None:
-        found, labels, fingerprints = sha256(), [], []
+        # Written in place: small tensors kept between large ones that are freed would leave memory in pieces.
+        found = sha256()
+        self.labels = torch.empty(count, dtype=torch.int64)
+        self.fingerprints = torch.empty(count, dtype=torch.float64)
         for start in range(0, count, self.batch):
-            batch = self.samples.__getitems__(range(start, min(start + self.batch, count)))
+            rows = range(start, min(start + self.batch, count))
+            batch = self.samples.__getitems__(rows)
             found.update(batch.x.contiguous().numpy().tobytes())
-            labels.append(batch.y)
-            fingerprints.append(fingerprint(batch.x)[0])
+            self.labels[rows.start : rows.stop] = batch.y
+            self.fingerprints[rows.start : rows.stop] = fingerprint(batch.x)[0]
         self.shape = tuple(batch.x.shape[1:])
-        self.labels, self.fingerprints = torch.cat(labels), torch.cat(fingerprints)
         found.update(self.labels.numpy().tobytes())
         self.digest = found.hexdigest()[:16]
 

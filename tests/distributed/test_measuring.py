@@ -141,7 +141,8 @@ def quality(out: Path) -> list[Any]:
     return [(record.key, record.value, record.interval) for record in taken]
 
 
-QUICK = ("median", "minimal", "robust accuracy")
+QUICK = ("robust accuracy",)
+"""Of every day; a search for a median stands behind the model that fails, whatever the cases."""
 
 
 def everything(folder: Path, cases: Sequence[str], whole: bool, number: int = 0) -> dict[str, Any]:

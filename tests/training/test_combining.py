@@ -1,17 +1,12 @@
 """Training with one gradient per loss: true to the combiner, to several processes and to mixed precision."""
 
-import itertools
 import math
-import socket
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
-from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torch.optim import SGD
 
@@ -274,69 +269,6 @@ def _scaled():
     return plugin
 
 
-PROCESSES = {
-    "AGR": lambda: {"objective": attacked(), "combiner": AGR()},
-    "CA-AT": lambda: {"objective": attacked(), "combiner": CAAT()},
-    "penalty": lambda: {"objective": Plain(), "alignment_weight": 1.0},
-    "penalty and AGR": lambda: {"objective": attacked(), "combiner": AGR(), "alignment_weight": 1.0},
-    "AWP": lambda: {"objective": AWP(attacked(), gamma=0.1)},
-    "unreached": lambda: {"objective": attacked(), "combiner": AGR()},
-}
-
-
-def recipe_classifier(name: str) -> Classifier:
-    if name != "unreached":
-        return spheres_classifier(**PROCESSES[name]())
-    options = {"shape": (8,), "bounds": Spheres.bounds, "optimizer": partial(SGD, lr=0.1, weight_decay=0.5)}
-    return Classifier(f"{__name__}.Partly", {"features": 8, "classes": 2}, **options, **PROCESSES[name]())
-
-
-def _one_of_two(rank: int, port: int, folder: Path) -> None:
-    """What one of two processes does: train every recipe with half of every batch."""
-    import os
-
-    torch.set_num_threads(1)
-    names = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
-    os.environ.update(dict(zip(names, ("127.0.0.1", str(port), "0", str(rank), "2"), strict=True)))
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-    for name in PROCESSES:
-        module = recipe_classifier(name)
-        silent = dict.fromkeys(
-            ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False
-        )
-        trainer = Trainer(
-            max_epochs=2,
-            accelerator="cpu",
-            devices=2,
-            strategy=DDPStrategy(process_group_backend="gloo", find_unused_parameters=name == "unreached"),
-            limit_val_batches=0,
-            inference_mode=False,
-            **silent,
-        )
-        trainer.fit(module, datamodule=spheres(batch_size=16))
-        torch.save(weights(module), folder / f"{name}-{rank}.pt")
-
-
-@pytest.fixture(scope="module")
-def two_processes(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(_one_of_two, (port, folder), nprocs=2)
-    return folder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe", PROCESSES)
-def test_two_processes_train_as_one_with_the_same_global_batch(quiet_trainer, two_processes, recipe):
-    alone = weights(trained(quiet_trainer, recipe_classifier(recipe)))
-    first, second = (torch.load(two_processes / f"{recipe}-{rank}.pt") for rank in (0, 1))
-    assert same(first, second)
-    for found, wanted in zip(first, alone, strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
-
-
 def test_training_begins_from_a_checkpoint_that_is_named(quiet_trainer, tmp_path):
     first = trained(quiet_trainer, spheres_classifier())
     torch.save({"state_dict": first.network.state_dict()}, tmp_path / "weights.pt")
@@ -355,17 +287,25 @@ def test_a_schedule_may_be_stepped_at_every_step(quiet_trainer):
     assert found == {"epoch": pytest.approx(0.1 / 2**2), "step": pytest.approx(0.1 / 2**6)}
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
 @pytest.mark.parametrize(("samples", "processes"), [(12, 3), (13, 3), (14, 3), (10, 4), (2, 5)])
-def test_samples_keep_their_order_across_processes(samples, processes):
-    """The k-th batches of several processes are the k-th batch of one; the order begins anew to fill the last."""
+def test_samples_keep_their_order_across_processes(samples, processes, batch_size):
+    """The k-th batches of several processes are the k-th batch of one; a process without a sample repeats one."""
     split = Split(torch.zeros(samples, 1), torch.zeros(samples), (-1.0, 1.0))
     whole = EpochOrder(split, seed=3)
-    parts = [EpochOrder(split, 3, rank, processes) for rank in range(processes)]
+    parts = [EpochOrder(split, 3, rank, processes, batch_size) for rank in range(processes)]
     for order in (whole, *parts):
         order.set_epoch(2)
-    dealt = [list(part) for part in parts]
-    assert {len(hand) for hand in dealt} == {len(part) for part in parts} == {math.ceil(samples / processes)}
-    again = itertools.cycle(whole)
-    assert [index for hand in zip(*dealt, strict=True) for index in hand] == [
-        next(again) for _ in range(processes * math.ceil(samples / processes))
-    ]
+    batches = [[hand[i : i + batch_size] for i in range(0, len(hand), batch_size)] for hand in map(list, parts)]
+    assert {len(mine) for mine in batches} == {math.ceil(samples / (processes * batch_size))}
+    assert [sum(map(len, mine)) for mine in batches] == [len(part) for part in parts]
+    visited = []
+    for number in range(len(batches[0])):
+        portions = [part.portion(number) for part in parts]
+        counted = [mine[number][: portion.here] for mine, portion in zip(batches, portions, strict=True)]
+        assert {portion.total for portion in portions} == {sum(map(len, counted))}
+        assert sum(portion.weight for portion in portions) == pytest.approx(processes)
+        for mine, portion in zip(batches, portions, strict=True):
+            assert len(mine[number]) == max(portion.here, 1)
+        visited += [hand[k] for k in range(batch_size) for hand in counted if k < len(hand)]
+    assert visited == list(whole)

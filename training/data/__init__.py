@@ -11,6 +11,7 @@ from training.data.hdf5 import HDF5Images
 from training.data.huggingface_data import HuggingFaceData
 from training.data.image_table import ImageTable
 from training.data.mnist import MNIST, MNISTPair
+from training.data.planted import Planted
 from training.data.spheres import Spheres
 from training.data.split import Batch, LazySplit, Split, SplitName
 from training.data.squares import Squares
@@ -35,6 +36,7 @@ __all__ = [
     "ImageTable",
     "LazySplit",
     "MNISTPair",
+    "Planted",
     "Spheres",
     "Split",
     "SplitName",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from training.data.layout import Layout, sample_shape
 from training.data.parts import SPLITS, FilesOfSplits, existing
 from training.data.raw import Form, RowsSplit, form_of, split_in_memory
 from training.data.split import Split, SplitName
+from training.data.unread import unread
 
 PAIRS = (("images", "labels"), ("image", "label"), ("data", "labels"), ("x", "y"), ("X", "y"))
 """What stands in the name of a .npy file of images, and in that of its labels."""
@@ -188,6 +189,9 @@ def _from_archive(path: Path, split: SplitName, keys: tuple[str | None, str | No
 
 def _archive(path: Path) -> np.lib.npyio.NpzFile:
     try:
+        with path.open("rb") as file:
+            if not is_zipfile(file):  # which NumPy would leave open
+                raise BadZipFile("it is no archive, or is cut off")
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError, BadZipFile, EOFError) as error:
         raise ValueError(_unread(path, error)) from error
@@ -205,8 +209,17 @@ def _unread(path: Path, error: Exception) -> str:
     if said.startswith(str(path)):
         return said
     if "allow_pickle" in said or "Python objects" in said:
+        if _begins_otherwise(path):
+            return unread(path, "a NumPy file", "it begins as none does")
         said = "it holds Python objects, which would be run as code; store plain arrays"
-    return f"{path}: not a NumPy file that can be read ({said.rstrip('.')})."
+        return unread(path, "a NumPy file", said, "Save it again.")
+    return unread(path, "a NumPy file", error)
+
+
+def _begins_otherwise(path: Path) -> bool:
+    """Whether a file is neither an array nor an archive of arrays; NumPy takes all others for pickled objects."""
+    with path.open("rb") as file:
+        return not file.read(6).startswith((b"\x93NUMPY", b"PK\3\4", b"\x80"))
 
 
 def _labels_beside(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from generators import ExactResidual, ResidualEstimator, load_estimator
 from generators.biggan import projection_of
+from generators.global_batch import portion_of_step
 from training.data.augmentation import Augmentation
 from training.data.order import EpochOrder, Share
 from training.data.residuals import HALVES, named_residual, nearest_example
@@ -34,7 +36,7 @@ class DataSet(LightningDataModule):
             are left out of `arguments`, so that what was recorded before is known again.
 
     Args:
-        batch_size: samples per training step.
+        batch_size: samples per training step, of each process where several train together.
         eval_batch_size: samples per batch where no step is taken.
         seed: of the order of the training samples.
         workers: processes that prepare batches.
@@ -131,9 +133,10 @@ class DataSet(LightningDataModule):
         """Batches of the training split in the order of the epoch."""
         split = self._near(self.split("train"))
         if self.trainer is None:
-            order = EpochOrder(split, self.seed)
+            order = EpochOrder(split, self.seed, batch_size=self.batch_size)
         else:
-            order = EpochOrder(split, self.seed, self.trainer.global_rank, self.trainer.world_size)
+            rank, processes = self.trainer.global_rank, self.trainer.world_size
+            order = EpochOrder(split, self.seed, rank, processes, self.batch_size)
             # Lightning builds a run's first iterator before it tells the epoch, and workers then copy the split.
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             order.set_epoch(progress.processed)
@@ -170,13 +173,17 @@ class DataSet(LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment a training batch, on the device where its step is taken; called by Lightning.
 
-        The result depends on seed, epoch, number of the batch and process alone, so that a resumed run repeats it.
+        The result depends on seed, epoch and number of the batch alone, so that a resumed run repeats it; of several
+        processes each moves a batch as large as that of all, so that each image moves as it would in one process.
         """
         if self.augmentation is None or self.trainer is None or not self.trainer.training:
             return batch
         number = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        seed = derived_seed(self.seed, "augmentation", self.trainer.current_epoch, number, self.trainer.global_rank)
-        return batch._replace(x=self.augmentation(batch.x, bounds=self.bounds, seed=seed))
+        parts: tuple[int | str, ...] = (self.seed, "augmentation", self.trainer.current_epoch, number)
+        # The process was a part of the seed when each drew for itself; the first one's numbers are kept.
+        moved = partial(self.augmentation, bounds=self.bounds, seed=derived_seed(*parts, 0))
+        portion = portion_of_step(self.trainer, len(batch.x), number)
+        return batch._replace(x=portion.mapped(batch.x, moved))
 
     def batches(self, name: SplitName) -> DataLoader[Batch]:
         """Batches of a split, in order."""

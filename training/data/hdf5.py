@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
@@ -13,12 +12,14 @@ from torch import Tensor
 
 from training.data.augmentation import Augmentation
 from training.data.checks import check_labels, shuffled
+from training.data.hdf5_file import opened
 from training.data.keys import IMAGES, LABELS, found_key
 from training.data.labels import class_names, numbered, one_per_sample
 from training.data.layout import Layout, sample_shape
 from training.data.parts import FilesOfSplits
 from training.data.raw import Form, HeldSplit, RowsSplit, check_dtype, form_of
 from training.data.split import Split, SplitName
+from training.data.unread import unread
 
 HELD = 2**30
 """Bytes of images up to which the files of a split are read at once; larger ones are read batch by batch."""
@@ -94,7 +95,7 @@ class HDF5Images(FilesOfSplits):
         self.augmentation, self.name, self.keys = augmentation, name, (images, labels)
         split, files = self.first_files()
         shard = self._shard(files[0], split)
-        with h5py.File(shard.path, "r") as file:
+        with opened(shard.path) as file:
             self.form, notes = form_of(
                 file[shard.key], bounds=bounds, levels=levels, layout=layout, source=shard.path
             )
@@ -129,11 +130,11 @@ class HDF5Images(FilesOfSplits):
 
     def _shard(self, file: str, split: SplitName) -> Shard:
         """What a file holds, but for its images."""
-        with _opened(Path(file)) as opened:
-            keys = _arrays_in(opened)
-            images = opened[found_key(keys, self.keys[0], split, IMAGES, file)]
-            labels = opened[found_key(keys, self.keys[1], split, LABELS, file)]
-            groups = opened["group"][:] if "group" in opened else None
+        with opened(file) as content:
+            keys = _arrays_in(content)
+            images = content[found_key(keys, self.keys[0], split, IMAGES, file)]
+            labels = content[found_key(keys, self.keys[1], split, LABELS, file)]
+            groups = content["group"][:] if "group" in content else None
             found = one_per_sample(labels[:], file)
             check_dtype(images.dtype, file)
             shard = Shard(file, images.name, len(images), images.nbytes, found, groups)
@@ -145,7 +146,7 @@ class HDF5Images(FilesOfSplits):
         """The same with labels from 0, once it is found to be like the first."""
         labels = numbered(shard.labels, self.classes, shard.path)
         check_labels(shard.samples, torch.from_numpy(labels), self.num_classes, shard.path)
-        with h5py.File(shard.path, "r") as file:
+        with opened(shard.path) as file:
             found, dtype = file[shard.key].shape, file[shard.key].dtype
         same = len(found) == len(self.form.layout) and sample_shape(found, self.form.layout) == self.shape
         if not same:
@@ -162,7 +163,7 @@ class HDF5Images(FilesOfSplits):
         """No patient may stand in the files of two splits."""
         others = {file for split, files in self.files.items() if split != name for file in files}
         for path in sorted(others - set(self.files[name])):
-            with _opened(Path(path)) as file:
+            with opened(path) as file:
                 shared = np.intersect1d(groups, file["group"][:]) if "group" in file else np.empty(0)
             if len(shared):
                 raise ValueError(
@@ -219,7 +220,10 @@ class HDF5Split(RowsSplit):
         parts = []
         for number in np.unique(which):
             images = self._open[1][number][self.places[number][1]]
-            parts.append(_rows(images, rows[which == number] - self.starts[number]))
+            try:
+                parts.append(_rows(images, rows[which == number] - self.starts[number]))
+            except OSError as error:
+                raise ValueError(unread(self.places[number][0], "an HDF5 file", error)) from error
         return np.concatenate(parts)
 
 
@@ -249,15 +253,5 @@ def _groups(shards: Sequence[Shard]) -> np.ndarray | None:
 
 
 def _images(shard: Shard) -> np.ndarray:
-    with h5py.File(shard.path, "r") as file:
+    with opened(shard.path) as file:
         return file[shard.key][:]
-
-
-def _opened(path: Path) -> h5py.File:
-    """An HDF5 file."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file. Name existing HDF5 files in `train` and `test`.")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path}: not an HDF5 file that can be read ({error}).") from error

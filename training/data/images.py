@@ -16,6 +16,7 @@ from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, res
 from training.data.checks import check_bounds, check_values
 from training.data.raw import check_levels, depth_notes, from_levels
 from training.data.split import Bounds, LazySplit, from_bytes
+from training.data.unread import unread
 
 Channels = Literal[1, 3, "auto"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
@@ -73,7 +74,7 @@ class Preparation:
         try:
             image = _decoded(path, self.channels, self.upright)
         except Exception as error:  # a broken file can make the reader fail in any way
-            raise ValueError(f"{path}: not an image that can be read ({error}).") from error
+            raise ValueError(unread(path, "an image", error, "Copy the file again, or remove it.")) from error
         whole_numbers = not image.dtype.is_floating_point
         if image.dtype != torch.uint8 and whole_numbers:
             check_levels(image.numpy(), self.levels or DEEP, path)

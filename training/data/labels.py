@@ -18,8 +18,10 @@ def one_per_sample(labels: Shaped[np.ndarray, "N *rest"], source: str | Path) ->
         source: for the message.
 
     Raises:
-        ValueError: if a sample has several labels or none, or a number is not whole.
+        ValueError: if there are no samples, one has several labels or none, or a number is not whole.
     """
+    if labels.size == 0:
+        raise ValueError(f"{source}: should hold samples. Found none.")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2:

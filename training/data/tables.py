@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 
 from training.data.keys import WORDS
 from training.data.parts import SPLITS, existing
 from training.data.split import SplitName
+from training.data.unread import unread
 
 PATHS = ("path", "image", "file", "filename", "filepath", "image_path", "file_name")
 LABELS = ("label", "labels", "class", "target", "y", "category")
@@ -37,7 +39,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except ImportError as error:
         raise ImportError(f"{path}: Parquet files need pyarrow: pip install 'alphadx[parquet]'.") from error
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a table that can be read ({str(error).rstrip('.')}).") from error
+        raise ValueError(unread(path, "a table", error)) from error
     raise ValueError(f"{path}: a table should be a .csv, .tsv or .parquet file.")
 
 
@@ -60,7 +62,8 @@ def found_column(table: pd.DataFrame, given: str | None, usual: Sequence[str], a
         found = [column for column in columns if column.lower() in usual]
     if len(found) != 1:
         wrong = "none is called so" if given else f"{len(found)} have usual names"
-        raise ValueError(f"{path}: `{argument}` should name one of the columns {', '.join(columns)}. Found {wrong}.")
+        named = shorten(", ".join(columns), 200)
+        raise ValueError(f"{path}: `{argument}` should name one of the columns {named}. Found {wrong}.")
     return found[0]
 
 

@@ -22,6 +22,9 @@ START = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 PRELOADED = "eval.studies.cells"
 """What is loaded: whatever a model of a study needs, which each process would import anew."""
 
+NOWHERE = Path(os.devnull) / "alphadx"
+"""No folder, and none that can be made."""
+
 
 @dataclass(frozen=True)
 class Here:
@@ -39,11 +42,11 @@ class Here:
     @contextmanager
     def crew(self) -> Iterator[Crew]:
         """This process, or others, which end with the block."""
-        with TemporaryDirectory(prefix="alphadx-") as told:
+        with _place() as told:
             if self.jobs == 1:
                 with warnings.catch_warnings():
                     quiet()
-                    yield Alone(Path(told))
+                    yield Alone(told)
                 return
             context = get_context(START)
             if START == "forkserver":
@@ -51,7 +54,19 @@ class Here:
             threads = max(1, (self.cores or os.cpu_count() or 1) // self.jobs)
             # The process that they are forked from may have been started before the environment was what it is.
             with processes(self.jobs, context, begin, threads, dict(os.environ)) as pool:
-                yield Several(pool, Path(told))
+                yield Several(pool, told)
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    """Where processes say how far they are; where temporary files have no place, nothing is."""
+    try:
+        folder = TemporaryDirectory(prefix="alphadx-", ignore_cleanup_errors=True)
+    except OSError:
+        yield NOWHERE
+        return
+    with folder as told:
+        yield Path(told)
 
 
 class Alone:

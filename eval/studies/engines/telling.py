@@ -1,20 +1,21 @@
 """Where workers on other machines say how far they are: in the folder of results, the one place that all see."""
 
-import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PREFIX = ".working-"
+from generators.files import part_of, remove_leftovers
+
+NAME = ".working"
 
 
 @contextmanager
 def told_in(folder: Path) -> Iterator[Path]:
-    """A new folder in the one of results, for as long as there is work."""
-    told = folder.absolute() / f"{PREFIX}{socket.gethostname()}-{os.getpid()}"
-    shutil.rmtree(told, ignore_errors=True)  # of one that was killed and had the same number
+    """A new folder in the one of results, for as long as there is work; those of processes that are gone go."""
+    remove_leftovers(folder, below=False)
+    told = part_of(folder.absolute() / NAME)
+    shutil.rmtree(told, ignore_errors=True)  # of work before this, in the same process
     told.mkdir(parents=True)
     try:
         yield told

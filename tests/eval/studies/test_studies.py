@@ -116,14 +116,35 @@ def home_of(folder: Path, name: str) -> Path:
     return found
 
 
+def made(folder: Path) -> dict[Path, int]:
+    """When each file of the models was written last, but for their locks."""
+    kept = [path for path in folder.glob("models/*/**/*.*") if path.is_file() and path.name != ".lock"]
+    return {path: path.stat().st_mtime_ns for path in kept}
+
+
+def test_study_repeats_nothing_that_is_finished(tmp_path: Path, finished: Path) -> None:
+    study, folder = load_study(str(finished / "tiny.yaml")), tmp_path / "run"
+    shutil.copytree(finished / "run", folder)
+    (lost,) = folder.glob("models/*/alpha_dx-*.json")
+    content = json.loads(lost.read_text())
+    lost.unlink()
+    before = made(folder)
+    assert run_study(study, folder, jobs=1).failures == []
+    after = made(folder)
+    assert {path for path in after if after[path] != before.get(path)} == {lost, lost.with_suffix(".csv")}
+    assert json.loads(lost.read_text())["value"] == content["value"]
+    with pytest.raises(ValueError, match="holds results of another version of 'tiny'"):
+        run_study(load_study(written(tmp_path, **ONE | {"measure": {"steps": 7}})), folder, jobs=1)
+
+
+@pytest.mark.slow
 def test_study_repeats_nothing_that_is_finished_and_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     measured = TINY["measure"] | {"masking": False, "limit": 60}
     study, folder = load_study(written(tmp_path, measure=measured)), tmp_path / "run"
     done = run_study(study, folder, jobs=1)
     assert done.failures == []
     values = done.results.load().frame().value
-    kept = [path for path in folder.glob("models/*/**/*.*") if path.is_file() and path.name != ".lock"]
-    files = {path: path.stat().st_mtime_ns for path in kept}
+    files = made(folder)
 
     # What a kill leaves behind: one measurement missing; one model with its first epoch only.
     (lost,) = home_of(folder, "Spheres4-B-seed0").glob("alpha_dx-*.json")

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
 
+from training.data.unread import unread
+
 IMAGES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "tif", "tiff")
 """Endings of images."""
 CLASSES = ("cls", "cls2", "class", "label", "index")
@@ -36,7 +38,7 @@ def tar_files(patterns: Sequence[str]) -> list[str]:
     """
     found = []
     for pattern in (name for given in patterns for name in _ranged(given)):
-        files = sorted(glob(pattern)) or ([pattern] if Path(pattern).is_file() else [])
+        files = [file for file in sorted({*glob(pattern), pattern}) if Path(file).is_file()]
         if not files:
             raise FileNotFoundError(f"{pattern}: no such tar file.")
         found += files
@@ -150,11 +152,31 @@ def _members(path: str) -> Iterator[tarfile.TarInfo]:
     try:
         with tarfile.open(path, "r:") as tar:
             yield from (member for member in tar if member.isfile() and not Path(member.name).name.startswith("."))
+            _check_end(path, tar.offset)
     except tarfile.TarError as error:
+        if "end of data" in str(error):
+            raise ValueError(unread(path, "a tar file", "it is cut off")) from error
         raise ValueError(
             f"{path}: should be a tar file without compression, so that samples can be read from their places. Found "
             f"another ({error}). Unpack it first, with gunzip or zstd."
         ) from error
+
+
+def _check_end(path: str, end: int) -> None:
+    """Refuse a file of which a part is missing after its last whole member, as tarfile does not.
+
+    Args:
+        path: of the tar file.
+        end: of the last member, where zeros should follow.
+
+    Raises:
+        ValueError: if the file ends there or before, or goes on with something else.
+    """
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(end)
+        if size <= end or any(file.read(tarfile.BLOCKSIZE)):
+            raise ValueError(unread(path, "a tar file", f"it is cut off or damaged after {min(size, end):,} bytes"))
 
 
 def _only(sample: dict[str, Place], usual: Sequence[str], what: str, otherwise: str = "") -> str:

@@ -45,7 +45,7 @@ def test_a_cluster_finds_what_one_process_does(folder: Path, alone: dict, cluste
     ended(started(folder, "plain", "--ray", cluster.address))
     assert values(folder / "plain") == alone
     assert all(logs == ["version_0"] for logs in trainings(folder / "plain").values())
-    assert not [*(folder / "plain").glob(".working-*")]
+    assert not [*(folder / "plain").glob(".working*")]
 
 
 def test_a_worker_that_is_killed_is_replaced(folder: Path, alone: dict, cluster: Any) -> None:
@@ -89,7 +89,7 @@ def test_an_interruption_cancels_what_is_under_way(folder: Path, alone: dict, cl
     assert process.returncode == 143
     assert "Traceback" not in told
     until(lambda: not busy(), 30)
-    assert not [*out.glob(".working-*")]
+    assert not [*out.glob(".working*")]
     ended(started(folder, "interrupted", "--ray", cluster.address))
     assert values(out) == alone
 
