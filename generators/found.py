@@ -72,7 +72,9 @@ class Found:
 
 def keys_of(x: Float[Tensor, "B *shape"], target: Int[Tensor, " B"]) -> list[bytes]:
     """16 bytes per input and target class, equal where both are."""
-    images = x.detach().cpu().contiguous().view(torch.uint8).reshape(len(x), -1) if x.numel() else x.cpu()
+    # Cloned, since a tensor with a dimension of size 1 may pass for contiguous with any stride there.
+    whole = x.detach().cpu().clone(memory_format=torch.contiguous_format)
+    images = whole.view(torch.uint8).reshape(len(x), -1) if x.numel() else whole
     heads = [f"{x.dtype} {c}".encode() for c in target.tolist()]
     return [_hashed(head, image) for head, image in zip(heads, images, strict=True)]
 

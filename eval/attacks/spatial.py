@@ -79,7 +79,7 @@ def spatial_attack(
         The images with their pixels moved, `(B, C, H, W)`.
 
     Raises:
-        ValueError: for inputs that are no images, no floating-point tensor, not finite or outside the bounds, labels
+        ValueError: for inputs that are no images, not float32 or float64, not finite or outside the bounds, labels
             that are no int64 or out of range, a strength below 0, a norm, or a classifier that is not differentiable
             or whose logits or gradients are not finite.
     """
@@ -111,9 +111,11 @@ def spatial_attack(
 
 
 def check_images(x: Tensor) -> None:
-    """Refuse what has no neighbouring pixels."""
+    """Refuse what has no neighbouring pixels, and types in which a smooth flow is made of steps."""
     if x.ndim != 4 or min(x.shape[2:]) < 2:
         raise ValueError(f"`x` should be images (B, C, H, W) of at least 2×2 pixels. Found shape {tuple(x.shape)}.")
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"`x` should be float32 or float64, for flows are found in it. Found {x.dtype}.")
 
 
 class SpatialObjective:
