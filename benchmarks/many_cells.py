@@ -46,7 +46,7 @@ def watched(folder: Path, models: int, jobs: int) -> dict[str, object]:
     file.write_text(yaml.safe_dump(STUDY | {"experiments": {"Spheres4": recipes}}), encoding="utf-8")
     command = [sys.executable, "-m", "eval.cli", "study", str(file), "--out", str(out), "--jobs", str(jobs)]
     started = time.perf_counter()
-    with (folder / "told").open("w") as told:
+    with (folder / "told").open("w", encoding="utf-8") as told:
         study = subprocess.Popen(command, stdout=told, stderr=told)
         held = looked_at(study)
     seconds = time.perf_counter() - started
@@ -82,7 +82,7 @@ def looked_at(study: subprocess.Popen) -> Held:
 def children(pid: int) -> list[int]:
     """Processes that a process has started, and those that they have."""
     try:
-        own = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        own = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
     return own + [grandchild for child in own for grandchild in children(child)]
@@ -91,7 +91,7 @@ def children(pid: int) -> list[int]:
 def counted(pid: int) -> dict[str, float] | None:
     """MiB of memory and open files of a process; None where it has ended."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
         return {"mib": pages * os.sysconf("SC_PAGE_SIZE") / 2**20, "files": len(os.listdir(f"/proc/{pid}/fd"))}
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
