@@ -52,9 +52,8 @@ def watched(folder: Path, models: int, jobs: int) -> dict[str, object]:
     seconds = time.perf_counter() - started
     trained = len([*out.rglob("best.ckpt")])
     if study.returncode or trained != models:
-        raise RuntimeError(
-            f"{trained} of {models} models, status {study.returncode}: {(folder / 'told').read_text(encoding='utf-8')}"
-        )
+        log = (folder / "told").read_text(encoding="utf-8")
+        raise RuntimeError(f"{trained} of {models} models, status {study.returncode}: {log}")
     parent = held.pop(study.pid)
     workers = sorted(held.values(), key=lambda looks: max(look["mib"] for look in looks))[-jobs:]
     return {
