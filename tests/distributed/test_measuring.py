@@ -170,6 +170,7 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right) or (left != left and right != right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "cases"), [(2, QUICK), *(pytest.param(n, tuple(CASES), marks=pytest.mark.slow) for n in (2, 3))]
 )

@@ -69,7 +69,7 @@ GENERATORS: dict[str, dict[str, Any]] = {
         "ConditionalGAN", 11, "conditional", discriminator_steps=2, projection_weight=10.0, lr=0.01, average=0.5
     ),
 }
-QUICK = ("AGR", "direct, as in the paper")
+QUICK = ("direct, as in the paper",)
 
 
 def forms(of_all: dict[str, dict[str, Any]]) -> list[Any]:

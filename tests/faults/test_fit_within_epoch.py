@@ -40,8 +40,12 @@ def killed(folder: Path, *changes: dict[str, Any], at: int) -> None:
     ("change", "at", "left"),
     [
         ({"model": {"objective": AT}}, 8, 29),  # 17 steps an epoch: killed at the 8th, saved at the 5th
-        ({"model": {"objective": AT, "network_options": {"hidden": [16]}}}, 24, 12),  # saved at the 5th of epoch 1
-        ({"trainer": {"accumulate_grad_batches": 2}}, 13, 24),  # saved at the 5th step, the 10th batch
+        # saved at the 5th of epoch 1
+        pytest.param(
+            {"model": {"objective": AT, "network_options": {"hidden": [16]}}}, 24, 12, marks=pytest.mark.slow
+        ),
+        # saved at the 5th step, the 10th batch
+        pytest.param({"trainer": {"accumulate_grad_batches": 2}}, 13, 24, marks=pytest.mark.slow),
     ],
 )
 def test_killed_in_an_epoch(tmp_path: Path, change: dict, at: int, left: int) -> None:

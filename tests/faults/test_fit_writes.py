@@ -115,6 +115,7 @@ def test_fit_killed_at_a_write_goes_on(fit: Fitted, tmp_path: Path) -> None:
     assert_survives_a_kill(fit, tmp_path, first(fit, "write .*best.ckpt"))
 
 
+@pytest.mark.slow
 def test_disk_full_in_fit_is_said_and_it_goes_on(fit: Fitted, tmp_path: Path) -> None:
     assert_survives_a_full_disk(fit, tmp_path, first(fit, "write .*metrics.csv"))
 

@@ -99,6 +99,7 @@ def test_papers_schedule_is_its_two_phases_of_adam() -> None:
     torch.testing.assert_close(found.z, z, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_first_step_of_the_second_phase_is_a_whole_one() -> None:
     """Adam's first step is its rate in every coordinate, whatever the gradient: so it is where moments are fresh."""
     generator, (x, _, target) = Affine(), problems(2)
@@ -201,6 +202,7 @@ def drawn_by(generator: ConditionalGenerator, seed: int = 3) -> tuple[Tensor, Te
         return z, target, generator(z, target)
 
 
+@pytest.mark.slow
 def test_what_the_generator_drew_is_drawn_again(drawing: ConditionalGenerator) -> None:
     _, target, x = drawn_by(drawing)
     found = project(drawing, x, target, method="ours", regularization=0.0)

@@ -20,6 +20,7 @@ def test_what_parts_share_is_made_once(tmp_path: Path) -> None:
     assert worst_of_all(records, chosen)[0] is worst_of_all(records, chosen)[0]
 
 
+@pytest.mark.slow
 def test_groups_without_a_picture_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.synthetic_records.STRENGTHS", ("0.1", "0.2"))
     write_synthetic(tmp_path, 30, 8)

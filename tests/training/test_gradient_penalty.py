@@ -49,6 +49,7 @@ def test_the_step_follows_cross_entropy_and_the_weighted_norm(quiet_trainer: Cal
         torch.testing.assert_close(found.detach(), wanted.detach())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

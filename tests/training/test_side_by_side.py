@@ -122,6 +122,7 @@ def test_trainings_side_by_side_end_as_those_one_at_a_time(data: str) -> None:
     assert len({tuple(weights.kept[-1].tolist()) for weights in found}) == len(trainings)
 
 
+@pytest.mark.slow
 def test_a_training_side_by_side_ends_as_lightning_alone_would() -> None:
     found = ended(SideBySide([partial(trained, recipe=recipe) for recipe in RECIPES]).run())
     for recipe, weights in zip(RECIPES, found, strict=True):

@@ -88,6 +88,7 @@ def test_ten_classes_and_images(attack: Any, norm: Norm, excess: float) -> None:
     assert result.abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_spheres_are_vectors_without_bounds() -> None:
     x = nn.functional.normalize(torch.randn(4, 500)) * torch.tensor([[1.0], [1.3], [1.0], [1.3]])
     y = torch.tensor([0, 1, 0, 1])

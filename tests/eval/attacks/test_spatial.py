@@ -328,6 +328,7 @@ def test_constant_image_cannot_be_moved():
     torch.testing.assert_close(spatial_attack(classifier, x, y, 100.0, bounds=(-1.0, 1.0)), x, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_radii_end_in_verified_strengths(digits):
     classifier, x, y = digits
     attack = partial(spatial_attack, leave_when_fooled=True)

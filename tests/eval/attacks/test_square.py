@@ -85,6 +85,7 @@ def test_corner_of_the_box_is_reached_on_a_linear_model(shape):
     torch.testing.assert_close(classifier(result)[:, 1].detach(), lowest, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_critical_radii_of_a_linear_model_are_approached_from_above():
     classifier, x = Exact(torch.randn(1, 4, 4)), torch.rand(20, 1, 4, 4) - 0.5
     y = classifier(x).argmax(dim=1)

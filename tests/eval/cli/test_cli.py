@@ -64,6 +64,7 @@ def test_what_fit_trains_measure_measures(tmp_path: Path, capsys: pytest.Capture
     assert "page.html" in printed
 
 
+@pytest.mark.slow
 @lightning_hints
 @pytest.mark.filterwarnings("ignore:.*exists and is not empty.*")
 def test_fit_goes_on_from_its_last_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -195,6 +196,7 @@ def test_fast_and_hyphens_are_understood(
     assert "note: choice_fast takes about 5 minutes on one core." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_options_of_the_data_set_are_given_behind_its_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     network = build_network("mlp", shape=(7,), num_classes=2, hidden=[4])
     torch.save(network.state_dict(), tmp_path / "a.pt")
@@ -264,6 +266,7 @@ SMALL = ["--data=Digits", "--network=small_cnn", "--network-options", '{"width":
 SMALL += ["--norms=[Linf]", "--curve-resolution=null", "--steps=2"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_pictures")
 def test_two_checkpoints_called_best_are_two_rows_and_nothing_is_measured_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture
@@ -334,6 +337,7 @@ def test_a_network_of_torchvision_gets_the_classes_of_the_data(tmp_path: Path, c
     assert f"network {name}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_pictures")
 def test_two_stores_called_best_are_two_estimators(tmp_path: Path) -> None:
     for name in ("nearest", "nearest-even"):

@@ -25,6 +25,7 @@ def network(weight: float) -> nn.Module:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight", "limit"), [(1.0, 1), (0.0, 12)])
 def test_every_figure_has_its_line(tmp_path: Path, weight: float, limit: int) -> None:
     asked = {"figures": NAMES, "figure_options": OPTIONS, "only": "figures", "limit": limit}

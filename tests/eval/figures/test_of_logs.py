@@ -124,6 +124,7 @@ def test_models_that_shared_their_seconds_are_told(tmp_path: Path) -> None:
     assert FIGURES["epoch_cost"].table(records, chosen).notes[-1].startswith("Some were trained 4 at a time")
 
 
+@pytest.mark.slow
 def test_they_stand_on_the_page_each_under_its_heading_and_not_among_the_models(tmp_path: Path) -> None:
     for kind, table in (("layer_cosine", LAYERS), ("training_curve", CURVE), ("epoch_cost", COST)):
         logged(tmp_path, kind, {"AT": table}, details={})

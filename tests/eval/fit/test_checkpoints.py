@@ -37,6 +37,7 @@ def test_run_without_a_candidate_says_so_and_keeps_no_best(tmp_path: Path) -> No
     assert not (tmp_path / "checkpoints/best.ckpt").exists()
 
 
+@pytest.mark.slow
 def test_run_that_ends_before_its_first_candidate_can_go_on_to_it(tmp_path: Path) -> None:
     late = {"selection": {"first_epoch": 2}}
     with pytest.raises(NoBestEpoch, match="epoch 2, counted from 0, or later"):
@@ -79,6 +80,7 @@ class Killed(Callback):
             raise InterruptedError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_run_that_was_killed_ends_as_an_uninterrupted_one(tmp_path: Path, monkeypatch, place) -> None:
     monkeypatch.chdir(tmp_path)
@@ -100,6 +102,7 @@ def test_run_that_was_killed_ends_as_an_uninterrupted_one(tmp_path: Path, monkey
     assert [group["lr"] for group in resumed.trainer.optimizers[0].param_groups] == [0.02 / 2**4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_best_epoch_of_before_is_known_after_resuming(tmp_path: Path, monkeypatch, place) -> None:
     """Epochs that do not get better leave the best one of before the kill where it is."""
@@ -114,6 +117,7 @@ def test_best_epoch_of_before_is_known_after_resuming(tmp_path: Path, monkeypatc
     assert resumed.best.best_model_score == score
 
 
+@pytest.mark.slow
 def test_run_whose_best_epoch_was_left_behind_is_not_resumed(tmp_path: Path) -> None:
     fitted(tmp_path / "a", epochs(1))
     (tmp_path / "b").mkdir()

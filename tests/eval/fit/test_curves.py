@@ -42,6 +42,7 @@ def test_losses_are_those_of_the_first_samples_at_the_weights_of_the_epoch(tmp_p
         assert found["val_adversarial"] == pytest.approx(float(F.cross_entropy(network(perturbed), y)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_training_depends_on_the_curves(tmp_path: Path) -> None:
     runs = [
         fitted(
@@ -56,6 +57,7 @@ def test_nothing_of_the_training_depends_on_the_curves(tmp_path: Path) -> None:
         assert torch.equal(runs[1].model.state_dict()[name], value)
 
 
+@pytest.mark.slow
 def test_some_epochs_are_left_out_on_demand(tmp_path: Path) -> None:
     every = logged(tmp_path, {"trainer": {"max_epochs": 2}, "curves": {"every": 3}})
     assert "val_clean" not in every

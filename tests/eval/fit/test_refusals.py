@@ -61,6 +61,7 @@ def test_configuration_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
 COMBINED = {"objective": AT, "combiner": {"class_path": "training.CAAT"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "model"),
     [

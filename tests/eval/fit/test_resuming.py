@@ -84,6 +84,7 @@ def test_learning_rate_that_is_asked_is_the_one_that_is_taken(run: Path) -> None
     assert saved(run)[RUN_KEY]["model"]["optimizer"]["init_args"]["lr"] == 0.0
 
 
+@pytest.mark.slow
 def test_other_options_of_the_optimiser_are_applied(run: Path) -> None:
     decay = {"model": {"optimizer": {"init_args": {"weight_decay": 0.25, "betas": [0.5, 0.9]}}}}
     (group,) = fitted(run, LAST, epochs(2), decay).trainer.optimizers[0].param_groups
@@ -94,6 +95,7 @@ def rates(cli: FitCLI) -> list[float]:
     return [group["lr"] for group in cli.trainer.optimizers[0].param_groups]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", [pytest.param("epoch", marks=pytest.mark.slow), "step"])
 def test_schedule_that_is_asked_stands_where_it_would_from_the_beginning(run: Path, interval: str) -> None:
     stepped = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 1, "gamma": 0.97}}
@@ -106,6 +108,7 @@ def test_schedule_that_is_asked_stands_where_it_would_from_the_beginning(run: Pa
     assert rates(without) == [0.01]
 
 
+@pytest.mark.slow
 def test_schedule_that_is_kept_goes_on(tmp_path: Path) -> None:
     fitted(tmp_path, epochs(1), {"model": {"scheduler": HALVED}})
     assert rates(fitted(tmp_path, LAST, epochs(3), {"model": {"scheduler": HALVED}})) == [0.02 / 2**3]
@@ -151,6 +154,7 @@ def test_last_is_nothing_where_the_run_keeps_nothing(run: Path) -> None:
         fitted(run, {"resume": "nowhere.ckpt"})
 
 
+@pytest.mark.slow
 def test_last_is_the_newest_of_the_folders_that_a_logger_made(tmp_path: Path) -> None:
     logged = {"trainer": {"logger": {"class_path": "pytorch_lightning.loggers.CSVLogger",
                                      "init_args": {"save_dir": str(tmp_path), "name": "mine"}},

@@ -50,6 +50,7 @@ def test_an_epoch_at_chance_is_never_the_best(quiet_trainer: Callable) -> None:
     assert log.epochs[0][MONITORED] == -1
 
 
+@pytest.mark.slow
 def test_every_epoch_is_searched_with_its_own_randomness(quiet_trainer: Callable) -> None:
     """The search of epoch k is that with the seed k, in a resumed run too, and begins where the last one ended."""
     data, log = Spheres(dimensions=4, train_size=1500), Log()

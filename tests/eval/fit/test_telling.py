@@ -48,6 +48,7 @@ def test_quiet_training_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*exists and is not empty.*")
 def test_resumed_training_counts_from_where_it_stands(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     fitted(tmp_path, epochs(2))

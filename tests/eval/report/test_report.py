@@ -36,6 +36,7 @@ def test_report_is_drawn_from_files_alone_and_is_always_the_same(tmp_path: Path)
     assert {"table.csv", "records.csv", "cost.csv", "page.html", "curves-d.svg"} <= first.keys()
 
 
+@pytest.mark.slow
 def test_a_report_reads_every_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [record(q, 0.2, model(seed=seed)) for q in (ACCURACY, PGD, PGD_L2, ALPHA) for seed in (0, 1)]
     made += [record(Quantity("epsilon50", "square", "Linf"), 0.2, model(seed=seed)) for seed in (0, 1)]

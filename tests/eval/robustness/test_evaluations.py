@@ -145,6 +145,7 @@ def test_attack_that_succeeds_by_chance_ends(only: str) -> None:
     assert radii.epsilon50 < 2 * median(exact)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("batches", "seed"), [(2, 1), *(pytest.param(None, seed, marks=pytest.mark.slow) for seed in (0, 1))]

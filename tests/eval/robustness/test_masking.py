@@ -242,6 +242,7 @@ def test_summary_holds_what_was_caught_and_nothing_else() -> None:
     assert both == "2 of 3 signs of gradient masking: What a says. What c says."
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_signs_whatever_the_batches(plain: nn.Module, digits: Samples) -> None:
     x, y = (torch.cat(parts) for parts in zip(*digits, strict=True))
     first = look(plain, digits, epsilon=0.2, seed=1, **QUICK)
@@ -257,6 +258,7 @@ def test_verdict_leaves_no_trace() -> None:
         look(classifier, [(x, y)], epsilon=0.1, **QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [None, pytest.param(70, marks=pytest.mark.slow)])
 def test_verdict_looks_at_its_own_epsilon50(limit: int | None, plain: nn.Module, digits: Samples) -> None:
     found = masking_verdict(plain, digits, bounds=(-1.0, 1.0), limit=limit, seed=2, **QUICK)

@@ -139,6 +139,7 @@ def test_search_leaves_no_trace(only: str) -> None:
         search(classifier, in_batches(x, y), ATTACK, only=only)
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_radii() -> None:
     classifier = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
     x = torch.rand(30, 4)

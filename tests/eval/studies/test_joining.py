@@ -50,6 +50,7 @@ def test_studies_named_together_have_each_model_once(tmp_path: Path) -> None:
     assert study.source["claims"] == [claimed_of("B"), claimed_of("P")]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_pictures")
 def test_one_after_the_other_they_train_what_they_share_once(tmp_path: Path) -> None:
     """The second finds the first's model, and its records say that they belong to a sweep too."""

@@ -173,6 +173,7 @@ class Failing(nn.Module):
 COLLAPSING = {"model": {"optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 1e38}}}}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:training collapsed")
 @pytest.mark.parametrize(
     ("recipe", "said"),

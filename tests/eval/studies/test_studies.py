@@ -500,6 +500,7 @@ LEARNED = {
 }
 
 
+@pytest.mark.slow
 def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> None:
     (tmp_path / "learned.yaml").write_text(yaml.safe_dump(LEARNED))
     study = load_study(str(tmp_path / "learned.yaml"))
@@ -526,6 +527,7 @@ def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> Non
     assert {name: mark.stat().st_mtime_ns for name, mark in marks.items()} == before
 
 
+@pytest.mark.slow
 def test_device_that_is_named_holds_for_trainings_and_measurements(tmp_path: Path) -> None:
     """Over what a training's own configuration says; auto leaves that as it is."""
     elsewhere = TINY["base"] | {"trainer": {"accelerator": "tpu", "max_epochs": 1}}
