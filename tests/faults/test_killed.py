@@ -35,7 +35,7 @@ def remove_as_told(told: str, call: str) -> None:
     shutil.rmtree(found[1])
 
 
-@pytest.mark.parametrize("call", SAMPLE)
+@pytest.mark.parametrize("call", [SAMPLE[0], *(pytest.param(one, marks=pytest.mark.slow) for one in SAMPLE[1:])])
 def test_study_killed_at_a_write_ends_with_the_same_records(whole: Whole, tmp_path: Path, call: str) -> None:
     found = [number for number, one in enumerate(whole.points) if re.match(call.replace(" (again)", ""), one)]
     at = found["(again)" in call]

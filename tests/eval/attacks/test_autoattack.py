@@ -156,6 +156,7 @@ def test_random_starts_of_fab_are_each_of_their_own_radius() -> None:
     torch.testing.assert_close(size[others], radii[others], rtol=0.03, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("norm", "strengths"), [("Linf", (0.2, 0.35)), pytest.param("L2", (1.0, 1.7), marks=pytest.mark.slow)]
 )

@@ -76,6 +76,7 @@ class _Shift(nn.Module):
         return x - self.by
 
 
+@pytest.mark.slow
 @every_attack
 def test_ten_classes_and_images(attack: Any, norm: Norm, excess: float) -> None:
     classifier = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))

@@ -228,6 +228,7 @@ def scipy_alone(problem: Problem, tau: float) -> tuple[Tensor, Tensor]:
     return torch.cat(values), torch.cat(fooled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tau", [2.0, pytest.param(10.0, marks=pytest.mark.slow)])
 def test_fools_and_minimises_at_least_as_well_as_scipy(digits, tau):
     classifier, x, y = digits

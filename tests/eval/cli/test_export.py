@@ -63,6 +63,7 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
         main(["export", str(tmp_path), "--form=robustbench"])
 
 
+@pytest.mark.slow
 def test_what_measure_records_leaves_in_every_table(tmp_path: Path) -> None:
     torch.save(build_network("small_cnn", shape=(1, 8, 8), num_classes=10, width=2).state_dict(), tmp_path / "a.pt")
     out = tmp_path / "out"

@@ -9,6 +9,7 @@ from tests.eval.cli.test_cli import SMALL, small
 AT_ONCE = [*SMALL, "--limit=10", "--attacks=[fgsm]", "--resolution=0.3"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_checkpoints_is_measured_in_one_go_and_one_that_fails_is_told_at_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

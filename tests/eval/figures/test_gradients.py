@@ -164,6 +164,7 @@ def test_without_a_closest_example_the_gradient_stands_alone(tmp_path: Path) -> 
         Gradients("nearest").quantity(TestDigits())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"figures": []}, {"only": "accuracy", "epsilons": [0.1], "attacks": []}])
 def test_every_page_has_it_unless_it_is_left_out(tmp_path: Path, squares: Squares, options: dict) -> None:
     asked = {"attacks": [], "masking": False} | options

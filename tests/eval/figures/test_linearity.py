@@ -40,6 +40,7 @@ def test_an_interval_that_holds_no_correlation_begins_at_0() -> None:
     assert explained(FRAME)["r2"] < high < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ["cw", "fmn"])
 def test_a_linear_model_lies_on_the_identity(attack: str) -> None:
     torch.manual_seed(0)

@@ -55,6 +55,7 @@ def test_the_perfect_model_of_spheres_has_half_the_distance() -> None:
     assert found.value < 1e-5
 
 
+@pytest.mark.slow
 def test_an_attack_finds_what_the_lemma_says_of_a_linear_model() -> None:
     torch.manual_seed(0)
     classifier, x, y = half_problem(12)

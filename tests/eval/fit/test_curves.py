@@ -18,6 +18,7 @@ def logged(folder: Path, *changes: dict) -> dict[str, float]:
     return {name: float(value) for name, value in fitted(folder, *changes).trainer.callback_metrics.items()}
 
 
+@pytest.mark.slow
 def test_validation_losses_are_logged_without_being_asked_for_and_test_losses_on_demand(tmp_path: Path) -> None:
     short = {"model": {"objective": AT}, "trainer": {"max_epochs": 1, "limit_train_batches": 5}}
     usual = logged(tmp_path / "a", short)

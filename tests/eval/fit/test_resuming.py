@@ -124,6 +124,7 @@ def test_what_changes_nothing_of_the_run_may_change(run: Path) -> None:
     assert saved(run)["epoch"] == 1
 
 
+@pytest.mark.slow
 def test_generators_go_on_with_another_learning_rate_and_no_other_network(tmp_path: Path) -> None:
     judge = {
         "class_path": "training.build_network",

@@ -119,6 +119,7 @@ def test_answers_that_are_no_numbers_are_refused() -> None:
         residual_quality(Broken(data), data, limit=10)
 
 
+@pytest.mark.slow
 def test_table_and_picture_stand_on_the_page(tmp_path: Path) -> None:
     data = Squares(size=16, train_size=20)
     results = Results(tmp_path)

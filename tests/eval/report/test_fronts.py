@@ -96,6 +96,7 @@ def test_where_less_is_better_the_front_lies_on_the_other_side(tmp_path: Path) -
     assert [found.areas(front) for front in found.fronts] == [[1.0], [0.0]]
 
 
+@pytest.mark.slow
 def test_the_picture_shows_models_settings_and_stairs(tmp_path: Path) -> None:
     records = asking(tmp_path, both(), fronts=[FRONT])
     (axis,) = all_figures(records)["front-d-accuracy-robust_accuracy_pgd_linf_8255"].axes

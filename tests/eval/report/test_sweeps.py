@@ -59,7 +59,10 @@ def test_each_setting_is_a_row_with_all_that_was_measured(tmp_path: Path) -> Non
     assert list(frame["PGD L2 8/255 %"]) == ["75.0 ± 0.0"] * 2
 
 
-@pytest.mark.parametrize("kinds", [(TAU,), (AT_8, ACCURACY), (SQUARE, ALPHA), (ALPHA,), (TAU, ALPHA)])
+MORE = [(TAU,), (AT_8, ACCURACY), (SQUARE, ALPHA), (ALPHA,)]
+
+
+@pytest.mark.parametrize("kinds", [(TAU, ALPHA), *(pytest.param(kinds, marks=pytest.mark.slow) for kinds in MORE)])
 def test_a_report_needs_no_pgd(tmp_path: Path, kinds: tuple[Quantity, ...]) -> None:
     written(tmp_path, [one for quantity in kinds for one in over_gamma(quantity)])
     tables = write_report(tmp_path)

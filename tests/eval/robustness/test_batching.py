@@ -173,6 +173,7 @@ def test_parts_draw_what_smaller_batches_draw() -> None:
     assert torch.equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "only"),
     [

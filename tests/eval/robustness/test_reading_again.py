@@ -55,6 +55,7 @@ SEARCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES.keys())
 def test_radii_of_samples_that_are_read_again_are_those_of_samples_that_are_held(search: Any) -> None:
     classifier, x, y = half_problem(95)

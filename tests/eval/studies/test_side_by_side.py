@@ -370,6 +370,7 @@ def test_on_a_gpu_a_group_is_as_large_as_memory_allows(tmp_path: Path, monkeypat
     assert [len(group) for group in groups(cells, None, jobs=7)] == [2] + [3] * 6  # each process has one
 
 
+@pytest.mark.slow
 def test_small_networks_on_a_gpu_are_divided_among_processes(tmp_path: Path) -> None:
     small = load_study(planned(tmp_path, RECIPES, (0, 1, 2))).cells
     assert [processes(small, tmp_path, "cpu", cores) for cores in (16, 2)] == [len(small) // EACH, 2]

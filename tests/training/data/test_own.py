@@ -78,6 +78,7 @@ def measured(folder: Path, shape: tuple[int, ...], classes: int, data: list[str]
     main(["measure", str(folder / "model.pt"), *network, *data, *QUICK])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_of_data_is_measured_by_one_command(
     tmp_path: Path, kind: Callable[[Path], list[str]], capsys: pytest.CaptureFixture
