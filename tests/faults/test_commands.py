@@ -56,7 +56,8 @@ def test_disk_full_at_a_write_of_a_command_is_said_and_it_goes_on(
         folder, point = tmp_path / f"{at}", command.points[at]
         if not point.startswith(NEEDS_SPACE):
             continue
-        assert command.run(folder, Fault(at, errno.ENOSPC, "middle", lasting=True)) == FAILED, point
+        status = command.run(folder, Fault(at, errno.ENOSPC, "middle", lasting=True))
+        assert status == FAILED, (point, status, (folder / "told").read_text())
         assert "disk is full" in (folder / "told").read_text(), (point, (folder / "told").read_text())
         assert "Traceback" not in (folder / "told").read_text(), (point, (folder / "told").read_text())
         assert command.run(folder) == 0, (point, (folder / "told").read_text())

@@ -23,7 +23,8 @@ def states(whole: Whole, pattern: str) -> list[int]:
     return [
         at
         for at, one in enumerate(whole.points)
-        if (re.match(pattern, one) if pattern else one.startswith("replace") or at % EVERY == 0)
+        if not one.startswith("mkdir out")  # before which there is no folder to read
+        and (re.match(pattern, one) if pattern else one.startswith("replace") or at % EVERY == 0)
     ]
 
 
