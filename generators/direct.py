@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_finite, check_labels
 from generators.checkpoints import digest
 from generators.gan import GAN, spread
+from generators.global_batch import weight_of
 from generators.networks.codes import Form, options_of
 
 Terms = dict[str, Tensor]
@@ -178,8 +179,8 @@ class DirectGAN(GAN):
         target = (y + 1 + batch.indices % (self.num_classes - 1)) % self.num_classes
         residual = self.drawing(x, y, target)
         terms = self.generator_terms(x, residual, target)
-        samples: Any = float(len(x))  # Lightning rounds the mean over processes of whole numbers
-        self.log_dict({f"val_{name}": value for name, value in terms.items()}, batch_size=samples, sync_dist=True)
+        named = {f"val_{name}": value for name, value in terms.items()}
+        self.log_dict(named, batch_size=weight_of(len(x)), sync_dist=True)
         self.held.append((batch.indices, x, y, x + residual, target, self.total(terms).expand(len(x))))
 
     def on_validation_epoch_end(self) -> None:

@@ -14,7 +14,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from generators.checkpoints import FORMAT, GENERATOR_KEY
 from generators.descriptions import check_fits
-from generators.global_batch import Portion, averaged, portion_of_step
+from generators.global_batch import Portion, averaged, portion_of_step, weight_of
 from generators.networks import build_generator
 from generators.networks.exchanged_norm import count_samples, exchange_batch_norm
 
@@ -166,10 +166,9 @@ class GAN(LightningModule):
 
     def log_steps(self, values: dict[str, Tensor]) -> None:
         """Log means over the samples of an epoch."""
-        samples: Any = float(self.portion.here)  # Lightning rounds the mean over processes of whole numbers
-        together = self.portion.processes > 1
+        count, together = weight_of(self.portion.here), self.portion.processes > 1
         named = {f"train_{name}": value.detach() for name, value in values.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=samples, sync_dist=together)
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=count, sync_dist=together)
 
     def gathered(self, indices: Int[Tensor, " B"], *parts: Tensor) -> list[Tensor]:
         """What all processes keep of the validation samples, in the order of their indices."""

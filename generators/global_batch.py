@@ -125,6 +125,11 @@ def portion_of_step(trainer: Any, count: int, index: int) -> Portion:
     return known(index) if known else Portion(count * trainer.world_size, trainer.global_rank, trainer.world_size)
 
 
+def weight_of(samples: int) -> Any:
+    """How much a logged mean over some samples counts; no whole number, since Lightning rounds means of those."""
+    return float(samples)
+
+
 def averaged(values: Sequence[Tensor], trainer: Any) -> list[Tensor]:
     """Means of some tensors over the processes of a trainer, in one exchange."""
     flat = torch.cat([value.flatten() for value in values])

@@ -19,7 +19,7 @@ from alignment.gradients import as_variable
 from alignment.residuals import Residual
 from generators import ResidualEstimator
 from generators.descriptions import check_fits
-from generators.global_batch import Portion, SharedGenerator, averaged, portion_of_step
+from generators.global_batch import Portion, SharedGenerator, averaged, portion_of_step, weight_of
 from generators.networks.exchanged_norm import count_samples, exchange_batch_norm
 from generators.store import SelfFillingResidual, for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
@@ -324,8 +324,8 @@ class Classifier(StepsRecorded):
 
     def _log(self, portion: Portion, values: dict[str, Tensor]) -> None:
         """Log means over the samples of an epoch."""
-        samples: Any = float(portion.here)  # Lightning rounds the mean over processes of whole numbers
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=samples, sync_dist=portion.processes > 1)
+        count, together = weight_of(portion.here), portion.processes > 1
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=count, sync_dist=together)
 
     def _loss_scale(self) -> Tensor | float:
         """What a loss is multiplied by under mixed precision in float16, so that gradients do not underflow."""
@@ -339,8 +339,7 @@ class Classifier(StepsRecorded):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy."""
         correct = (self.network(batch.x).argmax(dim=1) == batch.y).float().mean()
-        samples: Any = float(len(batch.y))
-        self.log("val_accuracy", correct, prog_bar=True, batch_size=samples, sync_dist=True)
+        self.log("val_accuracy", correct, prog_bar=True, batch_size=weight_of(len(batch.y)), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule as configured."""

@@ -17,7 +17,6 @@ def resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def kept_under(fit: Mapping[str, Any], home: Path, device: str = AUTO) -> dict[str, Any]:
     """A training with everything it writes kept under its home."""
-    _check_devices(fit.get("trainer") or {})
     folder = (home / "training").resolve()
     logs = {"save_dir": str(folder), "name": "logs"}
     logger = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": logs}
@@ -40,15 +39,10 @@ def kept_under(fit: Mapping[str, Any], home: Path, device: str = AUTO) -> dict[s
 
 
 def _one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """One of a machine's devices, where a training does not say which."""
-    return {"devices": 1} if trainer.get("devices", AUTO) == AUTO else {}
-
-
-def _check_devices(trainer: Mapping[str, Any]) -> None:
-    """Refuse several processes for one training.
+    """One of a machine's devices, where a training does not say which.
 
     Raises:
-        ValueError: if a training asks for more than one device.
+        ValueError: if it asks for more than one.
     """
     devices = trainer.get("devices", AUTO)
     several = len(devices) if isinstance(devices, list) else devices
@@ -57,6 +51,7 @@ def _check_devices(trainer: Mapping[str, Any]) -> None:
             f"`trainer.devices` should be 1 in a study, which trains many models at a time. Found {devices!r}. For "
             "one model on several devices there is `alphadx fit`."
         )
+    return {"devices": 1} if devices == AUTO else {}
 
 
 def _last(folder: Path) -> str | None:

@@ -3,7 +3,6 @@
 `torch.nn.SyncBatchNorm` is for GPUs alone, and cannot be differentiated twice, as gradient penalties are.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -80,12 +79,9 @@ def exchange_batch_norm(module: nn.Module) -> None:
 
 def count_samples(module: nn.Module, counted: bool) -> None:
     """Say whether the samples of this process count in the statistics that a module exchanges."""
-    for part in _exchanging(module):
-        part.counted = counted
-
-
-def _exchanging(module: nn.Module) -> Iterator[ExchangedBatchNorm]:
-    return (part for part in module.modules() if isinstance(part, ExchangedBatchNorm))
+    for part in module.modules():
+        if isinstance(part, ExchangedBatchNorm):
+            part.counted = counted
 
 
 class _Summed(torch.autograd.Function):
