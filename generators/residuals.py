@@ -1,7 +1,7 @@
 """What a residual estimator is, and the one that is known in closed form."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -88,9 +88,15 @@ def _radial(radii: tuple[float, ...], x: Tensor, y: Tensor, target: Tensor) -> T
     check_labels(target, len(x), len(radii), "target")
     # float64, because 1.3 / 1 − 1 loses a digit in float32.
     place = double_device(x.device)
-    table = torch.tensor(radii, dtype=torch.float64, device=place)
+    table = _table(radii, place)
     scale = (table[target.to(place)] / table[y.to(place)] - 1).to(x.dtype).to(x.device)
     return x * scale.reshape(-1, *[1] * (x.ndim - 1))
+
+
+@lru_cache(maxsize=16)
+def _table(radii: tuple[float, ...], place: torch.device) -> Tensor:
+    """Sent to a device once: it would be waited for at each step."""
+    return torch.tensor(radii, dtype=torch.float64, device=place)
 
 
 def _towards_prototypes(prototypes: Tensor, x: Tensor, y: Tensor, target: Tensor) -> Tensor:

@@ -6,7 +6,17 @@ from alignment.contracts import check_classifier
 from alignment.gradients import logits_of
 
 
-class CountPasses(nn.Module):
+class Wrapper(nn.Module):
+    """Around a classifier, and with nothing of its own: any two of one kind around the same one return the same.
+
+    Attributes:
+        classifier: within it.
+    """
+
+    classifier: nn.Module
+
+
+class CountPasses(Wrapper):
     """A classifier that counts what is asked of it, in samples: a batch of 64 is 64 passes.
 
     Args:

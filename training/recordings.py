@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from alignment.precision import rounding
 from training.climb import Climb
 from training.graphs import Graph, waits
-from training.passes import CountPasses
+from training.passes import CountPasses, Wrapper
 
 Chunk = Callable[[Climb], Tensor]
 """Some steps, in place; returns the logits of the first."""
@@ -104,7 +104,7 @@ def recordings_of(classifier: nn.Module) -> Recordings | None:
     """The recordings of a classifier, whoever counts its passes; None if it has hooks, which no replay would call."""
     if any(_hooked(part) for part in classifier.modules()):
         return None
-    inner = classifier.classifier if isinstance(classifier, CountPasses) else classifier
+    *_, inner = _layers(classifier)
     return _recordings.setdefault(inner, Recordings())
 
 
@@ -114,10 +114,20 @@ def counters_of(classifier: nn.Module) -> list[CountPasses]:
 
 
 def state_of(classifier: nn.Module) -> Hashable:
-    """What a recording depends on that a classifier may exchange: where its tensors lie, and the precision."""
+    """What a recording depends on that a classifier may exchange: where its tensors lie, wrappers, the precision."""
     tensors = chain(classifier.parameters(), classifier.buffers())
     autocast = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda")
-    return tuple((t.data_ptr(), t.requires_grad) for t in tensors), autocast, rounding()
+    *wrappers, _ = _layers(classifier)
+    kinds = tuple(type(wrapper) for wrapper in wrappers if not isinstance(wrapper, CountPasses))
+    return tuple((t.data_ptr(), t.requires_grad) for t in tensors), kinds, autocast, rounding()
+
+
+def _layers(classifier: nn.Module) -> list[nn.Module]:
+    """A classifier and what it wraps, down to one that is no wrapper."""
+    found = [classifier]
+    while isinstance(found[-1], Wrapper):
+        found.append(found[-1].classifier)
+    return found
 
 
 def differs(recorded: Tensor, plain: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from eval.cli.words import HELP_ALL, WORDS
 from eval.progress import silenced
 from eval.progress.torchrun import is_first
 from eval.studies.catalogue import catalogue
+from eval.studies.starting import load_early
 
 DEBUG = "ALPHADX_DEBUG"
 """With any value in the environment, errors come with their traceback."""
@@ -46,7 +47,7 @@ def main(args: list[str] | None = None) -> None:
     _prepare()
     try:
         with silenced(QUIET in written or not is_first()):
-            _do(given)
+            _do(given, is_command=args is None)
     except BrokenPipeError:  # whoever reads has seen enough, as `alphadx study --list | head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -68,7 +69,7 @@ def _prepare() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
 
 
-def _do(args: list[str]) -> None:
+def _do(args: list[str], is_command: bool) -> None:
     """Print what is asked for, or do the job that is named."""
     if not args:
         print(help_of_all(), file=sys.stderr)
@@ -83,13 +84,15 @@ def _do(args: list[str]) -> None:
     elif {*rest} & {"--help", "-h"}:
         print(help_of(word))
     else:
-        _do_word(word, ["--help"] if HELP_ALL in rest else _spelled(word, rest))
+        _do_word(word, ["--help"] if HELP_ALL in rest else _spelled(word, rest), is_command)
 
 
-def _do_word(word: str, rest: list[str]) -> None:
+def _do_word(word: str, rest: list[str], is_command: bool) -> None:
     """Do a job; what it names by a dotted path may lie in the current folder, behind what is installed."""
     sys.path += {os.getcwd()} - {*sys.path}
     check_at_once(word, rest)
+    if word == "study" and is_command:
+        load_early(rest)
     if word == "study" and "--list=true" in rest:
         print(catalogue())
     elif word == "fit":

@@ -3,8 +3,9 @@
 import math
 from typing import NamedTuple
 
-import torch
+import numpy as np
 from jaxtyping import Bool, Float
+from scipy.special import log_ndtr
 from torch import Tensor
 
 ROUNDS = 30
@@ -15,10 +16,6 @@ class Normal(NamedTuple):
 
     mean: float
     spread: float
-
-    def below(self, limit: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
-        """What is expected of a number that is known to lie below a limit."""
-        return self.mean - self.spread * _hazard((limit - self.mean) / self.spread)
 
 
 def censored_normal(
@@ -39,20 +36,14 @@ def censored_normal(
         (0.72, 1.8)
     """
     found = Normal(float(values.median()), min(max(0.2, narrowest), widest))
+    # In numpy, which takes a quarter of the time for as few numbers.
+    seen, limits = values[~censored].numpy(), values[censored].numpy()
     for _ in range(ROUNDS):
-        expected = torch.where(censored, found.below(values), values)
-        hidden = torch.where(censored, _variance((values - found.mean) / found.spread), 0) * found.spread**2
+        z = (limits - found.mean) / found.spread
+        hazard = np.exp(-np.square(z) / 2 - math.log(2 * math.pi) / 2 - log_ndtr(z))  # φ(z) / Φ(z)
+        hidden = np.clip(1 - z * hazard - np.square(hazard), 0, None) * found.spread**2
+        expected = np.concatenate([seen, found.mean - found.spread * hazard])
         mean = float(expected.mean())
-        spread = math.sqrt(float(((expected - mean).square() + hidden).mean()))
+        spread = math.sqrt((np.square(expected - mean).sum() + hidden.sum()) / len(expected))
         found = Normal(mean, min(max(spread, narrowest), widest))
     return found
-
-
-def _hazard(z: Tensor) -> Tensor:
-    """φ(z) / Φ(z) of the normal distribution: how far below 0 a number below z lies, on average."""
-    return torch.exp(-z.square() / 2 - math.log(2 * math.pi) / 2 - torch.special.log_ndtr(z))
-
-
-def _variance(z: Tensor) -> Tensor:
-    """Of a standard normal number that is known to lie below z."""
-    return (1 - z * _hazard(z) - _hazard(z).square()).clamp(min=0)

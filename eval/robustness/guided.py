@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from alignment.gradients import logits_of, pick
 from training.attacks import pgd
+from training.graphs import unrecorded
+from training.passes import Wrapper
 
 
 def guided_pgd(classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, **options: Any) -> Tensor:
@@ -19,10 +21,11 @@ def aimed_pgd(
     classifier: nn.Module, x: Tensor, y: Tensor, strength: Tensor, *, found: Tensor, **options: Any
 ) -> Tensor:
     """PGD towards one class per sample (Gowal et al. 2019, https://arxiv.org/abs/1910.09338)."""
-    return guided_pgd(_Towards(classifier, y, found), x, torch.zeros_like(y), strength, **options)
+    with unrecorded():  # a classifier of this batch alone, which can be neither filled up nor used again
+        return guided_pgd(_Towards(classifier, y, found), x, torch.zeros_like(y), strength, **options)
 
 
-class FiniteGradient(nn.Module):
+class FiniteGradient(Wrapper):
     """The same classifier, with 0 where its input gradient is NaN, and the largest number where it is infinite."""
 
     def __init__(self, classifier: nn.Module) -> None:

@@ -18,6 +18,9 @@ from training.attacks import attack_loss
 SMALLEST = 1e-6
 """A radius below this part of the largest strength is not resolved further."""
 
+FEW = 1024
+"""Samples, up to which the host keeps the brackets: a GPU would spend more time on launches than on numbers."""
+
 CURVATURE = 0.8
 """Margins shrink ever faster along the path of an attack: on small CNNs a secant reaches a fifth too far."""
 
@@ -36,7 +39,8 @@ class Search:
         self.judge, self.attack, self.epsilon_max = judge, attack, epsilon_max
         self.draws = Draws(seed, "attack", device=judge.device)
         # Brackets are float64, which Apple's GPUs do not know.
-        self.place = torch.device("cpu") if judge.device.type == "mps" else judge.device
+        kept_here = judge.device.type == "mps" or len(judge.samples) <= FEW
+        self.place = torch.device("cpu") if kept_here else judge.device
         self.correct = judge.correct.to(self.place)
         self.lower = torch.zeros(len(judge.samples), dtype=torch.float64, device=self.place)
         self.upper = torch.where(self.correct, torch.inf, 0.0).double()

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from eval.records import store
-from eval.studies import load_study, run_study
-from eval.studies.engines import here
+from eval.studies import load_study, run_study, starting
 from eval.studies.engines.telling import told_in
 from generators.files import write_whole
 from generators.store import writing
@@ -35,7 +34,7 @@ def kill_a_worker(module: ModuleType, ending: str, mark: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         write_whole(path, content)
 
-    here.START = "fork"  # so that workers write as this process does
+    starting.START = "fork"  # so that workers write as this process does
     module.write_whole = write  # type: ignore[attr-defined]
 
 
@@ -63,7 +62,7 @@ def test_study_ends_with_the_same_records_after_a_worker_was_killed(tmp_path: Pa
     file.write_text(yaml.safe_dump(TINY | {"experiments": {"Spheres4": {"recipes": recipes}}}))
 
     def run(name: str, jobs: int) -> None:
-        here.START = "fork"
+        starting.START = "fork"
         if failed := run_study(load_study(str(file)), tmp_path / name, jobs=jobs).failures:
             raise SystemExit(*failed[:1])
 

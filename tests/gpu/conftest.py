@@ -23,7 +23,7 @@ def cuda() -> Iterator[torch.device]:
     elif not torch.cuda.is_available():
         pytest.skip("no CUDA device; ALPHADX_GPU_TESTS_ON=cpu lets the CPU stand in for it")
     else:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(torch.backends.cudnn, "allow_tf32", False)
-            patched.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
-            yield torch.device("cuda")
+        cudnn, matmul = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        yield torch.device("cuda")
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, matmul

@@ -16,8 +16,9 @@ from eval.attacks.spsa import spsa
 from eval.attacks.square import square_attack
 from eval.attacks.suite import ATTACKS
 from eval.attacks.verdict import distance, predictions, verdict
+from eval.robustness.guided import aimed_pgd
 from tests.eval.classifiers import half_problem, known_radii
-from tests.gpu.problems import BOUNDS, on_cpu, problem, there
+from tests.gpu.problems import BOUNDS, CLASSES, on_cpu, problem, there
 from training.attacks import fgsm, mi_fgsm, pgd
 
 pytestmark = pytest.mark.gpu
@@ -66,6 +67,19 @@ def test_attack_ends_where_it_does_on_the_cpu(cuda: torch.device, name: str) -> 
     assert found.device.type == cuda.type
     assert not torch.equal(here, x)
     torch.testing.assert_close(found.cpu(), here, **EXACT)
+
+
+def test_an_attack_on_a_classifier_of_one_batch_ends_where_it_does_on_the_cpu(cuda: torch.device) -> None:
+    """Of fewer samples than a bucket holds: the batch must not be filled up."""
+    classifier, x, y = (part[:5] if isinstance(part, Tensor) else part for part in problem())
+    at, found = torch.full((5,), 0.3, dtype=x.dtype), (y + 1) % CLASSES
+
+    def aimed(device: torch.device) -> Tensor:
+        given = [part.to(device) for part in (x, y, at)]
+        options: dict[str, Any] = {"steps": 16, "bounds": BOUNDS, "generator": on_cpu(), "found": found.to(device)}
+        return aimed_pgd(there(classifier, device), *given, **options).cpu()
+
+    torch.testing.assert_close(aimed(cuda), aimed(torch.device("cpu")), **EXACT)
 
 
 @pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])

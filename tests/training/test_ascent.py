@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training import pgd
+from eval.robustness.guided import aimed_pgd, guided_pgd
+from training import graphs, pgd
 from training.ascent import Ascent
 from training.leaving import Leaving
 from training.passes import CountPasses
@@ -52,7 +53,7 @@ class Rehearsal:
 def rehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, but for the graphs."""
     monkeypatch.setattr("training.recordings.Graph", Rehearsal)
-    monkeypatch.setattr("training.ascent.may_record", lambda device: True)
+    monkeypatch.setattr("training.ascent.may_record", lambda device: not graphs._recording.off)
     monkeypatch.setattr(Leaving, "for_device", classmethod(lambda cls, device: GPU))
     monkeypatch.setattr(Rehearsal, "counters", [])
     Rehearsal.made = 0
@@ -70,7 +71,11 @@ def samples(classifier: nn.Module, count: int = 300) -> tuple[Tensor, Tensor]:
 
 
 def attacked(classifier: nn.Module, x: Tensor, y: Tensor, **options) -> Tensor:
-    return pgd(classifier, x, y, bounds=(0.0, 1.0), generator=torch.Generator().manual_seed(2), **options)
+    return pgd(classifier, x, y, bounds=(0.0, 1.0), generator=drawn(), **options)
+
+
+def drawn() -> torch.Generator:
+    return torch.Generator().manual_seed(2)
 
 
 OPTIONS = {
@@ -273,6 +278,31 @@ def test_recordings_do_not_keep_a_classifier_alive(rehearsed: None, monkeypatch:
     del classifier, found
     gc.collect()
     assert gone() is None
+
+
+def test_attacks_that_wrap_a_classifier_alike_share_its_recordings(rehearsed: None) -> None:
+    """And no others: what passes NaN gradients on is another recording than what does not."""
+    classifier = network()
+    x, y = samples(classifier, 128)
+    plainly = attacked(classifier, x, y, epsilon=0.1, steps=16)
+    for _ in range(3):
+        found = guided_pgd(classifier, x, y, torch.full((128,), 0.1), steps=16, bounds=(0.0, 1.0), generator=drawn())
+        torch.testing.assert_close(found, plainly)
+    assert Rehearsal.made == 2
+
+
+def test_a_classifier_of_one_batch_is_neither_filled_up_nor_recorded(request: pytest.FixtureRequest) -> None:
+    classifier = network()
+    x, y = samples(classifier, 5)
+
+    def aimed() -> Tensor:
+        given = {"found": (y + 1) % 3, "steps": 16, "bounds": (0.0, 1.0), "generator": drawn()}
+        return aimed_pgd(classifier, x, y, torch.full((5,), 0.2), **given)
+
+    plainly = aimed()
+    request.getfixturevalue("rehearsed")
+    assert torch.equal(aimed(), plainly)
+    assert Rehearsal.made == 0
 
 
 def test_chunks_divide_the_steps() -> None:

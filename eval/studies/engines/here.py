@@ -1,5 +1,6 @@
 """Work in this process, or in several of this machine."""
 
+import gc
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -8,19 +9,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eval.studies.engines.engine import Crew, Result
 from eval.studies.engines.worker import done, quiet
 from eval.studies.processes import processes
+from eval.studies.starting import workers_context
 from eval.studies.tasks import Done, Task
-
-START = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
-"""How processes start: forked from one that has loaded the libraries, and nothing else, where the system can."""
-PRELOADED = "eval.studies.cells"
-"""What is loaded: whatever a model of a study needs, which each process would import anew."""
 
 NOWHERE = Path(os.devnull) / "alphadx"
 """No folder, and none that can be made."""
@@ -48,9 +44,7 @@ class Here:
                     quiet()
                     yield Alone(told)
                 return
-            context = get_context(START)
-            if START == "forkserver":
-                context.set_forkserver_preload([PRELOADED])
+            context = workers_context()
             threads = max(1, (self.cores or os.cpu_count() or 1) // self.jobs)
             # The process that they are forked from may have been started before the environment was what it is.
             with processes(self.jobs, context, begin, threads, dict(os.environ)) as pool:
@@ -129,4 +123,5 @@ def _result(future: "Future[Mapping[str, Done]]") -> Mapping[str, Done]:
 def begin(threads: int, environment: Mapping[str, str]) -> None:
     """What a process does first."""
     os.environ.update(environment)
+    gc.freeze()  # the libraries stay; to look through them takes long, and is done whenever a graph is recorded
     quiet(threads)

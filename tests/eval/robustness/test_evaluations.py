@@ -84,7 +84,7 @@ def test_bracket_is_closed_by_failures_and_successes_of_the_attack() -> None:
     assert torch.isin(lower, torch.cat(tried)).all()
     failed = (radii.lower >= 0.99 * radii.epsilon50).double().mean()
     assert 0.49 < failed < 0.52
-    assert float((radii.upper <= radii.epsilon50).double().mean()) > 0.5
+    assert float((radii.upper <= radii.epsilon50).double().mean()) >= 0.5
 
 
 @pytest.mark.parametrize("scale", [0.05, pytest.param(20.0, marks=pytest.mark.slow)])
