@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.residuals import residuals_of
-from generators import ExactResidual, NearestExample
+from generators import DirectResidual, ExactResidual, NearestExample
 from training.data import DataSet
 from training.data.split import Split, sent
 
@@ -67,27 +67,28 @@ class KnownNearest:
 def known_residuals(module: "Classifier") -> KnownResiduals | KnownNearest | None:
     """Residuals that steps can look up; None where they must ask the estimator.
 
-    They can where it draws residuals from the examples themselves, images are not augmented, and the device has ample
-    room; and, of more than two classes, where few searches find all.
+    They can where the estimator finds the same for a sample at every step, images are not augmented, and the device
+    has ample room; and, of more than two classes, where few searches find all.
     """
     data: DataSet = module.trainer.datamodule  # type: ignore[attr-defined]
     estimator = module.estimator
-    if not isinstance(estimator, ExactResidual | NearestExample) or data.augments:
+    if not isinstance(estimator, ExactResidual | NearestExample | DirectResidual) or data.augments:
         return None
     split = data.split("train")
     if type(split) is not Split or split.images.numel() * 4 > MOST_BYTES:
         return None
     if data.num_classes > 2:
-        return _nearest(estimator, split, data.num_classes, module.device)
+        if isinstance(estimator, NearestExample):
+            return _nearest(estimator, split, data.num_classes, module.device)
+        return None
+    place = module.device if isinstance(estimator, DirectResidual) else torch.device("cpu")  # a network there is fast
     parts = [split.__getitems__(part.tolist()) for part in torch.arange(len(split)).split(BLOCK)]
-    found = [residuals_of(estimator, part.x, part.y, 1 - part.y) for part in parts]
-    return KnownResiduals(torch.cat(found).to(module.device))
+    given = [(part.x.to(place), part.y.to(place)) for part in parts]
+    return KnownResiduals(torch.cat([residuals_of(estimator, x, y, 1 - y) for x, y in given]).to(module.device))
 
 
-def _nearest(
-    estimator: ExactResidual | NearestExample, split: Split, classes: int, device: torch.device
-) -> KnownNearest | None:
-    if device.type not in SEARCHED_BEFORE or not isinstance(estimator, NearestExample):
+def _nearest(estimator: NearestExample, split: Split, classes: int, device: torch.device) -> KnownNearest | None:
+    if device.type not in SEARCHED_BEFORE:
         return None
     count = len(estimator.examples.labels)
     if len(split) * classes > MOST_SEARCHES or count * split.images[0].numel() * 4 > MOST_BYTES:

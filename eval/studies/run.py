@@ -18,6 +18,9 @@ from eval.studies.tasks import Done, Task, failures
 from eval.studies.wanted import wanted_of
 from eval.studies.work import all_done
 
+FIRST_AT_ONCE = 4
+"""Trainings that come first, at most, which share a GPU where nobody says how many: most wait for the host."""
+
 
 @dataclass(frozen=True)
 class StudyRun:
@@ -79,7 +82,8 @@ def run_study(
     first = [
         Task((name,), partial(train_first, name, results.folder, fit, device)) for name, fit in study.first.items()
     ]
-    if told := failures(all_done(first, f"{study.name}, first", engine or Here(jobs or 1, cores))):
+    at_once = jobs or max(1, min(len(first), cores, FIRST_AT_ONCE))
+    if told := failures(all_done(first, f"{study.name}, first", engine or Here(at_once, cores))):
         raise ValueError(" ".join(told))
     jobs = jobs or processes(study.cells, results.folder, device, cores)
     workers = engine or Here(jobs, cores)

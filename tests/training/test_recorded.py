@@ -13,6 +13,8 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
+from generators import DirectResidual
+from generators.networks import build_generator
 from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, WeightedSum
 from training.data import DataSet, Digits, Spheres, Squares
 from training.graphs import Alone, Repeated
@@ -221,6 +223,29 @@ def test_residuals_that_are_known_are_looked_up(quiet_trainer: Callable[..., Tra
     known = known_of(data, quiet_trainer(epochs=1), residual="nearest")
     x, y, indices = data.split("train").__getitems__([5, 2, 9])
     torch.testing.assert_close(known(indices, x, 1 - y), data.residual("nearest")(x, y, 1 - y))
+
+
+def test_residuals_of_a_generator_are_found_once_for_all(
+    quiet_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass of a generator before every step would wait for the step before it."""
+    data, digits = data_of("squares"), data_of("digits")
+    estimator = DirectResidual(build_generator("unet", shape=data.shape, num_classes=2, width=4, levels=2))
+    monkeypatch.setattr(data, "residual", lambda *named: estimator)
+    known = known_of(data, quiet_trainer(epochs=1), residual="nearest")
+    x, y, indices = data.split("train").__getitems__([5, 2, 9])
+    torch.testing.assert_close(known(indices, x, 1 - y), estimator(x, y, 1 - y))
+    monkeypatch.setattr(digits, "residual", lambda *named: DirectResidual(_Zero()))
+    assert known_of(digits, quiet_trainer(epochs=1), residual="nearest") is None  # each target has its own
+
+
+class _Zero(torch.nn.Module):
+    """A generator of ten classes whose residuals are 0."""
+
+    shape, num_classes = (1, 8, 8), 10
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x)
 
 
 def test_of_several_classes_the_nearest_examples_are_known_on_a_gpu(
