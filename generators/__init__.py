@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alignment.version import __version__ as __version__
     from generators.checkpoints import load_generator
     from generators.conditional import ConditionalGAN
+    from generators.denoiser import Denoiser, ScoreDifference, score
     from generators.direct import DirectGAN, DirectResidual
     from generators.estimators import holds_estimator, load_estimator
     from generators.examples import Examples
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConditionalGAN",
+    "Denoiser",
     "DirectGAN",
     "DirectResidual",
     "ExactResidual",
@@ -34,6 +36,7 @@ __all__ = [
     "NearestExample",
     "ResidualEstimator",
     "ResidualStore",
+    "ScoreDifference",
     "SelfFillingResidual",
     "StoredResidual",
     "TransportGAN",
@@ -44,6 +47,7 @@ __all__ = [
     "load_generator",
     "project",
     "radial",
+    "score",
     "towards_prototypes",
 ]
 

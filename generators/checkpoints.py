@@ -16,8 +16,8 @@ from generators.plain_pickles import read_plainly
 GENERATOR_KEY = "alphadx_generator"
 """Where a checkpoint says which generator it holds."""
 FORMAT = 1
-KINDS = ("direct", "conditional")
-"""What is trained: `(x, y, target) → Δ̂x`, and `(z, class) → image`."""
+KINDS = ("direct", "conditional", "denoiser")
+"""What is trained: `(x, y, target) → Δ̂x`, `(z, class) → image`, and `(x + σ n, class) → x`."""
 
 
 def read_checkpoint(checkpoint: str | Path, *, mmap: bool = False, remedy: str = "") -> dict[str, Any]:
@@ -68,7 +68,7 @@ def load_generator(checkpoint: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     Where training averaged the weights, the averaged ones are taken.
 
     Returns:
-        The generator, and a dict with `kind` ("direct" or "conditional"), `network`, `options`, `shape`,
+        The generator, and a dict with `kind` ("direct", "conditional" or "denoiser"), `network`, `options`, `shape`,
         `num_classes`, `bounds` and `data`, the name of the data set it was trained on.
 
     Raises:

@@ -241,7 +241,12 @@ class DirectResidual:
         self._check(x, y, target)
         self.generator.to(x.device)
         parts = zip(x.float().split(self.batch), y.split(self.batch), target.split(self.batch), strict=True)
-        return torch.cat([self.generator(*part) for part in parts]).float()
+        return torch.cat([self.drawn(*part) for part in parts]).float()
+
+    def drawn(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        """Δ̂x of one batch."""
+        residual: Tensor = self.generator(x, y, target)
+        return residual
 
     def _check(self, x: Tensor, y: Tensor, target: Tensor) -> None:
         if tuple(x.shape[1:]) != self.shape:

@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from generators.checkpoints import holds_generator, load_generator
+from generators.denoiser import ScoreDifference
 from generators.descriptions import check_fits
 from generators.direct import DirectResidual
 from generators.projection import LatentProjection
 from generators.residuals import ResidualEstimator
 from generators.store import StoredResidual
 
-ESTIMATORS: dict[str, Callable[..., ResidualEstimator]] = {"direct": DirectResidual, "conditional": LatentProjection}
+ESTIMATORS: dict[str, Callable[..., ResidualEstimator]] = {
+    "direct": DirectResidual,
+    "conditional": LatentProjection,
+    "denoiser": ScoreDifference,
+}
 """What is made of a generator, by its kind."""
 
 
@@ -25,7 +30,7 @@ def load_estimator(
         data: name of the data set it should belong to.
         shape: of one image.
         num_classes: C.
-        options: what `DirectResidual`, `LatentProjection` or `StoredResidual` take besides.
+        options: what `DirectResidual`, `LatentProjection`, `ScoreDifference` or `StoredResidual` take besides.
 
     Raises:
         FileNotFoundError: if there is no such file.

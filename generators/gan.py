@@ -1,28 +1,20 @@
-"""What both trainings of a generator share: optimisers, averaged weights, the look-out for collapse."""
+"""What the trainings against a discriminator share: its optimiser, and the look-out for collapse."""
 
 from collections.abc import Sequence
-from random import Random
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
-from pytorch_lightning import LightningModule
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Adam
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torchmetrics.utilities.distributed import gather_all_tensors
 
-from generators.checkpoints import FORMAT, GENERATOR_KEY
-from generators.descriptions import check_fits
-from generators.global_batch import Portion, averaged, portion_of_step, weight_of
-from generators.networks import build_generator
-from generators.networks.exchanged_norm import count_samples, exchange_batch_norm
+from generators.generator_module import GeneratorModule
 
 COLLAPSED = 0.1
 """Spread of generated images, as a share of the real ones', below which a generator has collapsed."""
 
 
-class GAN(LightningModule):
+class GAN(GeneratorModule):
     """A generator and a discriminator with an optimiser each; subclasses take the steps.
 
     All randomness of an epoch depends on torch's seed at the time of construction and on the epoch alone, so that a
@@ -44,11 +36,6 @@ class GAN(LightningModule):
         ValueError: if `average` does not lie in [0, 1).
     """
 
-    automatic_optimization = False
-    kind: ClassVar[str]
-    monitored: str
-    """What the best epoch is lowest in."""
-
     def __init__(
         self,
         network: str,
@@ -62,120 +49,16 @@ class GAN(LightningModule):
         betas: tuple[float, float],
         average: float,
     ) -> None:
-        super().__init__()
-        if not 0 <= average < 1:
-            raise ValueError(f"`average` should lie in [0, 1). Found {average}.")
-        self.description = {
-            "format": FORMAT,
-            "kind": self.kind,
-            "network": network,
-            "options": dict(network_options or {}),
-            "shape": list(shape),
-            "num_classes": num_classes,
-            "bounds": list(bounds),
-            "averaged": average > 0,
-        }
-        self.generator = build_generator(
-            network, shape=shape, num_classes=num_classes, bounds=bounds, **(network_options or {})
-        )
+        super().__init__(network, network_options, shape, num_classes, bounds, lr, betas, average)
         self.discriminator = discriminator
-        self.averaged = (
-            AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
-            if average
-            else None
-        )
-        self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
-        self.seed, self.num_classes = torch.initial_seed(), num_classes
-        self.portion = Portion(1)
-        self.seen: Tensor
-        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64), persistent=False)
-
-    @property
-    def drawing(self) -> nn.Module:
-        """The generator to be used: the averaged one where there is one."""
-        return self.generator if self.averaged is None else self.averaged.module
+        self.discriminator_lr = discriminator_lr
 
     def configure_optimizers(self) -> list[Adam]:
         """The generator's and the discriminator's."""
         return [
-            Adam(self.generator.parameters(), lr=self.lr, betas=self.betas),
+            *super().configure_optimizers(),
             Adam(self.discriminator.parameters(), lr=self.discriminator_lr, betas=self.betas),
         ]
-
-    def setup(self, stage: str) -> None:
-        """Refuse data with other bounds or classes than those that the networks were made for."""
-        if self.trainer.world_size > 1:
-            exchange_batch_norm(self)
-        data = getattr(self.trainer, "datamodule", None)
-        if data is not None and hasattr(data, "bounds") and hasattr(data, "num_classes"):
-            check_fits(
-                self.description, f"The {type(self).__name__}", num_classes=data.num_classes, bounds=data.bounds
-            )
-
-    def see(self, y: Int[Tensor, " B"]) -> None:
-        """Count the classes of a training batch."""
-        self.seen += torch.bincount(y, minlength=self.num_classes)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Know which part of the batch of all processes this one is."""
-        self.portion = portion_of_step(self.trainer, len(batch[0]), batch_idx)
-        if self.portion.processes > 1:
-            count_samples(self, self.portion.here > 0)
-
-    def seen_by_all(self) -> Int[Tensor, " classes"]:
-        """Training samples of each class, in all processes."""
-        return cast(Tensor, self.all_gather(self.seen)).reshape(-1, self.num_classes).sum(dim=0)
-
-    def on_train_epoch_end(self) -> None:
-        """Refuse to go on if a class had no sample."""
-        missing = (self.seen_by_all() == 0).nonzero().flatten().tolist()
-        if missing:
-            raise ValueError(f"Every class should have training samples. Found none of classes {missing}.")
-
-    def on_train_epoch_start(self) -> None:
-        """Make the global randomness a function of seed and epoch, the same in all processes."""
-        torch.manual_seed(Random(f"{self.seed} {self.current_epoch}").getrandbits(63))
-
-    def step(self, which: int, loss: Tensor) -> None:
-        """Follow a loss with the generator's (0) or the discriminator's (1) optimiser."""
-        optimizers: Any = self.optimizers()
-        optimizers[which].zero_grad()
-        if self.portion.processes == 1:
-            self.manual_backward(loss)
-        else:
-            self._share_gradient(loss, [w for group in optimizers[which].param_groups for w in group["params"]])
-        optimizers[which].step()
-        if which == 0 and self.averaged is not None:
-            self.averaged.update_parameters(self.generator)
-
-    def _share_gradient(self, loss: Tensor, weights: Sequence[Tensor]) -> None:
-        """Give weights the mean over all processes of the gradient of a loss, in one exchange.
-
-        The wrapper of several processes expects every backward pass to reach all weights, and here none does.
-        """
-        scaled = self.trainer.precision_plugin.pre_backward(self.portion.weight * loss, self)
-        found = torch.autograd.grad(scaled, weights, materialize_grads=True)
-        for weight, gradient in zip(weights, averaged(found, self.trainer), strict=True):
-            weight.grad = gradient
-
-    def mean_over_processes(self, value: Tensor) -> Tensor:
-        """The mean over all samples of a batch, from that over those of this process."""
-        if self.portion.processes == 1:
-            return value
-        return averaged([self.portion.weight * value], self.trainer)[0]
-
-    def log_steps(self, values: dict[str, Tensor]) -> None:
-        """Log means over the samples of an epoch."""
-        count, together = weight_of(self.portion.here), self.portion.processes > 1
-        named = {f"train_{name}": value.detach() for name, value in values.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=count, sync_dist=together)
-
-    def gathered(self, indices: Int[Tensor, " B"], *parts: Tensor) -> list[Tensor]:
-        """What all processes keep of the validation samples, in the order of their indices."""
-        if self.trainer.world_size == 1:
-            return [*parts]
-        order = torch.cat(gather_all_tensors(indices)).argsort()
-        return [torch.cat(gather_all_tensors(part.detach()))[order] for part in parts]
 
     def log_epoch(self, value: Tensor, share: Tensor) -> None:
         """Log how good an epoch is, or ∞, so that it is never the best one, where the generator has collapsed.
@@ -187,11 +70,6 @@ class GAN(LightningModule):
         collapsed = ~(share >= COLLAPSED) | ~value.isfinite()  # NaN is no number above the threshold
         self.log("val_spread", share, sync_dist=True)
         self.log(self.monitored, torch.where(collapsed, torch.inf, value), prog_bar=True, sync_dist=True)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say in plain values which generator the weights belong to."""
-        data = getattr(getattr(self.trainer, "datamodule", None), "name", "")
-        checkpoint[GENERATOR_KEY] = self.description | {"data": data}
 
 
 def spread(images: Float[Tensor, "B *shape"]) -> Float[Tensor, ""]:

@@ -8,6 +8,7 @@ from alignment.contracts import check_choice
 from eval.figures import FIGURES
 from eval.figures.kind import no_measurement
 from eval.records import standard_measurements
+from eval.records.manifold import manifold_measurements
 from eval.records.outcome import Measurement
 
 Only = Literal["all", "accuracy", "figures"]
@@ -19,6 +20,8 @@ def all_measurements(
     figures: Sequence[str] | None = None,
     figure_options: Mapping[str, Mapping[str, Any]] | None = None,
     only: Only = "all",
+    score: str | Mapping[str, Any] | None = None,
+    tangent: bool | dict[str, Any] = False,
     **standard: Any,
 ) -> list[Measurement]:
     """The measurements of `standard_measurements`, and those that figures are drawn from.
@@ -27,6 +30,10 @@ def all_measurements(
         figures: by name. See `eval.figures.FIGURES`; if not given `DEFAULT_FIGURES`, and with only="accuracy" none.
         figure_options: what they take, by name.
         only: "figures" for figures alone; else see `standard_measurements`.
+        score: checkpoint of a `generators.Denoiser`: measure the cosine of the gradient with the data's score, see
+            `eval.records.manifold.ScoreAlignment`.
+        tangent: measure the share of the gradient in the tangent space of the data, see
+            `eval.records.manifold.TangentShare`; true, or its options as `{neighbours: 32, dimensions: 8}`.
         standard: what `standard_measurements` takes; figures that take `residual` have it from there.
 
     Raises:
@@ -44,6 +51,9 @@ def all_measurements(
     for name in given:
         check_choice(name, tuple(figures), "figure_options")
     found = [] if only == "figures" else standard_measurements(only=only, **standard)
+    if only != "all" and (score is not None or tangent is not False):
+        raise ValueError(f"`score` and `tangent` should be left out with only={only!r}, which measures neither.")
+    found += manifold_measurements(score, tangent, standard.get("candidates"))
     for name in figures:
         found += [m for m in _of_figure(name, given.get(name, {}), standard) if m not in found]
     return found

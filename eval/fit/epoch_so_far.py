@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning import LightningModule
 
 from generators.direct import DirectGAN
-from generators.gan import GAN
+from generators.generator_module import GeneratorModule
 from training import Classifier
 from training.combiners import TorchJD
 from training.data import DataSet
@@ -19,7 +19,7 @@ def epoch_so_far(module: LightningModule) -> dict[str, Any]:
         module: in the middle of an epoch.
     """
     found: dict[str, Any] = {}
-    if isinstance(module, GAN):
+    if isinstance(module, GeneratorModule):
         found["seen"] = module.seen_by_all().cpu()
     if isinstance(module, DirectGAN) and module.losses:
         found["losses"] = torch.stack(module.losses).cpu()
@@ -35,7 +35,7 @@ def go_on_in_epoch(module: LightningModule, found: dict[str, Any]) -> None:
         module: before its first batch.
         found: see `epoch_so_far`; empty for a checkpoint of an older version.
     """
-    if isinstance(module, GAN) and "seen" in found:
+    if isinstance(module, GeneratorModule) and "seen" in found:
         module.seen.copy_(found["seen"])
     if isinstance(module, DirectGAN) and "losses" in found:
         module.losses[:] = found["losses"].to(module.device).unbind()

@@ -27,7 +27,7 @@ from eval.fit.whole_checkpoints import keep_whole
 from eval.fit.within_epoch import SaveWithinEpoch
 from eval.progress import shown, silenced
 from generators.files import remove_leftovers
-from generators.gan import GAN
+from generators.generator_module import GeneratorModule
 from generators.progress import Stage
 from training import Classifier
 from training.data import DataSet
@@ -235,7 +235,7 @@ class GeneratorCLI(FitCLI):
     """
 
     def __init__(self, args: Sequence[str] | Mapping[str, Any]) -> None:
-        super().__init__(args, trained=GAN)
+        super().__init__(args, trained=GeneratorModule)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What there is beside model, data and trainer."""
@@ -275,5 +275,5 @@ def _read(file: Path) -> Any:
         raise ValueError(f"{file} should hold YAML. ({error})") from error
 
 
-def _monitored(model: GAN) -> str:
+def _monitored(model: GeneratorModule) -> str:
     return model.monitored

@@ -15,7 +15,16 @@ RUNS = 2.2
 """How often a search runs an attack on a sample, counted in whole runs, where all radii are wanted; else once."""
 EFFORT = {"fgsm": 2, "mi_fgsm": 20, "deepfool": 150, "cw": 600, "autoattack": 3000, "apgd_t": 1200, "fab": 1200}
 """Passes of one run per sample, of attacks whose options do not say it."""
-OTHERS = {"accuracy": 1, "alpha_dx": 13, "alpha_x": 3, "gradients": 15, "masking": 1250, "linearity": 250}
+OTHERS = {
+    "accuracy": 1,
+    "alpha_dx": 13,
+    "alpha_x": 3,
+    "score_alignment": 13,
+    "tangent_share": 13,
+    "gradients": 15,
+    "masking": 1250,
+    "linearity": 250,
+}
 OTHERS |= {"alpha_variants": 41, "alpha_dx_other": 28, "boundary": 73, "landscape": 200, "theorems": 400}
 OTHERS |= {"conflict_growth": 80, "embedding": 25, "descent": 100}
 """Passes per sample of other measurements, as they were counted on small networks."""

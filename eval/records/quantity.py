@@ -21,6 +21,8 @@ KINDS = {
     "tau50": "τ50%",
     "alpha_dx": "α_Δx",
     "alpha_x": "α_x",
+    "score_alignment": "sim(∇ℓ, score)",
+    "tangent_share": "tangent share of ∇ℓ",
     "alpha_variants": "variants of α",
     "gop_frequency": "GOP %",
     "mu": "μ",

@@ -16,7 +16,7 @@ from eval.tables.once import once
 from eval.tables.rows import subjects_of
 from eval.tables.table import Table
 
-ALIGNMENTS = ("alpha_dx", "alpha_x")
+ALIGNMENTS = ("alpha_dx", "alpha_x", "score_alignment", "tangent_share")
 ROBUSTNESS = ("epsilon50", "tau50")
 OF_PAPER = ("epsilon50", "pgd", "Linf")
 """The measure of robustness of the paper's correlations."""

@@ -8,8 +8,8 @@ from eval.records.quantity import SHARES
 
 MOST_DIGITS = 6
 """After the point; smaller numbers are written as powers of ten."""
-SIGNED = ("alpha_dx", "alpha_x", "cosine", "residual_similarity")
-"""Kinds that lie in [−1, 1] and have three digits after the point."""
+SIGNED = ("alpha_dx", "alpha_x", "score_alignment", "tangent_share", "cosine", "residual_similarity")
+"""Kinds that lie in [−1, 1], or in [0, 1], and have three digits after the point."""
 
 
 def cell(records: Sequence[Record]) -> str:

@@ -2,6 +2,7 @@
 
 from generators.networks.build import GENERATORS, build_generator
 from generators.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
+from generators.networks.denoising import DenoisingNetwork
 from generators.networks.residual_mlp import ResidualMLP
 from generators.networks.unet import UNet
 
@@ -9,6 +10,7 @@ __all__ = [
     "GENERATORS",
     "ConditionalDiscriminator",
     "ConditionalGenerator",
+    "DenoisingNetwork",
     "ResidualMLP",
     "UNet",
     "build_generator",

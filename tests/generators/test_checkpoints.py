@@ -80,7 +80,9 @@ def test_digest_depends_on_every_weight_and_buffer() -> None:
 
 
 def test_unknown_generator_and_options_are_named() -> None:
-    with pytest.raises(ValueError, match=r"`network` should be one of conditional, mlp, unet. Found 'vae'"):
+    with pytest.raises(
+        ValueError, match=r"`network` should be one of conditional, denoising, mlp, unet. Found 'vae'"
+    ):
         build_generator("vae", shape=(3,), num_classes=2)
     with pytest.raises(ValueError, match=r"The generator 'mlp' does not take these options: .*levels"):
         build_generator("mlp", shape=(3,), num_classes=2, levels=3)
@@ -94,7 +96,10 @@ def test_unknown_generator_and_options_are_named() -> None:
             "should be one of conditional",
         ),
         ({"network": None}, "the `network` it describes should be a name"),
-        ({"kind": "os.system"}, "the `kind` it describes should be one of direct, conditional. Found 'os.system'"),
+        (
+            {"kind": "os.system"},
+            "the `kind` it describes should be one of direct, conditional, denoiser. Found 'os.system'",
+        ),
         ({"options": {"hidden": {"class_path": "subprocess.Popen"}}}, "should be a dict of plain values"),
         ({"options": {"shape": [3]}}, "the `options` it describes should leave out shape"),
         ({"options": {"hiden": [4]}}, "The generator 'mlp' does not take these options"),
