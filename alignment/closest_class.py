@@ -5,7 +5,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.candidates import Candidates, candidates_of
-from alignment.contracts import check_finite, check_floating, check_gradient, check_label_form, check_labels
+from alignment.contracts import (
+    check_counts,
+    check_finite,
+    check_floating,
+    check_gradient,
+    check_label_form,
+    check_labels,
+)
 from alignment.gradients import as_variable, differentiable, evaluating, gradient_of, logits_of, pick
 from alignment.similarity import scaled_norm
 
@@ -91,16 +98,52 @@ def closest_class(
         ValueError: if x is no floating-point tensor, labels are no int64 or outside [0, C), `candidates` lies outside
             [1, C − 1], or a logit or gradient is not finite.
     """
+    return closest_classes(classifier, x, y, candidates=candidates, signed=signed).squeeze(1)
+
+
+def closest_classes(
+    classifier: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    y: Int[Tensor, " B"],
+    *,
+    count: int = 1,
+    candidates: Candidates = None,
+    signed: bool = False,
+) -> Int[Tensor, "B K"]:
+    """The classes with the smallest ρ(x)_c (Eq. 4), closest first; `closest_class` is the first of them.
+
+    Args:
+        classifier: from `(B, *shape)` to logits `(B, C)`; used in evaluation mode and left as found.
+        x: inputs, `(B, *shape)`.
+        y: the class that is left, `(B,)` int64 in [0, C).
+        count: how many, at least 1; all others where there are fewer.
+        candidates: see `closest_class`; at least `count`.
+        signed: see `closest_class`.
+
+    Returns:
+        Classes, `(B, K)` int64 with K = min(count, C − 1); `(0, count)` without samples. Of equally close classes the
+        one with the smaller number comes first.
+
+    Raises:
+        ValueError: as `closest_class`, or for fewer candidates than are asked for.
+    """
     check_floating(x, "x")
     check_label_form(y, len(x))
+    check_counts(1, count=count)
     if not len(x):
-        return y.clone()
+        return y.new_zeros(0, count)
     with evaluating(classifier), torch.no_grad():
         classes = logits_of(classifier, x[:1]).shape[1]
     check_labels(y, len(x), classes)
     if classes == 2:
-        return 1 - y
-    return linearised_radii(classifier, x, y, candidates=candidates, signed=signed).argmin(dim=1)
+        return 1 - y.unsqueeze(1)
+    wanted = min(count, classes - 1)
+    if wanted > (candidates_of(candidates, classes) or classes - 1):
+        raise ValueError(
+            f"`candidates` should be at least the {wanted} classes that are asked for. Found {candidates}."
+        )
+    radii = linearised_radii(classifier, x, y, candidates=candidates, signed=signed)
+    return radii.argmin(dim=1, keepdim=True) if wanted == 1 else radii.argsort(dim=1, stable=True)[:, :wanted]
 
 
 def _others(logits: Tensor, y: Tensor, signed: bool) -> Tensor:

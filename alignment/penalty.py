@@ -1,17 +1,12 @@
 """Penalties on ∇ℓ: on its direction, L_α of paper 1, Eq. 9, and on its length, which is the control for L_α."""
 
-from typing import Any
-
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.candidates import Candidates
-from alignment.closest_class import closest_class
-from alignment.contracts import check_classifier, check_floating, check_label_form, check_labels
-from alignment.gradients import as_variable, gradient_of, logits_of, pick
 from alignment.residuals import Residual, check_residual, residuals_of
-from alignment.second_order import check_second_derivative
 from alignment.similarity import cosine_similarity, scaled_norm
+from alignment.slopes import check_batch, minus_mean, of_nothing, slope_of
 
 
 def alignment_penalty(
@@ -51,12 +46,11 @@ def alignment_penalty(
             derivatives, as fused attention and what torch.compile makes; the remedy is named.
     """
     check_residual(residual)
-    _check_batch(classifier, x, y)
+    check_batch(classifier, x, y)
     if not len(x):
-        return _nothing(x, logits)
-    slope, target = _slope(classifier, x, y, logits, candidates=candidates, signed=signed, target=target)
-    value, valid = cosine_similarity(residuals_of(residual, x, y, target), slope)
-    return -value.sum() / valid.sum().clamp(min=1)
+        return of_nothing(x, logits)
+    slope, target = slope_of(classifier, x, y, logits, candidates=candidates, signed=signed, target=target)
+    return minus_mean(cosine_similarity(residuals_of(residual, x, y, target), slope))
 
 
 def gradient_norm_penalty(
@@ -80,37 +74,8 @@ def gradient_norm_penalty(
         A number of at least 0 with a graph, in logits per unit of the input; 0 without samples, which the classifier
         is not shown. A gradient that is zero counts as 0, and is not moved.
     """
-    _check_batch(classifier, x, y)
+    check_batch(classifier, x, y)
     if not len(x):
-        return _nothing(x, logits)
-    slope, _ = _slope(classifier, x, y, logits, candidates=candidates, signed=signed, target=target)
+        return of_nothing(x, logits)
+    slope, _ = slope_of(classifier, x, y, logits, candidates=candidates, signed=signed, target=target)
     return scaled_norm(slope).mean()
-
-
-def _check_batch(classifier: nn.Module, x: Tensor, y: Tensor) -> None:
-    check_floating(x, "x")
-    check_label_form(y, len(x))
-    check_classifier(classifier)
-
-
-def _nothing(x: Tensor, logits: Tensor | None) -> Tensor:
-    """The penalty of no samples, with a graph."""
-    return (as_variable(x) if logits is None else logits).sum()
-
-
-def _slope(
-    classifier: nn.Module, x: Tensor, y: Tensor, logits: Tensor | None, *, target: Tensor | None, **closest: Any
-) -> tuple[Tensor, Tensor]:
-    """∇ℓ with a graph to the weights, and c̃(x)."""
-    if logits is None:
-        x = as_variable(x)
-        logits = logits_of(classifier, x)
-    elif not x.requires_grad:
-        raise ValueError("`x` should ask for a gradient when `logits` is given. Found requires_grad=False.")
-    check_labels(y, len(x), logits.shape[1])
-    if target is None:
-        target = 1 - y if logits.shape[1] == 2 else closest_class(classifier, x, y, **closest)
-    check_labels(target, len(x), logits.shape[1], "target")
-    slope = gradient_of(pick(logits, target) - pick(logits, y), x, create_graph=True)
-    check_second_derivative(slope)
-    return slope, target

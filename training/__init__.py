@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from training.networks import build_network
     from training.networks.normalization import Normalization, Normalized
     from training.objectives import AT, CLP, MART, TRADES, AvMixup, Plain
+    from training.penalties import Alignment, Edges, GradientNorm, Jacobian, LenientAlignment, WeightedAlignment
     from training.strength import Strength
     from training.weight_perturbation import AWP
 
@@ -28,13 +29,19 @@ __all__ = [
     "CLP",
     "MART",
     "TRADES",
+    "Alignment",
     "AvMixup",
     "Classifier",
+    "Edges",
+    "GradientNorm",
+    "Jacobian",
+    "LenientAlignment",
     "Normalization",
     "Normalized",
     "Plain",
     "Strength",
     "TorchJD",
+    "WeightedAlignment",
     "WeightedSum",
     "build_network",
     "load_classifier",

@@ -1,6 +1,6 @@
 """The Lightning module that trains a classifier. It holds no mathematics."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -8,42 +8,37 @@ from typing import Any, Literal, get_args
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from alignment import Candidates, alignment_penalty, gradient_norm_penalty
+from alignment import Candidates
 from alignment.contracts import check_choice
-from alignment.gradients import as_variable
-from alignment.residuals import Residual
+from alignment.gradients import as_variable, logits_of
 from generators import ResidualEstimator
-from generators.descriptions import check_fits
-from generators.global_batch import Portion, SharedGenerator, averaged, portion_of_step, weight_of
+from generators.global_batch import SharedGenerator, portion_of_step, weight_of
 from generators.networks.exchanged_norm import count_samples, exchange_batch_norm
-from generators.store import SelfFillingResidual, for_samples
+from generators.store import for_samples
 from training.checkpoints import FORMAT, NETWORK_KEY, load_weights
-from training.combiners import Combiner, Gradients
-from training.combining import check_combination, separate_gradients, with_gradient
-from training.conflict import Conflict, conflict
-from training.data import Batch, DataSet
+from training.combiners import Combiner
+from training.data import Batch
 from training.data.residuals import named_residual
-from training.estimator import check_residual, estimator_for
-from training.gradient_log import of_conflict, of_layers, watched_clean_loss
+from training.directions import Directions, Search
+from training.estimator import estimator_of_training
+from training.gradient_log import watched_clean_loss
 from training.networks import build_network
-from training.objectives import Losses, Objective, Plain, not_negative
+from training.objective import takes_residual
+from training.objectives import Losses, Objective, Plain
 from training.optimizers import in_plain_form
+from training.penalties import Penalty, PenaltyStep, asked_for
 from training.seeds import derived_seed
-from training.steps_recorded import StepsRecorded
+from training.steps_combined import PenaltyTarget, StepsCombined
 
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 SchedulerCallable = Callable[[Optimizer], LRScheduler]
-PENALTIES = ("alignment", "gradient_norm")
-"""Losses that an objective does not make."""
-PenaltyTarget = Literal["clean", "adversarial", "own"]
 
 
-class Classifier(StepsRecorded):
+class Classifier(StepsCombined):
     """Trains a named network with an objective and, if asked, the alignment penalty L_α and a gradient combiner.
 
     Without a combiner the losses are summed and differentiated once. With one, each loss has its own gradient,
@@ -68,12 +63,14 @@ class Classifier(StepsRecorded):
         alignment_weight: λ_α ≥ 0 of paper 1, Eq. 9; 0 for none.
         gradient_weight: of the mean ‖∇ℓ‖₂, at least 0; 0 for none. The control for the alignment penalty: that one is
             of the direction of ∇ℓ alone, this one of its length alone, see `alignment.gradient_norm_penalty`.
-        alignment_with: which loss the penalty is added to where gradients are combined, or "own" for a gradient of
-            its own, named "alignment".
-        residual: estimator for the penalty, by a name or path that `DataSet.residual` knows, or with the options of a
-            file's, as `{residual: cgan.ckpt, options: {method: ours}}`.
-        candidates: closest classes to consider in the penalty, see `alignment.closest_class`.
-        signed: take the closest class in the penalty as the authors' program does, see `alignment.closest_class`.
+        penalty: one in the place of these two, or beside them: `Alignment`, `LenientAlignment`,
+            `WeightedAlignment`, `GradientNorm`, `Edges`, `Jacobian`, or one of your own, see `training.penalty`.
+        alignment_with: which loss penalties are added to where gradients are combined, or "own" for a gradient of
+            its own for each, by its name, such as "alignment".
+        residual: estimator for what needs Δ̂x, by a name or path that `DataSet.residual` knows, or with the options of
+            a file's, as `{residual: cgan.ckpt, options: {method: ours}}`.
+        candidates: closest classes to consider in penalties, see `alignment.closest_class`.
+        signed: take the closest classes in penalties as the authors' program does, see `alignment.closest_class`.
         optimizer: makes an optimiser from parameters; None for the paper's Adam with 1e-4.
         scheduler: makes a learning-rate schedule.
         scheduler_interval: when the schedule is stepped.
@@ -88,8 +85,9 @@ class Classifier(StepsRecorded):
         seed: of initialisation, attacks and dropout.
 
     Raises:
-        ValueError: if λ_α is negative or not finite, the combiner's start is below 0, the combiner has nothing to
-            combine or the penalty no loss to join, or network and options do not fit.
+        ValueError: if a weight is negative or not finite, a penalty is there twice or takes other inputs, the
+            combiner's start is below 0, the combiner has nothing to combine or the penalty no loss to join, or
+            network and options do not fit.
     """
 
     def __init__(
@@ -104,6 +102,7 @@ class Classifier(StepsRecorded):
         combiner_start: int = 0,
         alignment_weight: float = 0.0,
         gradient_weight: float = 0.0,
+        penalty: Penalty | None = None,
         alignment_with: PenaltyTarget = "clean",
         residual: dict[str, Any] | str = "auto",
         candidates: Candidates = None,
@@ -140,10 +139,10 @@ class Classifier(StepsRecorded):
         self.bounds, self.seed, self.log_layers = bounds, seed, log_layers
         self.objective = objective or Plain()
         self.combiner, self.combiner_start = combiner, combiner_start
-        self.alignment_weight = not_negative(alignment_weight, "alignment_weight")
-        self.gradient_weight = not_negative(gradient_weight, "gradient_weight")
-        self.alignment_with = alignment_with
-        self.residual, self.candidates, self.signed = residual, candidates, signed
+        self.penalties = asked_for(alignment_weight, gradient_weight, penalty, tuple(shape))
+        self.alignment_with, self.residual = alignment_with, residual
+        count = max([int(takes_residual(self.objective)), *(one.closest for one in self.penalties)])
+        self.search = Search(num_classes, count, candidates, signed)
         self.optimizer, self.scheduler = optimizer or partial(Adam, lr=1e-4), scheduler
         self.scheduler_interval = scheduler_interval
         self.estimator: ResidualEstimator | None = None
@@ -164,41 +163,7 @@ class Classifier(StepsRecorded):
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         if on_gpu if self.channels_last is None else self.channels_last:
             self.network.to(memory_format=torch.channels_last)
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(data, DataSet):
-            check_fits(self.description, "The Classifier", num_classes=data.num_classes, bounds=data.bounds)
-            if self.alignment_weight > 0:
-                self.estimator = estimator_for(data, self.residual, self._residuals_file())
-                if isinstance(self.estimator, SelfFillingResidual):
-                    rank_zero_info(self.estimator.cost)
-            else:
-                check_residual(data, self.residual)
-        elif self.alignment_weight > 0:
-            raise ValueError(
-                "`alignment_weight` above 0 needs residuals, and so a DataSet of training.data as the trainer's "
-                f"datamodule. Found {type(data).__name__}."
-            )
-
-    def _residuals_file(self) -> Path | None:
-        """Where residuals that are searched for are kept: beside the checkpoints, for a run that is resumed."""
-        folder = getattr(self.trainer.checkpoint_callback, "dirpath", None)
-        return None if folder is None else Path(folder) / f"residuals-{self.global_rank}"
-
-    def _check_combination(self, losses: Collection[str]) -> None:
-        """Refuse a combiner that cannot work with losses of these names."""
-        penalty = self.alignment_with if self.alignment_weight > 0 or self.gradient_weight > 0 else None
-        check_combination(self.combiner, losses, penalty, type(self.objective).__name__)  # type: ignore[arg-type]
-
-    @property
-    def combining(self) -> bool:
-        """Whether this epoch's gradients are combined."""
-        return self.combiner is not None and self.current_epoch >= self.combiner_start
-
-    @property
-    def watching(self) -> bool:
-        """Whether this epoch's clean loss is there only so that its gradient is compared with the adversarial one."""
-        names = getattr(self.objective, "names", ())
-        return self.log_layers and not self.combining and "adversarial" in names and "clean" not in names
+        self.estimator = estimator_of_training(self)
 
     def on_train_epoch_start(self) -> None:
         """Make the global randomness (dropout, combiners of TorchJD) a function of seed and epoch."""
@@ -215,7 +180,7 @@ class Classifier(StepsRecorded):
         if portion.processes > 1:
             count_samples(self.network, portion.here > 0)
         residual = for_samples(self.estimator, batch.indices) if self.estimator else None
-        losses = self.losses(batch.x, batch.y, generator, residual)
+        losses = self.losses(batch.x, batch.y, generator, self.search.directions(self.network, batch, residual))
         total = self.total(losses)
         self._log(portion, {f"train_{name}": value for name, value in losses.items()} | {"train_loss": total})
         if portion.processes > 1:
@@ -231,110 +196,29 @@ class Classifier(StepsRecorded):
         x: Float[Tensor, "B *shape"],
         y: Int[Tensor, " B"],
         generator: torch.Generator,
-        residual: Residual | Tensor | None = None,
-        target: Int[Tensor, " B"] | None = None,
+        directions: Directions | None = None,
     ) -> Losses:
-        """Those of the objective, the clean one where gradients are combined or watched, and the weighted penalty.
+        """Those of the objective, the clean one where gradients are combined or watched, and the weighted penalties.
 
         Args:
             x: inputs, `(B, *shape)`.
             y: true classes, `(B,)`.
             generator: randomness of this step.
-            residual: for the penalty, see `alignment.alignment_penalty`; None for no penalty.
-            target: the closest classes, where they are known.
+            directions: the closest classes and where they are, as `search` and `estimator` find them; None where
+                nothing needs them.
         """
-        x = x if residual is None and not self.gradient_weight else as_variable(x)
+        x = as_variable(x) if self.penalties else x
         clean_logits = cache(lambda: self.network(x))
-        losses = self.objective(self.network, x, y, clean_logits, bounds=self.bounds, generator=generator)
+        given: Any = {"residual": directions.closest()} if directions and takes_residual(self.objective) else {}
+        losses = self.objective(self.network, x, y, clean_logits, bounds=self.bounds, generator=generator, **given)
         if self.combining and "clean" not in losses:
             losses = {"clean": F.cross_entropy(clean_logits(), y)} | losses
-        closest: Any = {"candidates": self.candidates, "signed": self.signed, "target": target}
-        if residual is not None:
-            penalty = alignment_penalty(self.network, x, y, residual, logits=clean_logits(), **closest)
-            losses = losses | {"alignment": self.alignment_weight * penalty}
-        if self.gradient_weight:
-            length = gradient_norm_penalty(self.network, x, y, logits=clean_logits(), **closest)
-            losses = losses | {"gradient_norm": self.gradient_weight * length}
+        for penalty in self.penalties:
+            step = PenaltyStep(self.network, x, y, logits_of(lambda _: clean_logits(), x), generator, directions)
+            losses = losses | {penalty.name: penalty(step)}
         if self.watching:
             losses = {"clean": watched_clean_loss(self.network, x, y, clean_logits)} | losses
         return losses
-
-    def total(self, losses: Losses) -> Float[Tensor, ""]:
-        """The sum of the losses, but for a clean one that is only watched."""
-        return torch.stack([loss for name, loss in losses.items() if name != "clean" or not self.watching]).sum()
-
-    def _joined(self, losses: Losses) -> Losses:
-        """The losses that have a gradient of their own: penalties are added to the one that is named."""
-        joined = {name: loss for name, loss in losses.items() if name not in PENALTIES}
-        if self.combiner is not None:
-            self._check_combination(joined)
-        penalties = [losses[name] for name in PENALTIES if name in losses]
-        if self.alignment_with == "own" or not penalties:
-            return losses
-        return joined | {self.alignment_with: torch.stack([joined[self.alignment_with], *penalties]).sum()}
-
-    def _combined(self, total: Tensor, losses: Losses, portion: Portion) -> Tensor:
-        """The sum of the losses with the gradient that the combiner makes of theirs."""
-        with torch.autocast(self.device.type, enabled=False):  # a backward pass is never made in mixed precision
-            named, combined, measured = self._combination(losses)
-        self._log(portion, self._said(measured, named))
-        return with_gradient(total, list(named.values()), combined)
-
-    def _combination(self, losses: Losses) -> tuple[dict[str, nn.Parameter], list[Tensor], Conflict | None]:
-        """The weights that a loss reaches, their combined gradient, and how far the gradients disagree."""
-        named, gradients = self._separate(self._joined(losses))
-        both = gradients.keys() >= {"clean", "adversarial"}
-        measured = conflict(gradients["clean"], gradients["adversarial"]) if both else None
-        return named, self.combiner(gradients, measured), measured  # type: ignore[misc]
-
-    def _separate(self, losses: Losses, *, keep_graph: bool = False) -> tuple[dict[str, nn.Parameter], Gradients]:
-        """The weights that a loss reaches, and the gradient of each loss in them, averaged over processes."""
-        trained = {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
-        named, gradients = separate_gradients(losses, trained, self._loss_scale(), keep_graph=keep_graph)
-        if self.trainer.world_size > 1:
-            gradients = {name: averaged(gradient, self.trainer) for name, gradient in gradients.items()}
-        return named, gradients
-
-    def _watched(self, losses: Losses) -> dict[str, Tensor]:
-        """What is logged of the gradients where they are not combined, if asked; the graph is kept."""
-        if not self.log_layers or not losses.keys() >= {"clean", "adversarial"}:
-            return {}
-        joined = self._joined(losses)
-        with torch.autocast(self.device.type, enabled=False):
-            named, found = self._separate({k: joined[k] for k in ("clean", "adversarial")}, keep_graph=True)
-        measured = conflict(found["clean"], found["adversarial"])
-        return of_conflict(measured, combined=False) | of_layers(measured, named)
-
-    def gradients(
-        self, total: Tensor, losses: Losses, weights: Sequence[Tensor]
-    ) -> tuple[list[Tensor | None], dict[str, Tensor]]:
-        """The gradient that a step follows in each of some weights, None where there is none, and what to log of it.
-
-        Args:
-            total: the sum of the losses.
-            losses: by name; their graph is freed.
-            weights: that are trained.
-        """
-        if not self.combining:
-            watched = self._watched(losses)
-            return list(torch.autograd.grad(total, weights, allow_unused=True)), watched
-        named, combined, measured = self._combination(losses)
-        found = {id(weight): gradient for weight, gradient in zip(named.values(), combined, strict=True)}
-        return [found.get(id(weight)) for weight in weights], self._said(measured, named)
-
-    def _log(self, portion: Portion, values: dict[str, Tensor]) -> None:
-        """Log means over the samples of an epoch."""
-        count, together = weight_of(portion.here), portion.processes > 1
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=count, sync_dist=together)
-
-    def _loss_scale(self) -> Tensor | float:
-        """What a loss is multiplied by under mixed precision in float16, so that gradients do not underflow."""
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        return 1.0 if scaler is None else scaler.scale(torch.ones((), device=self.device))
-
-    def _said(self, measured: Conflict | None, names: Iterable[str]) -> dict[str, Tensor]:
-        """What is logged of combined gradients."""
-        return of_conflict(measured, combined=True) | (of_layers(measured, names) if self.log_layers else {})
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy."""

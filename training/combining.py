@@ -76,24 +76,27 @@ class _WithGradient(torch.autograd.Function):
 
 
 def check_combination(
-    combiner: Combiner, losses: Collection[str], penalty: str | None, objective: str = "the objective"
+    combiner: Combiner,
+    losses: Collection[str],
+    penalties: Collection[str],
+    place: str,
+    objective: str = "the objective",
 ) -> None:
     """Refuse a combiner that has nothing to combine, or is given other losses than it takes.
 
     Args:
         combiner: makes one gradient of one per loss.
         losses: names of the objective's, with the clean one.
-        penalty: name of the loss that the alignment penalty joins, or "own"; None without a penalty.
+        penalties: names of those.
+        place: name of the loss that they join, or "own".
         objective: as the message calls it.
 
     Raises:
         ValueError: if it cannot work.
     """
-    if penalty not in (None, "own", *losses):
-        raise ValueError(
-            f"`alignment_with` should name a loss of {objective}: {', '.join(losses)}. Found {penalty!r}."
-        )
-    separate = [*losses, *(["alignment"] if penalty == "own" else [])]
+    if penalties and place not in ("own", *losses):
+        raise ValueError(f"`alignment_with` should name a loss of {objective}: {', '.join(losses)}. Found {place!r}.")
+    separate = [*losses, *(penalties if place == "own" else [])]
     if len(separate) < 2:
         raise ValueError(
             f"`combiner` should have two or more losses to combine. Found {', '.join(separate)} alone, of "

@@ -14,7 +14,8 @@ class Objective(Protocol):
     """Returns the named losses of a batch, each a scalar with a graph.
 
     An objective may say their names beforehand, as an attribute `names`, so that a combiner or a penalty that does
-    not go with them is refused before training begins.
+    not go with them is refused before training begins. One that needs Δ̂x says so by an attribute `takes_residual`;
+    it is then called with `residual` as well, Δ̂x to the closest class, `(B, *shape)`.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
@@ -37,3 +38,8 @@ class Objective(Protocol):
     ) -> Losses:
         """Named losses of a batch."""
         ...
+
+
+def takes_residual(objective: Objective) -> bool:
+    """Whether an objective needs Δ̂x, and so a training a residual estimator."""
+    return bool(getattr(objective, "takes_residual", False))

@@ -15,12 +15,12 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
 
-from alignment.closest_class import closest_class
 from alignment.deferral import Deferred, deferred
 from alignment.residuals import residuals_of
 from generators import ExactResidual
 from generators.store import for_samples
 from training.data import Batch
+from training.directions import Directions
 from training.graphs import Alone, Work
 from training.known_residuals import known_residuals
 from training.optimizers import constants, is_recordable, laid_out_as, make_recordable
@@ -40,12 +40,19 @@ Runner = Callable[[Hashable, Work, torch.Generator], None]
 
 
 class Buffers:
-    """A batch, with its closest classes and the residuals to them, where every batch of its shape is put."""
+    """A batch, with its closest classes and the residuals to them, where every batch of its shape is put.
 
-    def __init__(self, batch: Batch) -> None:
+    Args:
+        batch: the first one.
+        closest: how many closest classes there are; 0 where none are needed.
+        residuals: whether residuals to them are needed.
+    """
+
+    def __init__(self, batch: Batch, closest: int, residuals: bool) -> None:
         self.x, self.y = batch.x.clone(), batch.y.clone()
-        self.target = torch.zeros_like(batch.y)
-        self.residual = torch.zeros_like(batch.x)
+        targets = batch.y.new_zeros(len(batch.y), closest)
+        found = batch.x.new_zeros(*targets.shape, *batch.x.shape[1:]) if residuals else None
+        self.directions = Directions(targets, found) if closest else None
 
     def load(self, batch: Batch) -> None:
         """Take the values of a batch."""
@@ -55,7 +62,8 @@ class Buffers:
 
 def why_plain(module: "Classifier", trainer: Trainer) -> str | None:
     """Why the steps of a training cannot be taken here; None if they can."""
-    own = [type(part).__module__ for part in (module.objective, module.combiner) if part is not None]
+    parts = [module.objective, module.combiner, *module.penalties]
+    own = [type(part).__module__ for part in parts if part is not None]
     hooked = [type(c).__name__ for c in trainer.callbacks if any(is_overridden(hook, c, Callback) for hook in HOOKS)]  # type: ignore[attr-defined]
     optimizer = trainer.optimizers[0]
     reasons = {
@@ -65,7 +73,7 @@ def why_plain(module: "Classifier", trainer: Trainer) -> str | None:
         is not None,
         f"{', '.join(hooked)} looks at gradients": bool(hooked),
         f"{type(optimizer).__name__} has no form for it": not is_recordable(optimizer),
-        "an objective or combiner that is not of this package may change from step to step": any(
+        "an objective, combiner or penalty that is not of this package may change from step to step": any(
             not module.startswith("training.") for module in own
         ),
     }
@@ -109,10 +117,8 @@ class RecordedTraining:
         self.generator.manual_seed(derived_seed(*parts))
         buffers = self._loaded(batch)
         kind = (batch.x.shape, self.module.combining, constants(self.optimizer))
-        if self.module.estimator is not None or self.module.gradient_weight:
-            self._find_target(kind, buffers)
-        if self.module.estimator is not None:
-            buffers.residual.copy_(self._residual(kind, buffers, batch.indices))
+        if buffers.directions is not None:
+            self._find_directions(kind, buffers, buffers.directions, batch.indices)
         self.run(("step", *kind), partial(self._step, kind, buffers), self.generator)
         self.taken += 1
         if self.taken % LOOK == 0:
@@ -146,43 +152,44 @@ class RecordedTraining:
     def _loaded(self, batch: Batch) -> Buffers:
         buffers = self.buffers.get(tuple(batch.x.shape))
         if buffers is None:
-            buffers = self.buffers[tuple(batch.x.shape)] = Buffers(batch)
+            wanted = self.module.search.found, self.module.estimator is not None
+            buffers = self.buffers[tuple(batch.x.shape)] = Buffers(batch, *wanted)
         buffers.load(batch)
         return buffers
 
-    def _residual(self, kind: tuple[Any, ...], buffers: Buffers, indices: Tensor) -> Tensor:
-        """Residuals to the targets: looked up where they are known, else asked for, which may wait for the device."""
-        if self.known is not None:
-            return self.known(indices, buffers.x, buffers.target)
-        estimator = for_samples(self.module.estimator, indices)  # type: ignore[arg-type]
-        if not isinstance(estimator, ExactResidual):
-            return residuals_of(estimator, buffers.x, buffers.y, buffers.target)
-        with deferred() as checks:
-            found = residuals_of(estimator, buffers.x, buffers.y, buffers.target)
-        self._note(("residual", *kind), checks)
-        return found
-
-    def _find_target(self, kind: tuple[Any, ...], buffers: Buffers) -> None:
-        """The closest classes, which of two is the other one."""
-        if self.module.description["num_classes"] == 2:
-            torch.sub(1, buffers.y, out=buffers.target)
+    def _find_directions(self, kind: tuple[Any, ...], buffers: Buffers, found: Directions, indices: Tensor) -> None:
+        """The closest classes, for which of two no network is asked, and residuals to them where needed."""
+        if self.module.search.classes == 2:
+            torch.sub(1, buffers.y.unsqueeze(1), out=found.targets)
         else:
             key = ("closest class", *kind)
-            self.run(key, partial(self._find_closest, key, buffers), self.generator)
+            self.run(key, partial(self._find_closest, key, buffers, found.targets), self.generator)
+        if found.residuals is not None:
+            for number, target in enumerate(found.targets.unbind(1)):
+                found.residuals[:, number].copy_(self._residual(kind, buffers, target, indices))
 
-    def _find_closest(self, key: Hashable, buffers: Buffers) -> None:
+    def _find_closest(self, key: Hashable, buffers: Buffers, targets: Tensor) -> None:
         with deferred() as checks:
-            module, x, y = self.module, buffers.x, buffers.y
-            found = closest_class(module.network, x, y, candidates=module.candidates, signed=module.signed)
-            buffers.target.copy_(found)
+            targets.copy_(self.module.search.targets(self.module.network, buffers.x, buffers.y))
         self._note(key, checks)
+
+    def _residual(self, kind: tuple[Any, ...], buffers: Buffers, target: Tensor, indices: Tensor) -> Tensor:
+        """Residuals to the targets: looked up where they are known, else asked for, which may wait for the device."""
+        if self.known is not None:
+            return self.known(indices, buffers.x, target)
+        estimator = for_samples(self.module.estimator, indices)  # type: ignore[arg-type]
+        if not isinstance(estimator, ExactResidual):
+            return residuals_of(estimator, buffers.x, buffers.y, target)
+        with deferred() as checks:
+            found = residuals_of(estimator, buffers.x, buffers.y, target)
+        self._note(("residual", *kind), checks)
+        return found
 
     def _step(self, kind: tuple[Any, ...], buffers: Buffers) -> None:
         """From a batch to moved weights."""
         module = self.module
         with deferred() as checks:
-            residual = None if module.estimator is None else buffers.residual
-            losses = module.losses(buffers.x, buffers.y, self.generator, residual, buffers.target)
+            losses = module.losses(buffers.x, buffers.y, self.generator, buffers.directions)
             total = module.total(losses)
             values = {f"train_{name}": value for name, value in losses.items()} | {"train_loss": total}
             with torch.autocast(self.device.type, enabled=False):

@@ -22,7 +22,7 @@ from alignment import alpha_dx
 from generators import DirectGAN
 from tests.alignment.classifiers import hand_made
 from training import AT, Classifier, Plain, Strength, build_network
-from training.data import DataSet, Digits, Spheres
+from training.data import Batch, DataSet, Digits, Spheres
 
 folder_hint = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
@@ -219,7 +219,9 @@ def test_penalty_takes_the_closest_class_in_its_form(signed, expected):
     module = Classifier("mlp", {"hidden": []}, (2,), 4, (-9.0, 9.0), alignment_weight=2.0, signed=signed)
     module.network = network
     up = torch.tensor([[0.0, 1.0]], dtype=x.dtype)
-    losses = module.losses(x, torch.tensor([0]), torch.Generator(), lambda *_: up)
+    y = torch.tensor([0])
+    directions = module.search.directions(network, Batch(x, y, y), lambda *_: up)
+    losses = module.losses(x, y, torch.Generator(), directions)
     assert losses["alignment"].item() == pytest.approx(2 * expected, abs=1e-12)
 
 
