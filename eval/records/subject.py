@@ -22,6 +22,8 @@ TRAINING = ("workers", "batch_size", "seed", "augmentation")
 """Arguments of data sets that concern training alone."""
 SWEEP = "sweep"
 """The group of models that belong to a sweep."""
+POOLED = "pooled"
+"""The group of models, of any recipe, over all of which alignment and robustness are correlated."""
 CHOSEN_BY = "choice"
 """The group of what was measured on the validation split, to choose a setting by."""
 SETTINGS = {
@@ -101,7 +103,7 @@ class Model:
         recipe: how it was trained, such as B, Lα or P; or the name of its checkpoint.
         epsilon: ε of adversarial training as written, or "" without.
         seed: of the training.
-        groups: parts of a study it belongs to: "side by side", "sweep", "estimators"; or "measure".
+        groups: parts of a study it belongs to: "side by side", "sweep", "pooled", "estimators"; or "measure".
         checkpoint: file that was measured, as named; empty for models that a study trained.
         named: whether `recipe` was given by somebody, so that models of the same name are repetitions of one recipe.
         setting: what sweeps set in the training beside ε, each as written, by its name in `SETTINGS` or its path.

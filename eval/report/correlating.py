@@ -1,5 +1,6 @@
 """Correlation of alignment with robustness over the models of sweeps, and over those that were only measured."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from eval.records.quantity import WORST
 from eval.report.chance import at_chance
 from eval.report.published import correlation_beside
 from eval.report.sweeps import Sweep, derived, left_out, numbers, pooled, sweeps, with_derived
-from eval.studies.correlation import correlations
+from eval.studies.correlation import GIVEN, correlations
 from eval.tables.cells import correlation_told
 from eval.tables.once import once
 from eval.tables.rows import subjects_of
@@ -20,6 +21,10 @@ ALIGNMENTS = ("alpha_dx", "alpha_x", "score_alignment", "tangent_share")
 ROBUSTNESS = ("epsilon50", "tau50")
 OF_PAPER = ("epsilon50", "pgd", "Linf")
 """The measure of robustness of the paper's correlations."""
+OF_GIVEN = (
+    f"{GIVEN}: partial correlation, of what is left of both after a straight line in the ε of adversarial training, "
+    "0 without."
+)
 LEFT_OUT = "Left out are models with a number that is infinite, and those whose accuracy is near chance."
 
 
@@ -36,6 +41,13 @@ class Correlated:
     groups: list[Sweep]
     frame: pd.DataFrame
     quantities: dict[str, Quantity]
+
+    @property
+    def of_several_epsilons(self) -> list[int]:
+        """Numbers of the groups of models of any recipe that were trained with more than one ε, or some without."""
+        ends = self.frame.groupby("data").trained_at.agg(["min", "max"])
+        several = {*ends.index[ends["max"] > ends["min"]]}
+        return [place for place, group in enumerate(self.groups) if not group.names and place in several]
 
     def between(
         self, metrics: "Chooses", robustness: "Chooses", statistics: Sequence[str] = ("Pearson", "Spearman")
@@ -71,12 +83,16 @@ def is_robustness(quantity: Quantity) -> bool:
 
 
 def correlation_table(records: Records) -> Table:
-    """Correlation of α_Δx and α_x with ε50% and τ50%, group by group of models; empty without one."""
+    """Correlation of α_Δx, α_x and their like with ε50% and τ50%, group by group of models; empty without one."""
     everything = correlated(records)
     groups, quantities = everything.groups, everything.quantities
     found = everything.between(is_alignment, is_robustness)
     if found.empty:
         return Table(found)
+    if given := everything.of_several_epsilons:
+        partial = everything.between(is_alignment, is_robustness, [GIVEN])
+        partial.loc[~partial["data"].isin(given), ["value", "low", "high"]] = math.nan
+        found = pd.concat([found, partial], ignore_index=True)
     ranks = {title: quantity.rank for title, quantity in quantities.items()}
     by_rank = {title: place for place, title in enumerate(sorted(ranks, key=lambda title: ranks[title]))}
     found["cell"] = [correlation_told(line.value, line.low, line.high) for line in found.itertuples()]
@@ -92,6 +108,7 @@ def correlation_table(records: Records) -> Table:
     exact = _exact(found, wide)
     told = _notes(groups, (quantities[title] for title in wide["robustness"]))
     told += left_out(records, len(groups), "groups of models")
+    told += [OF_GIVEN] if GIVEN in wide else []
     told += [LEFT_OUT] if wide["left_out"].any() else []
     return Table(wide.rename(columns={"left_out": "left out"}).rename_axis(columns=None), told, exact=exact)
 
@@ -119,5 +136,5 @@ def _notes(groups: Iterable[Sweep], robustness: Iterable[Quantity]) -> list[str]
     if any(quantity.kind == "tau50" for quantity in robustness):
         told.append("A lower τ50% is more robust: there, −1 says that better aligned models withstand more.")
     if any(not group.names for group in groups):
-        told.append("Models that were only measured are settings of their own, but for those of one recipe and ε.")
+        told.append("Models of any recipe are settings of their own, but for those of one recipe and ε.")
     return told

@@ -34,16 +34,21 @@ EFFORT = ("steps", "queries")
 
 
 def facts(rows: Iterable[Row]) -> list[str]:
-    """A sentence per row's samples: bounds, which are the unit of ε, split, n, networks, and estimators of Δx."""
+    """A sentence per row's samples: bounds, which are the unit of ε, split, n, networks, and estimators.
+
+    Estimators are those of Δx, of the score and of the tangent space.
+    """
     found: dict[str, dict[str, dict[str, None]]] = {}
     for row in rows:
         samples = row.samples
         bounds = "of unknown bounds" if samples.bounds is None else f"in {interval(samples.bounds)}, the unit of ε"
         head = f"{row.data}: inputs {bounds}; {samples.split} split, n = {samples.count}"
-        told = found.setdefault(head, {"network": {}, "Δx by": {}})
+        told = found.setdefault(head, {"network": {}, "Δx by": {}, "score by": {}, "tangent space of": {}})
         for record in row.records:
             told["network"] |= dict.fromkeys(_network(record))
             told["Δx by"] |= dict.fromkeys(_estimator(record))
+            told["score by"] |= dict.fromkeys(_denoiser(record))
+            told["tangent space of"] |= dict.fromkeys(_tangent(record))
     return [
         "; ".join([head, *(f"{name} {', '.join(values)}" for name, values in told.items() if values)]) + "."
         for head, told in found.items()
@@ -70,6 +75,22 @@ def _estimator(record: Record) -> list[str]:
         return [f"{record.quantity.settings.get('residual', 'unknown')} (estimator not recorded)"]
     told = f" {estimator['digest']}" if estimator["digest"] else ""
     return [f"{estimator['name']}{told}"]
+
+
+def _denoiser(record: Record) -> list[str]:
+    if record.quantity.kind != "score_alignment":
+        return []
+    settings = record.quantity.settings
+    form = "" if settings["of"] == "difference" else f", of the {settings['of']}"
+    return [f"denoiser {settings['estimator']['digest']} at σ = {settings['estimator']['settings']['sigma']:g}{form}"]
+
+
+def _tangent(record: Record) -> list[str]:
+    if record.quantity.kind != "tangent_share":
+        return []
+    settings, chance = record.quantity.settings, record.details.get("chance", math.nan)
+    parts = f"{settings['dimensions']} components of {settings['neighbours']} neighbours"
+    return [f"{parts}, {chance:.3f} at random"]
 
 
 def settings(records: Iterable[Record]) -> list[str]:

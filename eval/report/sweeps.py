@@ -12,7 +12,7 @@ import pandas as pd
 from eval.figures import FIGURE_KINDS
 from eval.records import Model, Quantity, Record, Records
 from eval.records.quantity import KINDS
-from eval.records.subject import CHOSEN_BY, SETTINGS
+from eval.records.subject import CHOSEN_BY, POOLED, SETTINGS
 from eval.report import notes
 from eval.report.worst import worst_of_all
 from eval.tables.exact import exact_lines
@@ -24,7 +24,7 @@ from eval.tables.table import Table
 MEASURED = "measure"
 """The group of models that no study trained."""
 CORRELATED = 3
-"""Models that were only measured from which on alignment and robustness are correlated over them."""
+"""Models of any recipe from which on alignment and robustness are correlated over them."""
 LARGEST, OF_MANY = 12, 4
 """Models, and sweeps, that have a picture of their own, at most, and where there are many records."""
 MANY = 4000
@@ -85,10 +85,10 @@ def by_data_and_settings(records: Records) -> dict[tuple[str, tuple[str, ...]], 
 
 @once
 def pooled(records: Records) -> list[Sweep]:
-    """Models that were only measured, by one call or several, where enough of them met the same samples."""
+    """Models of any recipe, where enough met the same samples: only measured, or those that a study pools."""
     found: dict[str, list[Row]] = {}
     seen: set[tuple[str, str]] = set()
-    for row in rows(r for r in records if MEASURED in r.model.groups and _shown(r)):
+    for row in rows(r for r in records if {MEASURED, POOLED} & {*r.model.groups} and _shown(r)):
         # The same weights under two names are one model.
         own = {key for record in row.records if (key := (row.data, record.subject.model_key)) not in seen}
         seen |= own
@@ -107,8 +107,8 @@ def numbers(groups: Sequence[Sweep], lost: Collection[str] = frozenset()) -> tup
 
     Returns:
         `data`, the number of the sweep; `recipe`; `setting`, the number of its row; `seed`, a number for each model
-        of the row; `measurement`, `value`, and `low` and `high`, the ends of its interval. And the quantities by what
-        stands under "measurement".
+        of the row; `trained_at`, ε of its adversarial training, 0 without; `measurement`, `value`, and `low` and
+        `high`, the ends of its interval. And the quantities by what stands under "measurement".
     """
     titled = column_titles(record for group in groups for record in group.records)
     found = []
@@ -117,12 +117,11 @@ def numbers(groups: Sequence[Sweep], lost: Collection[str] = frozenset()) -> tup
             models = {
                 key: number for number, key in enumerate(dict.fromkeys(r.subject.model_key for r in row.records))
             }
-            found += [
-                (place, r.model.recipe, setting, models[r.subject.model_key], titled[r.quantity], value, *r.interval)
-                for r in row.records
-                for value in [math.nan if r.subject.key in lost else r.value]
-            ]
-    columns = ["data", "recipe", "setting", "seed", "measurement", "value", "low", "high"]
+            for r in row.records:
+                value = math.nan if r.subject.key in lost else r.value
+                whose = (place, r.model.recipe, setting, models[r.subject.model_key])
+                found.append((*whose, number_of(r.model.epsilon) or 0.0, titled[r.quantity], value, *r.interval))
+    columns = ["data", "recipe", "setting", "seed", "trained_at", "measurement", "value", "low", "high"]
     return pd.DataFrame(found, columns=columns), {title: quantity for quantity, title in titled.items()}
 
 

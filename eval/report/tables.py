@@ -10,7 +10,7 @@ import pandas as pd
 from eval.figures import FIGURE_KINDS
 from eval.records import Quantity, Record, Records
 from eval.records.quantity import differences
-from eval.records.subject import CHOSEN_BY, SWEEP
+from eval.records.subject import CHOSEN_BY, POOLED, SWEEP
 from eval.report import notes
 from eval.report.choice import choice_table
 from eval.report.correlating import correlation_table
@@ -27,7 +27,7 @@ from eval.tables.rows import at_strengths, column_titles, rows
 from eval.tables.table import Table
 
 ESTIMATORS = "estimators"
-NOT_BESIDE = (SWEEP, CHOSEN_BY, ESTIMATORS)
+NOT_BESIDE = (SWEEP, POOLED, CHOSEN_BY, ESTIMATORS)
 """Groups of models that have a table of their own."""
 HALF_DISTANCE = 0.15
 """½‖Δx‖ on Spheres: what ε50%/α is for a model that is linear along Δx (paper 1, after Theorem 2)."""

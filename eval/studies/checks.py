@@ -86,6 +86,8 @@ def check_asked(experiment: Mapping[str, Any], where: str, recipes: Sequence[str
         ValueError: if a key is missing or unknown, a recipe is unknown, or there is no sweep to choose from.
     """
     check_fronts(experiment, where)
+    if not isinstance(experiment.get("pool", False), bool):
+        raise ValueError(f"{where}: `pool` should be true or false. Found {experiment['pool']!r}.")
     rules = listed(experiment.get("choose"))
     for rule in rules:
         check_keys(rule, f"{where}, choose", needed={"most", "within", "of", "against"}, allowed=set())

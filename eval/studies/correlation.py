@@ -13,11 +13,15 @@ COLUMNS = (
 )  # fmt: skip
 FEWEST_MODELS = 3
 """Of which a correlation says something."""
+ROUNDING = 1e-12
+"""Of squared correlations."""
 FEWEST_SETTINGS = 5
 """Of which a bootstrap says something."""
 WEIGHTS = 1_000_000
 """How often each model counts in each resample: so many numbers at a time, at most."""
-Statistic = Callable[[np.ndarray, np.ndarray], float]
+GIVEN = "Pearson given ε"
+"""The partial correlation, of what neither owes to the ε of training by a straight line."""
+Statistic = Callable[..., float]
 
 
 def correlations(
@@ -36,10 +40,12 @@ def correlations(
     seeds. Models whose numbers are not finite are left out and counted.
 
     Args:
-        frame: one row per number: `data`, `recipe`, `epsilon` or `setting` or both, `seed`, `measurement`, `value`.
+        frame: one row per number: `data`, `recipe`, `epsilon` or `setting` or both, `seed`, `measurement`, `value`;
+            and `trained_at`, ε of a model's training, for the partial correlation.
         metrics: what stands under "measurement" for alignment.
         robustness: the same for robustness.
-        statistics: which of the two.
+        statistics: which of the two, and `GIVEN` for Pearson's partial correlation given `trained_at`. It is that of
+            the residuals of both in linear regressions on ε; where no ε differs, Pearson's.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
@@ -63,10 +69,12 @@ def correlations(
         here = [[name for name in names if name in wide.columns] for names in (metrics, robustness)]
         for metric, strength in product(*here):
             pairs = wide[[metric, strength]].to_numpy()
+            given = _given(part, wide) if GIVEN in statistics else None
             settings = wide.index.droplevel("seed").factorize()[0]
             finite = np.isfinite(pairs).all(axis=1)
             for name in statistics:
-                found = _with_interval(STATISTICS[name], pairs[finite], settings[finite], resamples, seed)
+                columns = pairs if given is None or name != GIVEN else np.column_stack([pairs, given])
+                found = _with_interval(STATISTICS[name], columns[finite], settings[finite], resamples, seed)
                 counts = (int(finite.sum()), len(np.unique(settings[finite])), int((~finite).sum()))
                 rows.append((data, metric, strength, name, *found, *counts))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -82,18 +90,47 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
     return _pearson(stats.rankdata(a), stats.rankdata(b))
 
 
-STATISTICS: Mapping[str, Statistic] = {"Pearson": _pearson, "Spearman": _spearman}
+def _partial(a: np.ndarray, b: np.ndarray, given: np.ndarray) -> float:
+    return float(without(*(np.asarray(_pearson(*pair)) for pair in ((a, b), (a, given), (b, given)))))
+
+
+def without(of_both: np.ndarray, of_a: np.ndarray, of_b: np.ndarray) -> np.ndarray:
+    """The partial correlation of two given a third, from all three correlations; NaN where one is a line of it.
+
+    Args:
+        of_both: of a and b.
+        of_a: of a and the third; NaN where the third is constant, so that nothing is taken away.
+        of_b: the same of b.
+
+    Example:
+        >>> round(float(without(np.array(0.8), np.array(0.8), np.array(0.8))), 4)
+        0.4444
+    """
+    of_a, of_b = (np.nan_to_num(found) for found in (of_a, of_b))
+    left = (1 - of_a**2) * (1 - of_b**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.clip((of_both - of_a * of_b) / np.sqrt(left), -1.0, 1.0)
+    return np.where(left > ROUNDING, found, math.nan)
+
+
+STATISTICS: Mapping[str, Statistic] = {"Pearson": _pearson, "Spearman": _spearman, GIVEN: _partial}
+
+
+def _given(part: pd.DataFrame, wide: pd.DataFrame) -> np.ndarray:
+    """ε of the training of each model."""
+    return part.groupby([*wide.index.names], sort=False).trained_at.first().reindex(wide.index).to_numpy()
 
 
 def _with_interval(
     statistic: Statistic, pairs: np.ndarray, settings: np.ndarray, resamples: int, seed: int
 ) -> tuple[float, float, float]:
     nothing = float("nan")
-    if len(pairs) < FEWEST_MODELS or (np.ptp(pairs, axis=0) == 0).any():
+    # A third column, of what is given, takes one degree of freedom, and may be constant.
+    if len(pairs) < FEWEST_MODELS + (pairs.shape[1] - 2) or (np.ptp(pairs[:, :2], axis=0) == 0).any():
         return (nothing,) * 3
-    value = statistic(pairs[:, 0], pairs[:, 1])
+    value = statistic(*pairs.T)
     members = np.unique(settings)
-    if len(members) < FEWEST_SETTINGS:
+    if math.isnan(value) or len(members) < FEWEST_SETTINGS:
         return value, nothing, nothing
     rng = np.random.default_rng(seed)
     # A resample of one setting over and over may have no correlation; those are left out of the percentiles.
@@ -113,15 +150,20 @@ def _of_resamples(statistic: Statistic, pairs: np.ndarray, drawn: np.ndarray, pl
     """A statistic of each of several resamples of settings; NaN where a resample has no correlation.
 
     Args:
-        statistic: Pearson's or Spearman's correlation.
-        pairs: of numbers, one per model.
+        statistic: Pearson's or Spearman's correlation, or the partial one.
+        pairs: of numbers, one per model; with what is given as a third for the partial one.
         drawn: the settings of each resample, some of them several times.
         place: the setting of each model.
     """
     count = int(place.max()) + 1
     times = np.stack([np.bincount(row, minlength=count) for row in drawn])[:, place].astype(np.float64)
-    a, b = ((_ranks if statistic is _spearman else _plain)(column, times) for column in pairs.T)
-    return np.where((times.sum(axis=1) > 1) & _differ(a, times) & _differ(b, times), _weighted(a, b, times), math.nan)
+    a, b, *given = ((_ranks if statistic is _spearman else _plain)(column, times) for column in pairs.T)
+    found = _weighted(a, b, times)
+    for third in given:
+        constant = ~_differ(third, times)
+        of_a, of_b = (np.where(constant, math.nan, _weighted(column, third, times)) for column in (a, b))
+        found = without(found, of_a, of_b)
+    return np.where((times.sum(axis=1) > 1) & _differ(a, times) & _differ(b, times), found, math.nan)
 
 
 def _plain(values: np.ndarray, times: np.ndarray) -> np.ndarray:

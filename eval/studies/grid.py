@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from eval.records.identity import digest
-from eval.records.subject import SWEEP, Model
+from eval.records.subject import POOLED, SWEEP, Model
 from eval.studies.checks import check_asked, check_keys, check_mapping, listed, recipes_of, seeds_of
 from eval.studies.overlay import laid_over, with_first
 from eval.studies.sweeping import Point, points
 
 SIDE_BY_SIDE = "side by side"
 """The group of models that every recipe of an experiment has."""
+OF_MODELS = ("recipes", "seeds", "sweep", "fronts", "choose", "pool")
+"""Keys of an experiment that trains models."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def cells_of(data: str, experiment: Any, study: Mapping[str, Any], described: Ca
     judged = isinstance(experiment, Mapping) and "estimators" in experiment
     swept = isinstance(experiment, Mapping) and "sweep" in experiment
     needed = {"estimators"} if judged else set() if swept else {"recipes"}
-    allowed = {"base", "measure"} if judged else {"base", "measure", "recipes", "seeds", "sweep", "fronts", "choose"}
+    allowed = {"base", "measure"} if judged else {"base", "measure", *OF_MODELS}
     check_keys(experiment, data, needed=needed, allowed=allowed)
     for key in allowed & {"base", "measure"} | needed:
         check_mapping(experiment.get(key, {}), f"{data}, {key}")
@@ -88,17 +90,22 @@ def cells_of(data: str, experiment: Any, study: Mapping[str, Any], described: Ca
     found = recipes_of(experiment, data)
     recipes: dict[str, Mapping[str, Any]] = {name: laid_over(base, changes) for name, changes in found.items()}
     rules = check_asked(experiment, data, [*recipes])
+    further = (POOLED,) if experiment.get("pool", False) else ()
     for seed in seeds_of(experiment, data):
         for recipe, fit in recipes.items():
             against = any(rule["against"] == recipe for rule in rules)
             yield _model_cell(
-                Point(recipe, fit, (), {}, seed), data, _chosen_by(measure, rules if against else []), described
+                Point(recipe, fit, (), {}, seed),
+                data,
+                _chosen_by(measure, rules if against else []),
+                described,
+                further,
             )
     for sweep in listed(experiment.get("sweep")):
         for point in points(sweep, recipes, base, f"{data}, sweep"):
             if any(rule["against"] == point.recipe for rule in rules):
                 raise ValueError(f"{data}, choose: `against` should be no recipe of a sweep. Found {point.recipe!r}.")
-            yield _model_cell(point, data, _chosen_by(measure | {"masking": False}, rules), described)
+            yield _model_cell(point, data, _chosen_by(measure | {"masking": False}, rules), described, further)
 
 
 def _chosen_by(measure: dict[str, Any], rules: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -107,14 +114,18 @@ def _chosen_by(measure: dict[str, Any], rules: Sequence[Mapping[str, Any]]) -> t
 
 
 def _model_cell(
-    point: Point, data: str, measure: tuple[dict[str, Any], ...], described: Callable[[str], Any]
+    point: Point,
+    data: str,
+    measure: tuple[dict[str, Any], ...],
+    described: Callable[[str], Any],
+    further: tuple[str, ...] = (),
 ) -> ModelCell:
     whole = laid_over(point.fit, {"seed_everything": point.seed})
     with_first([*measure], described)  # so that what it refers to is known to be there
     identity = digest([data, point.recipe, with_first(whole, described)])
     epsilon = str(_objective(point.fit).get("epsilon", ""))
     group, sweeps = (SWEEP, (point.names,)) if point.names else (SIDE_BY_SIDE, ())
-    model = Model(data, point.recipe, epsilon, point.seed, (group,), setting=point.setting, sweeps=sweeps)
+    model = Model(data, point.recipe, epsilon, point.seed, (group, *further), setting=point.setting, sweeps=sweeps)
     return ModelCell(model, whole, measure, identity)
 
 

@@ -61,6 +61,9 @@ def load_study(name: str, fast: bool = False) -> Study:
     epsilon50_pgd_linf, within: 0.04, of: accuracy, against: B}`: the one with the most of the first measurement among
     those whose second lies at most that far below the recipe's it is compared with.
 
+    With `pool: true` an experiment's models, whatever their recipe, are correlated together with those of every other
+    experiment that says so and has the same test samples, also given the ε that they were trained with.
+
     In place of recipes an experiment may hold `estimators` of Δx, by name, each with `residual`, a name or path that
     `DataSet.residual` knows, and `options` for it; the classifier at `judge` judges them, on `limit` test samples.
 

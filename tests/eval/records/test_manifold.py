@@ -1,5 +1,6 @@
 """Score alignment and the tangent share of classifiers and data for which both are known."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 
 from alignment import alpha_dx
 from eval.figures.wanted import all_measurements
-from eval.records import Model, Sitting
+from eval.records import Model, Results, Sitting
 from eval.records.manifold import ScoreAlignment, TangentShare, manifold_measurements
+from eval.report import side_by_side
 from generators import ResidualEstimator, ScoreDifference, score
 from tests.eval.classifiers import Half, InMemory
 from tests.generators.test_denoiser import MEANS, SIGMA, SPREAD, Best, density, gaussians
@@ -135,3 +137,14 @@ def test_they_are_measured_where_they_are_asked_for() -> None:
         manifold_measurements(tangent={"k": 3})
     with pytest.raises(ValueError, match=r"`score` and `tangent` should be left out with only='figures'"):
         all_measurements(only="figures", tangent=True)
+
+
+def test_the_table_says_what_score_and_tangent_space_are_by(tmp_path: Path) -> None:
+    results, data = Results(tmp_path), known()
+    for measurement in (ScoreAlignment("best.ckpt"), TangentShare(neighbours=9, dimensions=2)):
+        record, per_sample = taken(measurement, Bayes(), data)
+        results.home(record.model, record.subject.model_key).write(record, per_sample)
+    (facts, *_) = side_by_side(results.load()).notes
+    assert f"at σ = {SIGMA}" in facts
+    assert "tangent space of 2 components of 9 neighbours, 0.667 at random" in facts
+    assert list(side_by_side(results.load()).frame.columns[3:]) == ["sim(∇ℓ, score)", "tangent share of ∇ℓ"]
