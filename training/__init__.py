@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from training.networks.normalization import Normalization, Normalized
     from training.objectives import AT, CLP, MART, TRADES, AvMixup, Plain
     from training.penalties import Alignment, Edges, GradientNorm, Jacobian, LenientAlignment, WeightedAlignment
+    from training.perpendicular import PerpendicularAT
     from training.strength import Strength
     from training.weight_perturbation import AWP
 
@@ -38,6 +39,7 @@ __all__ = [
     "LenientAlignment",
     "Normalization",
     "Normalized",
+    "PerpendicularAT",
     "Plain",
     "Strength",
     "TorchJD",

@@ -68,6 +68,8 @@ class AdversarialObjective(ABC):
     names: tuple[str, ...] = ("adversarial",)
     draws: ClassVar[bool] = False
     """Whether its loss draws random numbers, beside those of the inner maximisation."""
+    least_steps: ClassVar[int] = 1
+    """Of the inner maximisation."""
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class AdversarialObjective(ABC):
         solver: Solver = "pgd",
         target: Target | None = None,
     ) -> None:
-        check_counts(1, steps=steps)
+        check_counts(self.least_steps, steps=steps)
         check_choice(norm, get_args(Norm), "norm")
         check_choice(loss, get_args(Loss), "loss")
         self.epsilon, self.norm, self.steps = Strength(epsilon), norm, steps
@@ -110,7 +112,11 @@ class AdversarialObjective(ABC):
         options["step_size"] = None if self.step_size is None else float(self.step_size)
         if target is not None:
             return targeted_pgd(classifier, x, y, epsilon, target, **options)
-        return pgd(classifier, x, y, epsilon, **options)
+        return pgd(classifier, x, y, epsilon, start=self.start(x, generator), **options)
+
+    def start(self, x: Float[Tensor, "B *shape"], generator: torch.Generator) -> Float[Tensor, "B *shape"] | None:
+        """Where PGD away from the true class starts, `(B, *shape)`; None for what `random_start` says."""
+        return None
 
     @abstractmethod
     def losses(self, step: Step) -> Losses:

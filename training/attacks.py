@@ -13,10 +13,12 @@ from alignment.contracts import (
     check_choice,
     check_counts,
     check_finite,
+    check_floating,
     check_inputs,
     check_label_form,
     check_number,
     check_range,
+    check_same_shape,
 )
 from training.active import Active
 from training.ascent import Ascent
@@ -64,6 +66,7 @@ def pgd(
     restarts: int = 1,
     generator: torch.Generator | None = None,
     leave_when_fooled: bool = False,
+    start: Float[Tensor, "B *shape"] | None = None,
 ) -> Float[Tensor, "B *shape"]:
     """Maximise a loss inside a ball around x by projected gradient ascent (paper 1, Eq. 17).
 
@@ -93,17 +96,19 @@ def pgd(
         generator: source of the random start; None for a fresh one. The global random state is not used.
         leave_when_fooled: a sample leaves the batch at its first misclassified iterate, and ends there instead of
             taking all steps.
+        start: where to start once in place of a random start, `(B, *shape)`; moved into ball and bounds.
 
     Returns:
         Perturbed inputs within ball and bounds, `(B, *shape)`.
 
     Raises:
-        ValueError: for an epsilon, a step size or a momentum below 0, an infinite epsilon or step size, labels that
-            are no int64 or out of range, inputs that are no floating-point tensor, NaN or outside the bounds, logits
-            or gradients that are not finite, a choice that does not exist, or the loss "kl" or restarts without a
-            random start: the gradient of "kl" is zero at x, and every restart would be the same.
+        ValueError: for a start of another shape than x, an epsilon, a step size or a momentum below 0, an infinite
+            epsilon or step size, labels that are no int64 or out of range, inputs that are no floating-point tensor,
+            NaN or outside the bounds, logits or gradients that are not finite, a choice that does not exist, or the
+            loss "kl" or restarts without a random start: the gradient of "kl" is zero at x, and every restart would
+            be the same.
     """
-    options = PGDOptions(steps, step_size, loss, momentum, random_start, restarts, leave_when_fooled)
+    options = PGDOptions(steps, step_size, loss, momentum, random_start, restarts, leave_when_fooled, start)
     return _climbed(classifier, x, y, epsilon, options, norm=norm, bounds=bounds, generator=generator)
 
 
@@ -220,6 +225,7 @@ class PGDOptions(NamedTuple):
     random_start: bool
     restarts: int
     leave_when_fooled: bool
+    start: Tensor | None = None
 
 
 def _climbed(
@@ -235,8 +241,11 @@ def _climbed(
     generator: torch.Generator | None,
 ) -> Tensor:
     """Where PGD ends."""
-    steps, step_size, loss, momentum, random_start, restarts, leave_when_fooled = options
+    steps, step_size, loss, momentum, random_start, restarts, leave_when_fooled, given = options
     _check_options(steps, loss, momentum, random_start, restarts)
+    if given is not None:
+        check_floating(given, "start")
+        check_same_shape(given, x, "start", "x")
     source = generator_or_fresh(generator)
 
     def propose(task: Task) -> Tensor:
@@ -245,12 +254,15 @@ def _climbed(
         aims = None if target is None else checked_targets(task, target)
         ascent = Ascent(task.logits, steps, loss, momentum, leave_when_fooled, Leaving.for_device(x.device))
 
-        def attempt() -> Tensor:
+        def attempt(given: Tensor | None = None) -> Tensor:
             assert task.ball is not None  # a norm and a strength were given
-            start = task.ball.random_point(source) if random_start else task.x
+            if given is not None:
+                start = task.ball.projected(given.detach())
+            else:
+                start = task.ball.random_point(source) if random_start else task.x
             return ascent(Climb.started(task.ball, task.y, stride, reference, start, aims))
 
-        active, points = Active(task.x), attempt()
+        active, points = Active(task.x), attempt(given)
         for _ in range(restarts - 1):
             stays = task.correct(task.settled(points))
             points, task, stride = active.keep(stays, points, points, task, stride)

@@ -209,8 +209,10 @@ class Classifier(StepsCombined):
         """
         x = as_variable(x) if self.penalties else x
         clean_logits = cache(lambda: self.network(x))
-        given: Any = {"residual": directions.closest()} if directions and takes_residual(self.objective) else {}
-        losses = self.objective(self.network, x, y, clean_logits, bounds=self.bounds, generator=generator, **given)
+        objective: Any = self.objective
+        if directions is not None and takes_residual(objective):
+            objective = objective.with_residual(directions.closest())
+        losses = objective(self.network, x, y, clean_logits, bounds=self.bounds, generator=generator)
         if self.combining and "clean" not in losses:
             losses = {"clean": F.cross_entropy(clean_logits(), y)} | losses
         for penalty in self.penalties:

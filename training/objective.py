@@ -14,8 +14,8 @@ class Objective(Protocol):
     """Returns the named losses of a batch, each a scalar with a graph.
 
     An objective may say their names beforehand, as an attribute `names`, so that a combiner or a penalty that does
-    not go with them is refused before training begins. One that needs Δ̂x says so by an attribute `takes_residual`;
-    it is then called with `residual` as well, Δ̂x to the closest class, `(B, *shape)`.
+    not go with them is refused before training begins. One that needs Δ̂x says so by an attribute `takes_residual`,
+    and has a method `with_residual(residual)` that returns the objective for a batch with this Δ̂x, `(B, *shape)`.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.

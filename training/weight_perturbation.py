@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from generators.global_batch import portion_of
 from training.balls import unit
+from training.objective import takes_residual
 from training.objectives import AdversarialObjective, Losses, Step, not_negative
 
 
@@ -34,7 +35,11 @@ class AWP:
 
     def __init__(self, objective: AdversarialObjective, gamma: float = 0.01) -> None:
         self.objective, self.gamma = objective, not_negative(gamma, "gamma")
-        self.names = objective.names
+        self.names, self.takes_residual = objective.names, takes_residual(objective)
+
+    def with_residual(self, residual: Float[Tensor, "B *shape"]) -> "AWP":
+        """The same around the objective for one batch, where that needs Δ̂x."""
+        return AWP(self.objective.with_residual(residual), self.gamma)  # type: ignore[attr-defined]
 
     def __call__(
         self,
