@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alignment.version import __version__ as __version__
     from generators.checkpoints import load_generator
     from generators.conditional import ConditionalGAN
+    from generators.consensus import Consensus, mutual_cosine, rated_weights
     from generators.direct import DirectGAN, DirectResidual
     from generators.estimators import holds_estimator, load_estimator
     from generators.examples import Examples
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConditionalGAN",
+    "Consensus",
     "DirectGAN",
     "DirectResidual",
     "ExactResidual",
@@ -42,8 +44,10 @@ __all__ = [
     "holds_estimator",
     "load_estimator",
     "load_generator",
+    "mutual_cosine",
     "project",
     "radial",
+    "rated_weights",
     "towards_prototypes",
 ]
 

@@ -8,7 +8,7 @@ from generators import ResidualEstimator
 from generators.store import StoredResidual
 from generators.store.filling import for_training
 from training.data import DataSet
-from training.data.residuals import named_residual
+from training.data.residuals import CONSENSUS, named_residual
 
 Named = str | Mapping[str, Any]
 FROM_EXAMPLES = ("auto", "nearest", "nearest-even", "nearest-odd")
@@ -20,7 +20,7 @@ def estimator_for(data: DataSet, given: Named, path: Path | None = None) -> Resi
 
     Args:
         data: the data set.
-        given: a name or path, or `{residual: …, options: {…}}`.
+        given: a name or path, or `{residual: …, options: {…}}`, or a consensus of such.
         path: file in which residuals that were searched for are kept; None for memory alone.
 
     Raises:
@@ -44,5 +44,9 @@ def check_residual(data: DataSet, given: Named) -> None:
         FileNotFoundError: if there is no such file.
         ValueError: see `estimator_for`.
     """
-    if named_residual(given)[0] not in FROM_EXAMPLES:
+    name, options = named_residual(given)
+    if name == CONSENSUS:
+        for member in options["members"]:
+            check_residual(data, member)
+    elif name not in FROM_EXAMPLES:
         estimator_for(data, given)

@@ -1,41 +1,34 @@
 """What can be measured on a classifier; each measurement returns one number and an outcome per sample."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, Literal, TypeVar
-
-import torch
-from torch import Tensor, nn
+from typing import Any, Literal
 
 from alignment import AlphaDx, AlphaX, Candidates
 from alignment.alphas import Differentiated
 from alignment.candidates import recorded
 from alignment.contracts import check_choice
-from alignment.double import exactly
-from alignment.similarity import Similarity
 from eval.attacks import ATTACKS
 from eval.attacks.own import check_attack_name
 from eval.records.attack_radii import AttackRadii
+from eval.records.consensus_alignment import consensus_alignment
+from eval.records.cosines import in_batches, mean_cosine
 from eval.records.estimators import described_estimator, estimator_of
-from eval.records.intervals import mean_interval, share_interval
+from eval.records.intervals import share_interval
 from eval.records.outcome import Measurement, Outcome, outcomes_of
 from eval.records.quantity import NORMS, Quantity
 from eval.records.robust_accuracy import RobustAccuracyAt
 from eval.records.sanity import logits_at, sanity
 from eval.records.subject import first_samples
-from eval.robustness.batching import Batching
-from eval.robustness.dealing import dealt, to_send
 from eval.robustness.masking import masking_verdict, summary
-from generators import ResidualEstimator
+from generators import Consensus, ResidualEstimator
 from generators.store import for_samples
 from training.attacks import Loss, Norm
 from training.data import Batch, DataSet
 from training.passes import CountPasses
 from training.strength import Strength
 
-Result = TypeVar("Result")
 Strengths = Sequence[Strength | float | str]
 Epsilons = Strengths | Mapping[Norm, Strengths]
 """Strengths of attacks: those of the first norm, or of each norm by its name."""
@@ -51,7 +44,7 @@ class Accuracy:
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Accuracy in [0, 1]; per sample the predicted class."""
-        (logits,) = _in_batches(batches, lambda batch: (logits_at(classifier, batch.x),), classifier)
+        (logits,) = in_batches(batches, lambda batch: (logits_at(classifier, batch.x),), classifier)
         logits = logits.cpu()
         frame = outcomes_of(batches, predicted=logits.argmax(dim=1))
         correct = frame.predicted == frame.label
@@ -87,14 +80,17 @@ class Alignment:
         return Quantity("alpha_dx", settings=settings | _said(data, self.signed))
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
-        """Mean cosine over samples that have a direction; per sample the cosine."""
+        """Mean cosine over samples that have a direction; per sample the cosine.
+
+        The interval of a consensus includes its estimators, see `eval.records.consensus_alignment`.
+        """
         estimator = self.estimator(data)
-
-        def metric_for(batch: Batch) -> AlphaDx:
-            closest: Any = {"candidates": self.candidates, "signed": self.signed}
-            return AlphaDx(for_samples(estimator, batch.indices), of=self.of, **closest)
-
-        return _mean_cosine(metric_for, classifier, batches)
+        options: Any = {"of": self.of, "candidates": self.candidates, "signed": self.signed}
+        if isinstance(estimator, Consensus):
+            return consensus_alignment(estimator, options, classifier, batches)
+        return mean_cosine(
+            lambda batch: AlphaDx(for_samples(estimator, batch.indices), **options), classifier, batches
+        )
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ class ImageAlignment:
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
         """Mean absolute cosine over samples that have a direction; per sample that cosine."""
         closest: Any = {"candidates": self.candidates, "signed": self.signed}
-        return _mean_cosine(lambda batch: AlphaX(of=self.of, **closest), classifier, batches)
+        return mean_cosine(lambda batch: AlphaX(of=self.of, **closest), classifier, batches)
 
 
 @dataclass(frozen=True)
@@ -295,39 +291,6 @@ def _check_listed(**arguments: Any) -> None:
     for name, values in arguments.items():
         if isinstance(values, str) or not isinstance(values, Sequence):
             raise ValueError(f"`{name}` should be a list, such as [{values}]. Found {values!r}.")
-
-
-def _mean_cosine(
-    metric_for: Callable[[Batch], AlphaDx | AlphaX], classifier: nn.Module, batches: Iterable[Batch]
-) -> Outcome:
-    def cosines(batch: Batch) -> Similarity:
-        return metric_for(batch).similarity(classifier, batch.x, batch.y)
-
-    found = Similarity(*_in_batches(batches, cosines, classifier))
-    # In one transfer, in float64, which holds every float32 and both truth values.
-    values, marks = torch.stack([exactly(part) for part in found]).cpu()
-    values, valid = values.to(found.value.dtype), marks.bool()
-    chosen = values[valid].double()
-    frame = outcomes_of(batches, cosine=values, valid=valid)
-    return Outcome(float(chosen.mean()), frame, mean_interval(chosen.numpy()), int((~valid).sum()))
-
-
-def _in_batches(
-    batches: Iterable[Batch], measured: Callable[[Batch], tuple[Tensor, ...]], classifier: nn.Module
-) -> list[Tensor]:
-    """What is measured on batches, in halves where they do not fit into memory; each process takes some of them."""
-
-    def found(batch: Batch) -> tuple[Tensor, ...]:
-        rows = torch.arange(len(batch.y), device=batch.y.device)
-        halves = Batching(max(len(rows), 1)).over(rows, partial(_measured_at, measured, batch))
-        return tuple(to_send(torch.cat(parts)) for parts in zip(*halves, strict=True))
-
-    given = batches if isinstance(batches, Sequence) else [*batches]
-    return [torch.cat(parts) for parts in zip(*dealt(given, found, classifier), strict=True)]
-
-
-def _measured_at(measured: Callable[[Batch], Result], batch: Batch, rows: Tensor) -> Result:
-    return measured(Batch(*(part[rows] for part in batch)))
 
 
 def check_wanted(wanted: Sequence[Measurement], data: DataSet) -> None:
