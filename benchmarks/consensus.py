@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -84,9 +85,10 @@ def trained(data: DataSet, recipe: str, epochs: int, seed: int) -> nn.Module:
         for rows in torch.tensor([*order]).split(batch):
             x, y, _ = split.__getitems__(rows.tolist())
             if recipe == "P":
-                x = pgd(
-                    network, x, y, epsilon * (epoch + 1) / epochs, steps=5, bounds=data.bounds, generator=generator
-                )
+                strength = (
+                    epsilon * epoch / max(1, epochs - 1)
+                )  # first without, or signs in photographs are never found
+                x = pgd(network, x, y, strength, steps=5, bounds=data.bounds, generator=generator)
             optimizer.zero_grad()
             loss = F.cross_entropy(network(x), y)
             if recipe == "Lα":
@@ -140,6 +142,24 @@ def sets_of(members: Sequence[ResidualEstimator]) -> list[tuple[ResidualEstimato
     return [*combinations(members, 2), tuple(members)]
 
 
+def summary(found: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """By data set and number of estimators: intervals, how many hold the truth, and how many estimators do alone."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in found:
+        groups.setdefault(f"{one['data']}, {len(one['members'])} estimators", []).append(one)
+    return {
+        name: {
+            "intervals": len(group),
+            "hold": sum(one["holds"] for one in group),
+            "between_estimators": sum(one["between"] for one in group),
+            "median_width": median(one["interval"][1] - one["interval"][0] for one in group),
+            "median_error_of_value": median(abs(one["value"] - one["truth"]) for one in group),
+            "median_error_of_corrected": median(abs(one["alpha_corrected"] - one["truth"]) for one in group),
+        }
+        for name, group in groups.items()
+    }
+
+
 def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -157,13 +177,14 @@ def main() -> None:
         started = time.perf_counter()
         judge = trained(data, "P", given.epochs, seed=100)
         members = [data.residual("nearest"), Noisy(data, NOISE), crude(data, given.epochs)]
-        print(data.name, "judge", accuracy(judge, data), rated(members, data, judge), time.perf_counter() - started)
+        judged = {"accuracy": accuracy(judge, data), "rated": rated(members, data, judge)}
+        print(data.name, judged, f"{time.perf_counter() - started:.0f} s", flush=True)
         for recipe in RECIPES:
             for seed in range(given.seeds):
                 classifier = trained(data, recipe, given.epochs, seed)
                 whose = {"data": data.name, "recipe": recipe, "seed": seed, "accuracy": accuracy(classifier, data)}
                 whose["truth"] = truth(classifier, data)
-                print(whose, time.perf_counter() - started)
+                print(whose, f"{time.perf_counter() - started:.0f} s")
                 for chosen in sets_of(members):
                     told = measured(classifier, data, chosen, judge)
                     low, high = told["interval"]
@@ -171,9 +192,12 @@ def main() -> None:
                     between = min(spread) <= whose["truth"] <= max(spread)
                     found.append({**whose, **told, "holds": low <= whose["truth"] <= high, "between": between})
                     print("   ", told, found[-1]["holds"], flush=True)
+    told = summary(found)
+    print(told)
     if given.save:
         record = {"command": " ".join(["python", *sys.argv]), "provenance": provenance("cpu")}
-        write_json(given.save, record | {"noise": NOISE, "samples": SAMPLES, "found": found})
+        settings = {"noise": NOISE, "samples": SAMPLES, "epochs": given.epochs, "train": given.train}
+        write_json(given.save, record | settings | {"summary": told, "found": found})
 
 
 if __name__ == "__main__":

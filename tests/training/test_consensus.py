@@ -54,6 +54,7 @@ def test_a_data_set_makes_it_by_name_with_equal_weights_or_a_judge(tmp_path: Pat
     options: dict[str, Any] = {"shape": (1, 8, 8), "num_classes": 10}
     network = build_network("mlp", **options, hidden=[4])
     described = {"format": 1, "network": "mlp", "options": {"hidden": [4]}, **options, "shape": [1, 8, 8]}
+    described["bounds"] = [*data.bounds]
     torch.save({"state_dict": network.state_dict(), NETWORK_KEY: described}, tmp_path / "judge.ckpt")
     found = data.residual(named | {"judge": str(tmp_path / "judge.ckpt"), "limit": 200})
     expected = rated_weights(*zip(*rated(equal.members, data, network, 200), strict=True))
