@@ -58,7 +58,7 @@ class Alignment:
 
     Args:
         residual: an estimator by a name that `DataSet.residual` knows; or with what it takes, as
-            `{residual: cgan.ckpt, options: {method: ours}}`.
+            `{residual: cgan.ckpt, options: {method: ours}}`; or several, `{consensus: [nearest, direct.ckpt]}`.
         of: what is differentiated, see `alignment.alpha_dx`.
         candidates: see `alignment.closest_class`.
         signed: see `alignment.closest_class`; said by a record only where it can change the number.
@@ -189,7 +189,8 @@ def standard_measurements(
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii are closed; None for ε50% alone.
         masking: look for signs of gradient masking.
-        residual: auto, exact, nearest, a checkpoint or a store: the estimator for α_Δx, see `Alignment`.
+        residual: auto, exact, nearest, a checkpoint or a store: the estimator for α_Δx, see `Alignment`; or several,
+            `{consensus: [nearest, direct.ckpt], judge: judge.ckpt}`, whose interval then includes them.
         candidates: see `alignment.closest_class`.
         signed: take the closest class as the authors' program does, in which one that wins comes first, see
             `alignment.closest_class`.
