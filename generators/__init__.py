@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alignment.version import __version__ as __version__
     from generators.checkpoints import load_generator
     from generators.conditional import ConditionalGAN
+    from generators.consensus import Consensus, mutual_cosine, rated_weights
     from generators.denoiser import Denoiser, ScoreDifference, score
     from generators.direct import DirectGAN, DirectResidual
     from generators.estimators import holds_estimator, load_estimator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConditionalGAN",
+    "Consensus",
     "Denoiser",
     "DirectGAN",
     "DirectResidual",
@@ -45,8 +47,10 @@ __all__ = [
     "holds_estimator",
     "load_estimator",
     "load_generator",
+    "mutual_cosine",
     "project",
     "radial",
+    "rated_weights",
     "score",
     "towards_prototypes",
 ]

@@ -11,7 +11,7 @@ from generators.descriptions import check_fits
 from generators.store import SelfFillingResidual, StoredResidual
 from generators.store.filling import for_training
 from training.data import DataSet
-from training.data.residuals import named_residual
+from training.data.residuals import CONSENSUS, named_residual
 from training.objective import takes_residual
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def estimator_for(data: DataSet, given: Named, path: Path | None = None) -> Resi
 
     Args:
         data: the data set.
-        given: a name or path, or `{residual: …, options: {…}}`.
+        given: a name or path, or `{residual: …, options: {…}}`, or a consensus of such.
         path: file in which residuals that were searched for are kept; None for memory alone.
 
     Raises:
@@ -94,5 +94,9 @@ def check_residual(data: DataSet, given: Named) -> None:
         FileNotFoundError: if there is no such file.
         ValueError: see `estimator_for`.
     """
-    if named_residual(given)[0] not in FROM_EXAMPLES:
+    name, options = named_residual(given)
+    if name == CONSENSUS:
+        for member in options["members"]:
+            check_residual(data, member)
+    elif name not in FROM_EXAMPLES:
         estimator_for(data, given)

@@ -13,7 +13,7 @@ from eval.measuring.launched import launched
 from eval.records import EstimatorQuality, Model, Record, Results
 from eval.records.device import AUTO, chosen_device
 from eval.records.identity import plain
-from eval.records.quality import load_judge
+from eval.records.judges import load_judges
 from eval.records.subject import LimitOrder
 from eval.report import all_tables, write_report
 from eval.robustness.together import agreed, by_the_first
@@ -40,7 +40,7 @@ def measure(
     device: str = AUTO,
     out: Path | None = None,
     keep_adversarial: Path | None = None,
-    judge: Path | None = None,
+    judge: dict[str, str] | list[str] | str | None = None,
     residual_options: dict[str, Any] | None = None,
     **measurements: Any,
 ) -> list[Record]:
@@ -77,7 +77,8 @@ def measure(
         out: folder for records, tables and page; nothing is saved if not given. What is recorded there is not
             measured again.
         keep_adversarial: HDF5 file for the adversarial examples of every attack.
-        judge: checkpoint of a classifier of ours that had no part in the estimator's training.
+        judge: checkpoint of a classifier of ours that had no part in the estimator's training; or several, in a list
+            or by name, such as `'{"plain": "a.ckpt", "adversarially trained": "b.ckpt"}'`.
         residual_options: what the estimator takes, such as `'{"method": "paper"}'` for a conditional generator.
         measurements: what to measure, as `eval.figures.wanted.all_measurements` takes it, for example
             `--attacks pgd,square,sta,cw,autoattack --norms Linf,L2 --epsilons 8/255`.
@@ -142,22 +143,22 @@ def _quality(
     data: DataSet,
     results: Results,
     recipe: str,
-    judge: Path | None,
+    judge: dict[str, str] | list[str] | str | None,
     options: Mapping[str, Any],
     **chosen: Any,
 ) -> list[Record]:
     """The quality of a residual estimator, and of the nearest example beside it."""
-    judging = None if judge is None else load_judge(judge, data)
+    judging, nearest = load_judges(judge, data), data.residual("nearest")
     estimators = {
         recipe or checkpoint.stem: data.residual(str(checkpoint), **options),
-        "nearest example": data.residual("nearest"),
+        "nearest example": nearest,
     }
     records = []
     for name, estimator in estimators.items():
         rival = name == "nearest example"  # lies in no file, and is called so everywhere
         file, named = ("", True) if rival else (str(checkpoint), bool(recipe))
         model = Model(data.name, name, seed=chosen["seed"], groups=("estimators",), checkpoint=file, named=named)
-        quality = EstimatorQuality(estimator, data, model, judging, **chosen)
+        quality = EstimatorQuality(estimator, data, model, judging, nearest=nearest, **chosen)
         records += quality.measured(results.home(model, estimator.digest))
     return records
 

@@ -9,9 +9,11 @@ from alignment import AlphaDx, AlphaX, Candidates
 from alignment.alphas import Differentiated
 from alignment.candidates import recorded
 from alignment.contracts import check_choice
+from alignment.similarity import Similarity
 from eval.attacks import ATTACKS
 from eval.attacks.own import check_attack_name
 from eval.records.attack_radii import AttackRadii
+from eval.records.consensus_alignment import consensus_alignment
 from eval.records.estimators import described_estimator, estimator_of
 from eval.records.intervals import share_interval
 from eval.records.outcome import Measurement, Outcome, outcomes_of
@@ -21,7 +23,7 @@ from eval.records.robust_accuracy import RobustAccuracyAt
 from eval.records.sanity import logits_at, sanity
 from eval.records.subject import first_samples
 from eval.robustness.masking import masking_verdict, summary
-from generators import ResidualEstimator
+from generators import Consensus, ResidualEstimator
 from generators.store import for_samples
 from training.attacks import Loss, Norm
 from training.data import Batch, DataSet
@@ -57,7 +59,7 @@ class Alignment:
 
     Args:
         residual: an estimator by a name that `DataSet.residual` knows; or with what it takes, as
-            `{residual: cgan.ckpt, options: {method: ours}}`.
+            `{residual: cgan.ckpt, options: {method: ours}}`; or several, `{consensus: [nearest, direct.ckpt]}`.
         of: what is differentiated, see `alignment.alpha_dx`.
         candidates: see `alignment.closest_class`.
         signed: see `alignment.closest_class`; said by a record only where it can change the number.
@@ -79,14 +81,20 @@ class Alignment:
         return Quantity("alpha_dx", settings=settings | _said(data, self.signed))
 
     def __call__(self, classifier: CountPasses, data: DataSet, batches: Iterable[Batch]) -> Outcome:
-        """Mean cosine over samples that have a direction; per sample the cosine."""
+        """Mean cosine over samples that have a direction; per sample the cosine.
+
+        The interval of a consensus includes its estimators, see `eval.records.consensus_alignment`.
+        """
         estimator = self.estimator(data)
+        options: Any = {"of": self.of, "candidates": self.candidates, "signed": self.signed}
+        if isinstance(estimator, Consensus):
+            return consensus_alignment(estimator, options, classifier, batches)
 
-        def metric_for(batch: Batch) -> AlphaDx:
-            closest: Any = {"candidates": self.candidates, "signed": self.signed}
-            return AlphaDx(for_samples(estimator, batch.indices), of=self.of, **closest)
+        def cosines(batch: Batch) -> Similarity:
+            metric = AlphaDx(for_samples(estimator, batch.indices), **options)
+            return metric.similarity(classifier, batch.x, batch.y)
 
-        return mean_cosine(lambda b: metric_for(b).similarity(classifier, b.x, b.y), classifier, batches)
+        return mean_cosine(cosines, classifier, batches)
 
 
 @dataclass(frozen=True)
@@ -186,7 +194,8 @@ def standard_measurements(
         resolution: relative width to which ε50% is closed.
         curve_resolution: relative width to which the other radii are closed; None for ε50% alone.
         masking: look for signs of gradient masking.
-        residual: auto, exact, nearest, a checkpoint or a store: the estimator for α_Δx, see `Alignment`.
+        residual: auto, exact, nearest, a checkpoint or a store: the estimator for α_Δx, see `Alignment`; or several,
+            `{consensus: [nearest, direct.ckpt], judge: judge.ckpt}`, whose interval then includes them.
         candidates: see `alignment.closest_class`.
         signed: take the closest class as the authors' program does, in which one that wins comes first, see
             `alignment.closest_class`.

@@ -1,10 +1,9 @@
-"""How good a residual estimator is: by the truth where it is known, and in the eyes of an independent classifier."""
+"""How good a residual estimator is: by the truth where it is known, and without it."""
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from alignment import cosine_similarity
 from alignment.contracts import check_finite
 from eval.attacks.verdict import predictions
+from eval.records import residual_numbers as numbers
 from eval.records.estimators import described_estimator
-from eval.records.intervals import Interval, mean_interval, share_interval
+from eval.records.judges import Judges, judged_by
 from eval.records.keeper import keeper_for
 from eval.records.provenance import provenance
 from eval.records.quantity import Quantity
@@ -27,16 +26,14 @@ from eval.records.store import ModelFolder
 from eval.records.subject import Model, Subject, chosen_samples
 from eval.robustness.batching import Batching
 from eval.robustness.dealing import dealt
-from eval.robustness.median import median_interval
 from generators import ResidualEstimator
-from generators.checkpoints import digest as weights_digest
-from generators.store import for_samples
-from training import load_classifier
+from generators.store import for_samples, is_by_sample
 from training.data import Batch, DataSet, SplitName
 from training.seeds import generator_for
 
-SIMILARITY, TARGET_SHARE, NORM = "residual_similarity", "residual_target_share", "residual_norm"
-"""Names of the three numbers."""
+SIMILARITY, NORM = "residual_similarity", "residual_norm"
+LENGTH_RATIO, ENERGY, CYCLE = "residual_length_ratio", "residual_energy", "residual_cycle"
+"""Names of the numbers beside the target share."""
 ROWS = 10
 """Samples that are kept as examples, one per class."""
 
@@ -51,51 +48,60 @@ def targets(y: Int[Tensor, " B"], classes: int, seed: int = 0) -> Int[Tensor, " 
     return (y + torch.randint(1, classes, y.shape, generator=generator_for(seed, "targets"))) % classes
 
 
-def load_judge(checkpoint: str | Path, data: DataSet) -> nn.Module:
-    """The classifier that judges estimators of a data set.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no checkpoint of ours, or was made for other inputs or classes.
-    """
-    fits: dict[str, Any] = {"num_classes": data.num_classes, "shape": data.shape, "bounds": data.bounds}
-    return load_classifier(checkpoint=checkpoint, **fits)
-
-
 @dataclass(frozen=True)
 class EstimatorQuality:
-    """How good an estimator is, to be measured: sim(Δx, Δ̂x), the share of x̂' of the target class, median ‖Δ̂x‖₂.
+    """How good an estimator is, to be measured.
+
+    Where the truth is known sim(Δx, Δ̂x); in any case the share of x̂' of the target class before each judge, median
+    ‖Δ̂x‖₂, and beside the nearest example's, the energy distance of x̂' to the class, and how far the way back ends
+    from x, see `eval.records.residual_numbers`.
 
     Args:
         estimator: what is measured.
         data: the data set.
         model: how it is called.
-        judge: a classifier that had no part in the estimator's training; without one there is no share.
+        judge: a classifier that had no part in the estimator's training, or several by name; without one there is no
+            share. One trained against attacks is not fooled by a residual that is an attack.
         split: of the data set.
         limit: only that many samples, the first ones; None for all.
         device: to work on.
         seed: of the target classes, where there are several.
         training: how the estimator was made, for the records.
+        nearest: the nearest training example, which lengths are compared with; without it they are not.
     """
 
     estimator: ResidualEstimator
     data: DataSet
     model: Model
-    judge: nn.Module | None = None
+    judge: Judges = None
     split: SplitName = "test"
     limit: int | None = None
     device: str | torch.device = "cpu"
     seed: int = 0
     training: Mapping[str, Any] = field(default_factory=dict)
+    nearest: ResidualEstimator | None = None
 
-    def wanted(self) -> dict[str, Quantity]:
-        """The numbers that can be measured, by kind."""
+    def wanted(self) -> list[Quantity]:
+        """The numbers that can be measured."""
         settings: dict[str, Any] = {"seed": self.seed}
-        found = {SIMILARITY: Quantity(SIMILARITY, settings=settings)} if self.data.exact_residual else {}
-        if self.judge is not None:
-            judged = settings | {"judge": weights_digest(self.judge)}
-            found[TARGET_SHARE] = Quantity(TARGET_SHARE, settings=judged)
-        return found | {NORM: Quantity(NORM, settings=settings)}
+        kinds = [ENERGY, NORM]
+        if self.nearest is not None:
+            kinds.insert(0, LENGTH_RATIO)
+        if not is_by_sample(self.estimator):  # which knows nothing of x̂'
+            kinds.insert(0, CYCLE)
+        first = [SIMILARITY] if self.data.exact_residual else []
+        judged = judged_by(self.judge, settings)
+        return [
+            *(Quantity(kind, settings=settings) for kind in first),
+            *judged,
+            *(self._compared(kind, settings) for kind in kinds),
+        ]
+
+    def _compared(self, kind: str, settings: Mapping[str, Any]) -> Quantity:
+        """A number, with what it is stated beside."""
+        beside = kind in (LENGTH_RATIO, ENERGY) and self.nearest is not None
+        told = {"nearest": described_estimator(self.nearest)} if beside and self.nearest is not None else {}
+        return Quantity(kind, settings={**settings, **told})
 
     def sitting(self) -> tuple[Batch, Subject]:
         """The samples, and what the records are about.
@@ -118,10 +124,10 @@ class EstimatorQuality:
         whole, subject = self.sitting()
         wanted = self.wanted()
         keep = keeper_for(folder)
-        recorded = {kind: keep(partial(folder.find, quantity, subject)) for kind, quantity in wanted.items()}
+        recorded = [keep(partial(folder.find, quantity, subject)) for quantity in wanted]
         grid = self._grid(whole, subject, folder)
-        if all(recorded.values()):
-            return [*(record for record in recorded.values() if record is not None), grid]
+        if all(recorded):
+            return [*(record for record in recorded if record is not None), grid]
         outcomes, examples = self.take(whole, subject)
         keep(partial(folder.write_examples, examples))
         return [*(keep(partial(folder.write, record, per_sample)) for record, per_sample in outcomes), grid]
@@ -147,50 +153,56 @@ class EstimatorQuality:
             subject: what the records are about.
 
         Returns:
-            Records, each with a table of one row per sample: the mean cosine over samples where both vectors have a
-            direction, if Δx is known; the share, if there is a judge; the median norm. And the first sample of each
-            class as arrays: `x`, `residual`, `y`, `target`, and `exact` if it is known.
+            Records, each with a table of one row per sample. And the first sample of each class as arrays: `x`,
+            `residual`, `y`, `target`, and `exact` if it is known.
 
         Raises:
             ValueError: if the estimator returns NaN, or does not fit the data.
         """
-        started = time.perf_counter()
         target = targets(whole.y, self.data.num_classes, self.seed)
-        residual = self._residuals(whole, target)
-        found = {NORM: self._norm(residual)}
-        if self.data.exact_residual is not None:
-            exact = self.data.exact_residual(whole.x, whole.y, target)
-            found[SIMILARITY] = _similarity(residual, exact)
-        if self.judge is not None:
-            found[TARGET_SHARE] = self._share(whole, residual, target)
-        seconds = time.perf_counter() - started
+        started = time.perf_counter()
+        residual = self._residuals(self.estimator, whole, target)
+        drawing, nearest = time.perf_counter() - started, None
+        if self.nearest is not None:
+            same = described_estimator(self.nearest) == described_estimator(self.estimator)
+            nearest = residual if same else self._residuals(self.nearest, whole, target)
         both = {"index": whole.indices, "label": whole.y, "target": target}
         outcomes = []
-        for kind, quantity in self.wanted().items():
-            value, interval, columns, invalid = found[kind]
-            record = self._record(
-                quantity,
-                subject,
-                value=value,
-                samples=len(whole.y),
-                invalid=invalid,
-                interval=interval,
-                forward_passes=len(whole.y) if kind == TARGET_SHARE else 0,
-                seconds=seconds,
-            )
-            frame = pd.DataFrame({key: column.numpy() for key, column in (both | columns).items()})
+        for quantity in self.wanted():
+            started = time.perf_counter()
+            found = self._found(quantity, whole, residual, target, nearest)
+            seconds = drawing + time.perf_counter() - started
+            told = {name: value for name, value in found._asdict().items() if name != "columns"}
+            record = self._record(quantity, subject, **told, samples=len(whole.y), seconds=seconds)
+            frame = pd.DataFrame({key: column.numpy() for key, column in (both | {**found.columns}).items()})
             outcomes.append((record, frame))
         return outcomes, _examples(self.data, whole, target, residual)
+
+    def _found(
+        self, quantity: Quantity, whole: Batch, residual: Tensor, target: Tensor, nearest: Tensor | None
+    ) -> numbers.Found:
+        if quantity.kind == SIMILARITY and self.data.exact_residual is not None:
+            return numbers.similarity(residual, self.data.exact_residual(whole.x, whole.y, target))
+        if quantity.kind == LENGTH_RATIO and nearest is not None:
+            return numbers.length_ratio(residual, nearest)
+        if quantity.kind == ENERGY:
+            return numbers.energy(whole, residual, target, nearest, self.seed)
+        if quantity.kind == CYCLE:
+            moved = Batch(whole.x + residual, target, whole.indices)
+            return numbers.cycle(residual, self._residuals(self.estimator, moved, whole.y))
+        if quantity.kind == NORM:
+            return numbers.norm(residual)
+        return self._share(judged_by(self.judge, {"seed": self.seed})[quantity], whole.x + residual, target)
 
     def _record(self, quantity: Quantity, subject: Subject, **found: Any) -> Record:
         return Record(self.model, quantity, subject, **found, provenance=provenance(self.device))
 
-    def _residuals(self, whole: Batch, target: Tensor) -> Tensor:
+    def _residuals(self, estimator: ResidualEstimator, whole: Batch, target: Tensor) -> Tensor:
         """Δ̂x of all samples, on the CPU."""
 
         def found(chosen: Tensor) -> Tensor:
             x, y, indices = (part[chosen].to(self.device) for part in whole)
-            return for_samples(self.estimator, indices)(x, y, target[chosen].to(self.device)).cpu()
+            return for_samples(estimator, indices)(x, y, target[chosen].to(self.device)).cpu()
 
         residual = self._dealt(len(whole.y), found)
         check_finite(residual, "residual")
@@ -203,28 +215,10 @@ class EstimatorQuality:
         work = dealt(parts, lambda part: torch.cat(batching.over(part, found)), nn.Identity())
         return torch.cat([*work])
 
-    def _norm(self, residual: Tensor) -> "_Found":
-        norm = residual.flatten(1).norm(dim=1)
-        return float(norm.median()), median_interval(norm.numpy(), norm.numpy()), {"norm": norm}, 0
-
-    def _share(self, whole: Batch, residual: Tensor, target: Tensor) -> "_Found":
-        assert self.judge is not None
-        judge, moved = self.judge.to(self.device), whole.x + residual
+    def _share(self, judge: nn.Module, moved: Tensor, target: Tensor) -> numbers.Found:
+        judge = judge.to(self.device)
         judged = self._dealt(len(moved), lambda chosen: predictions(judge, moved[chosen].to(self.device)).cpu())
-        hits = judged == target
-        interval = share_interval(int(hits.sum()), len(hits))
-        return float(hits.double().mean()), interval, {"judged": judged}, 0
-
-
-_Found = tuple[float, Interval, dict[str, Tensor], int]
-"""A number, its interval, its columns of the table per sample, and how many samples were left out."""
-
-
-def _similarity(residual: Tensor, exact: Tensor) -> _Found:
-    cosine, valid = cosine_similarity(residual, exact)
-    chosen = cosine[valid].double()
-    columns = {"cosine": cosine, "valid": valid}
-    return float(chosen.mean()), mean_interval(chosen.numpy()), columns, int((~valid).sum())
+        return numbers.target_share(judged, target)
 
 
 def _examples(data: DataSet, whole: Batch, target: Tensor, residual: Tensor) -> dict[str, np.ndarray]:

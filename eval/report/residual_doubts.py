@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from eval.records import Record
+from eval.records import Quantity, Record
 from eval.tables.cells import number
 from eval.tables.rows import Row
 
@@ -19,7 +19,10 @@ JUDGED = 0.9
 
 
 def leads_nowhere(records: Iterable[Record]) -> set[str]:
-    """The subjects, each an estimator on samples, that clearly lead most samples not to the class they should."""
+    """The subjects, each an estimator on samples, that clearly lead most samples not to the class they should.
+
+    Of several judges one is enough: a residual that only a plain one follows is an attack on it.
+    """
     return {r.subject.key for r in records if r.quantity.kind == SHARE and _high(r) < MOST}
 
 
@@ -33,21 +36,34 @@ def residual_doubts(rows: Sequence[Row]) -> list[str]:
     told = []
     for row in rows:
         lost = leads_nowhere(row.records)
-        shares = [r for r in row.records if r.quantity.kind == SHARE and r.subject.key in lost]
+        shares = [r for r in row.records if r.quantity.kind == SHARE and r.subject.key in lost and _high(r) < MOST]
         if shares and len(lost) == row.models:
             told.append(f"{row.data}, {row.recipe}: {_told(row, shares, nearest.get(row.data, []))}")
     return [*told, *(sentence for row in rows for sentence in _of_judge(row))]
 
 
 def _of_judge(row: Row) -> list[str]:
-    """What the nearest example, a real sample of the class, says of the judge."""
-    shares = [r for r in row.records if r.quantity.kind == SHARE and _estimator(row) == NEAREST]
-    if not shares or _high(shares[0]) >= JUDGED:
+    """What the nearest example, a real sample of the class, says of each judge."""
+    if _estimator(row) != NEAREST:
         return []
-    share = number(shares[0].quantity, _mean([r.value for r in shares]))
-    return [
-        f"{row.data}: the judge recognises {share} % of nearest examples, real samples of the class, and no more."
-    ]
+    by_judge: dict[Quantity, list[Record]] = {}
+    for record in row.records:
+        if record.quantity.kind == SHARE:
+            by_judge.setdefault(record.quantity, []).append(record)
+    told = []
+    for quantity, shares in by_judge.items():
+        share = number(quantity, _mean([r.value for r in shares]))
+        if _high(shares[0]) < JUDGED:
+            told.append(
+                f"{row.data}: the judge{_name(quantity)} recognises {share} % of nearest examples, real samples of "
+                "the class, and no more."
+            )
+    return told
+
+
+def _name(quantity: Quantity) -> str:
+    """Of a judge that has one."""
+    return f" {quantity.settings['judge']}" if "judge_digest" in quantity.settings else ""
 
 
 def _told(row: Row, shares: Sequence[Record], nearest: Sequence[float]) -> str:

@@ -13,6 +13,7 @@ from eval.records.quantity import differences
 from eval.records.subject import CHOSEN_BY, POOLED, SWEEP
 from eval.report import notes
 from eval.report.choice import choice_table
+from eval.report.consensus_notes import of_consensus
 from eval.report.correlating import correlation_table
 from eval.report.front_table import front_table
 from eval.report.of_figures import figure_tables
@@ -90,7 +91,8 @@ def side_by_side(records: Records) -> Table:
                 "models": published.runs,
             }
             exact.append(whose | _published_numbers(published.numbers, shown))
-    told, doubts = [*notes.facts(found), *notes.settings(chosen), *notes.of_intervals(found)], notes.doubts(found)
+    told = [*notes.facts(found), *notes.settings(chosen), *notes.of_intervals(found), *of_consensus(found)]
+    doubts = notes.doubts(found)
     return Table(pd.DataFrame(lines), [*told, *doubts], doubts, _exact(exact))
 
 

@@ -14,9 +14,10 @@ from jsonargparse import ArgumentParser
 
 from eval.fit import FitCLI, fit_from
 from eval.records.device import AUTO, chosen_device, placed
+from eval.records.judges import load_judges
 from eval.records.measurements import check_wanted
 from eval.records.outcome import Measurement
-from eval.records.quality import EstimatorQuality, load_judge
+from eval.records.quality import EstimatorQuality
 from eval.records.store import SHOWN, ModelFolder, Results
 from eval.records.subject import Subject
 from eval.records.taking import Sitting
@@ -295,15 +296,15 @@ def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path, device: str) ->
     asked = {"residual": cell.residual, "options": cell.options, "judge": cell.judge}
     settings = resolved(asked, folder)
     data = _data(cell.data)
-    judge = settings["judge"]
     EstimatorQuality(
         data.residual(settings["residual"], **settings["options"]),
         data,
         cell.model,
-        judge=None if judge is None else load_judge(judge, data),
+        judge=load_judges(settings["judge"], data),
         limit=cell.limit,
         device=chosen_device(device),
         training=asked,
+        nearest=data.residual("nearest"),
     ).measured(home)
     return []
 

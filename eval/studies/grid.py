@@ -42,18 +42,18 @@ class EstimatorCell:
     Attributes:
         model: how it is called.
         data: configuration of the data set.
-        residual: a name or path that `DataSet.residual` knows.
+        residual: a name or path that `DataSet.residual` knows, or a consensus of such.
         options: what the estimator takes.
-        judge: checkpoint of the classifier that judges it; None for none.
+        judge: checkpoint of the classifier that judges it, or several by name or in a list; None for none.
         limit: how many test samples to take; None for all.
         identity: digest of all of it, with all that it refers to.
     """
 
     model: Model
     data: dict[str, Any]
-    residual: str
+    residual: str | dict[str, Any]
     options: dict[str, Any]
-    judge: str | None
+    judge: str | list[str] | dict[str, str] | None
     limit: int | None
     identity: str
 

@@ -65,7 +65,8 @@ def load_study(name: str, fast: bool = False) -> Study:
     experiment that says so and has the same test samples, also given the ε that they were trained with.
 
     In place of recipes an experiment may hold `estimators` of Δx, by name, each with `residual`, a name or path that
-    `DataSet.residual` knows, and `options` for it; the classifier at `judge` judges them, on `limit` test samples.
+    `DataSet.residual` knows, or a consensus of several, and `options` for it; the classifier at `judge`, or several
+    by name, `{plain: first/judge, adversarially trained: first/judge-at}`, judge them, on `limit` test samples.
 
     `first` holds, by name, configurations of what is trained before all else, classifiers or generators. Where
     a configuration says `first/NAME`, the path of that one's best checkpoint is put.

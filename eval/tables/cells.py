@@ -4,12 +4,16 @@ import math
 from collections.abc import Sequence
 
 from eval.records import Quantity, Record
+from eval.records.consensus_alignment import OVER
 from eval.records.quantity import SHARES
 
 MOST_DIGITS = 6
 """After the point; smaller numbers are written as powers of ten."""
 SIGNED = ("alpha_dx", "alpha_x", "score_alignment", "tangent_share", "cosine", "residual_similarity")
 """Kinds that lie in [−1, 1], or in [0, 1], and have three digits after the point."""
+
+BEYOND_SAMPLES = "†"
+"""Behind an interval that is over more than samples, as a record says."""
 
 
 def cell(records: Sequence[Record]) -> str:
@@ -24,7 +28,8 @@ def cell(records: Sequence[Record]) -> str:
         return f"< {1 / max(ceilings):.2g}"
     if len(values) > 1:
         return spread(quantity, mean, deviation(values))
-    return with_interval(quantity, mean, records[0].interval)
+    told = with_interval(quantity, mean, records[0].interval)
+    return told + BEYOND_SAMPLES if OVER in records[0].details and told.endswith("]") else told
 
 
 def deviation(values: Sequence[float]) -> float:

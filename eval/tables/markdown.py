@@ -6,7 +6,7 @@ import pandas as pd
 
 from eval.tables.table import Table
 
-NUMBER = re.compile(r"[<>]? ?[-−+]?(\d[\d.]*(e[-+]?\d+)?|∞)( %)?( ± [\d.e-]+)?( \[[^\]]*\])?")
+NUMBER = re.compile(r"[<>]? ?[-−+]?(\d[\d.]*(e[-+]?\d+)?|∞)( %)?( ± [\d.e-]+)?( \[[^\]]*\]†?)?")
 EMPTY = ("", "–")
 
 

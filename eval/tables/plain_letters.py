@@ -8,7 +8,7 @@ PLAINLY = "plainly"
 SHORT = {
     "ε": "eps", "λ": "lambda", "Δ": "d", "∇": "grad ", "∞": "inf", "ℓ": "l", "±": "+/-", "−": "-", "–": "-", "—": "-",
     "×": "x", "·": "*", "‖": "||", "→": "->", "≥": ">=", "≤": "<=", "≠": "!=", "√": "sqrt", "∂": "d", "∼": "~",
-    "⟨": "<", "⟩": ">", "“": '"', "”": '"', "‘": "'", "’": "'", "′": "'", "✓": "yes", "⁄": "/", "…": "...",
+    "⟨": "<", "⟩": ">", "“": '"', "”": '"', "‘": "'", "’": "'", "′": "'", "✓": "yes", "⁄": "/", "…": "...", "†": "*",
 }  # fmt: skip
 """What is not made of plain letters by taking it apart, and Greek letters that people write in short."""
 GREEK = "GREEK SMALL LETTER ", "GREEK CAPITAL LETTER "

@@ -13,7 +13,7 @@ Its attributes say in JSON which residuals these are, see `ResidualStore.identit
 
 from generators.store.filling import SelfFillingResidual, for_training
 from generators.store.layout import fingerprint
-from generators.store.reading import BySample, StoredResidual, for_samples, moved_together
+from generators.store.reading import BySample, StoredResidual, for_samples, is_by_sample, moved_together
 from generators.store.writing import ResidualStore
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "fingerprint",
     "for_samples",
     "for_training",
+    "is_by_sample",
     "moved_together",
 ]

@@ -185,7 +185,13 @@ def _missing(path: Path) -> str:
 
 def for_samples(estimator: ResidualEstimator, indices: Int[Tensor, " B"]) -> ResidualEstimator:
     """The estimator for the samples of a batch: `at(indices)` of one asked by sample, and any other as it is."""
-    return estimator.at(indices) if isinstance(estimator, BySample) else estimator
+    chosen: Any = estimator
+    return chosen.at(indices) if is_by_sample(estimator) else estimator
+
+
+def is_by_sample(estimator: ResidualEstimator) -> bool:
+    """Whether an estimator, or one that it is made of, knows residuals of samples alone, and of no other input."""
+    return isinstance(estimator, BySample) or any(map(is_by_sample, getattr(estimator, "members", ())))
 
 
 def moved_together(

@@ -15,7 +15,7 @@ from generators.biggan import projection_of
 from generators.global_batch import portion_of_step
 from training.data.augmentation import Augmentation
 from training.data.order import EpochOrder, Share
-from training.data.residuals import HALVES, named_residual, nearest_example
+from training.data.residuals import CONSENSUS, HALVES, named_residual, nearest_example
 from training.data.split import Batch, Bounds, Split, SplitName, as_it_is
 from training.seeds import derived_seed
 
@@ -101,7 +101,8 @@ class DataSet(LightningDataModule):
                 the other measure; "auto", exact where it is known, else nearest; or the path of a generator's
                 checkpoint (.ckpt) or of a store of residuals (.h5); or, for ImageNet, biggan-deep-256, the published
                 generator that paper 1 projects onto. Or one of these with its options,
-                `{"residual": "cgan.ckpt", "options": {"method": "ours"}}`.
+                `{"residual": "cgan.ckpt", "options": {"method": "ours"}}`; or a consensus of several,
+                `{"consensus": ["nearest", "direct.ckpt"], "judge": "judge.ckpt"}`, where the judge may be left out.
             options: what the estimator of a file takes besides, see `generators.load_estimator`; or the search for a
                 nearest example, see `training.data.residuals.nearest_example`.
 
@@ -111,6 +112,10 @@ class DataSet(LightningDataModule):
                 options that the estimator does not take.
         """
         name, options = named_residual(name, options)
+        if name == CONSENSUS:
+            from training.consensus import consensus_of  # whose judge needs networks, which need no data
+
+            return consensus_of(self, **options)
         if name.endswith((".ckpt", ".h5")):
             return load_estimator(name, data=self.name, shape=self.shape, num_classes=self.num_classes, **options)
         if name.startswith("biggan-"):

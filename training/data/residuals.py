@@ -1,6 +1,6 @@
 """Residual estimators by name, and the nearest training example."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,18 @@ HALVES = {"nearest": slice(None), "nearest-even": slice(0, None, 2), "nearest-od
 OPTIONS = ("examples_per_class", "seed", "keep")
 """Of a search among training examples, see `nearest_example`."""
 
+CONSENSUS = "consensus"
+"""Of several estimators, see `training.consensus.consensus_of`."""
+OF_CONSENSUS = ("judge", "limit")
+"""What it takes besides."""
+
 
 def named_residual(name: Any, options: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
     """Name and options of a residual estimator, whichever way they are written.
 
     Args:
-        name: a name or path, or `{"residual": …, "options": {…}}`.
+        name: a name or path, or `{"residual": …, "options": {…}}`, or `{"consensus": […], "judge": …}` of several of
+            either, see `training.consensus.consensus_of`.
         options: further ones.
 
     Raises:
@@ -35,8 +41,12 @@ def named_residual(name: Any, options: Mapping[str, Any] | None = None) -> tuple
     Example:
         >>> named_residual({"residual": "cgan.ckpt", "options": {"method": "ours"}})
         ('cgan.ckpt', {'method': 'ours'})
+        >>> named_residual({"consensus": ["nearest", "direct.ckpt"], "judge": "judge.ckpt"})
+        ('consensus', {'members': ['nearest', 'direct.ckpt'], 'judge': 'judge.ckpt'})
     """
     given = dict(options or {})
+    if isinstance(name, Mapping) and CONSENSUS in name:
+        return CONSENSUS, _consensus({**name, **given})
     if isinstance(name, Mapping):
         inner = name.get("options") or {}
         if {*map(str, name)} - {"residual", "options"} or "residual" not in name or not isinstance(inner, Mapping):
@@ -49,6 +59,24 @@ def named_residual(name: Any, options: Mapping[str, Any] | None = None) -> tuple
     if name in HALVES and (unknown := sorted({*map(str, given)} - {*OPTIONS})):
         raise ValueError(f"`options` of {name!r} should be among {', '.join(OPTIONS)}. Found {', '.join(unknown)}.")
     return name, given
+
+
+def _consensus(given: Mapping[Any, Any]) -> dict[str, Any]:
+    """What a consensus is made of, after a look at its form."""
+    members = given[CONSENSUS]
+    if unknown := sorted({*map(str, given)} - {CONSENSUS, *OF_CONSENSUS}):
+        raise ValueError(
+            f"`residual` of a consensus should hold {CONSENSUS}, {', '.join(OF_CONSENSUS)}. "
+            f"Found {', '.join(unknown)}."
+        )
+    if isinstance(members, str) or not isinstance(members, Sequence) or len(members) < 2:
+        raise ValueError(
+            "`consensus` should be a list of at least two estimators, such as [nearest, direct.ckpt]. "
+            f"Found {members!r}."
+        )
+    for member in members:
+        named_residual(member)
+    return {"members": [*members]} | {key: given[key] for key in OF_CONSENSUS if given.get(key) is not None}
 
 
 class SplitExamples:

@@ -225,9 +225,9 @@ def test_generator_is_fitted_measured_and_stored(tmp_path: Path, capsys: pytest.
     assert "x̂' of target class %" in capsys.readouterr().out
     records = [*Results(tmp_path / "out").load()]
     assert {(r.model.recipe, r.quantity.kind) for r in records} == {
-        (recipe, name)
+        (recipe, f"residual_{name}")
         for recipe in ("best", "nearest example")
-        for name in ("residual_target_share", "residual_norm", "residual_grid")
+        for name in ("target_share", "cycle", "length_ratio", "energy", "norm", "grid")
     }
 
     main(["residuals", str(best), str(tmp_path / "store.h5"), "--data=Digits", "--split=test", "--limit=30"])

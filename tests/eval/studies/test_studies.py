@@ -494,6 +494,10 @@ LEARNED = {
             "estimators": {
                 "direct": {"residual": "first/direct", "judge": "first/judge"},
                 "nearest": {"residual": "nearest"},
+                "both": {
+                    "residual": {"consensus": ["nearest", "first/direct"], "judge": "first/judge"},
+                    "judge": {"one": "first/judge", "other": "first/judge"},
+                },
             },
         },
     },
@@ -507,15 +511,16 @@ def test_what_comes_first_is_trained_once_and_referred_to(tmp_path: Path) -> Non
     results = run_study(study, tmp_path / "out", jobs=1).results
     marks = {name: (tmp_path / "out/first" / name / "training/trained.json") for name in LEARNED["first"]}
     found = {(r.model.groups[0], r.model.recipe, r.quantity.kind): r for r in results.load()}
+    kinds = ("similarity", "target_share", "cycle", "length_ratio", "energy", "norm", "grid")
     assert {key for key in found if key[0] == "estimators"} == {
-        ("estimators", "direct", "residual_similarity"),
-        ("estimators", "direct", "residual_target_share"),
-        ("estimators", "direct", "residual_norm"),
-        ("estimators", "direct", "residual_grid"),
-        ("estimators", "nearest", "residual_similarity"),
-        ("estimators", "nearest", "residual_norm"),
-        ("estimators", "nearest", "residual_grid"),
+        ("estimators", recipe, f"residual_{kind}")
+        for recipe in ("direct", "nearest", "both")
+        for kind in kinds
+        if (recipe, kind) != ("nearest", "target_share")
     }
+    shares = [r for r in results.load() if r.model.recipe == "both" and r.quantity.kind == "residual_target_share"]
+    assert {share.quantity.settings["judge"] for share in shares} == {"one", "other"}
+    assert found["estimators", "both", "residual_norm"].subject.network["estimator"] == "consensus of nearest, direct"
     assert {
         r.samples for (part, _, kind), r in found.items() if part == "estimators" and kind != "residual_grid"
     } == {20}
