@@ -12,7 +12,7 @@ from eval.report.residual_doubts import leads_nowhere
 from eval.tables.rows import column_titles
 from generators import ResidualEstimator
 from generators.store import BySample
-from training.data import DataSet, Digits, Planted, Spheres, Squares
+from training.data import CIFAR10, DataSet, Digits, Planted, Spheres, Squares
 
 
 class Part:
@@ -74,9 +74,8 @@ def test_the_cycle_of_a_part_of_the_way_has_a_closed_form() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.usefixtures("real_data")
-def test_the_cycle_of_planted_signs_is_closed() -> None:
-    data = Planted(size=16, cells=(1, 2), train_size=50)
+def test_the_cycle_of_planted_signs_is_closed(real_data: Path) -> None:
+    data = Planted(backgrounds=CIFAR10(data_root=str(real_data), size=16), cells=(1, 2), train_size=50)
     assert value_of(records_of(data.exact_residual, data), "residual_cycle") == pytest.approx(0, abs=1e-5)
 
 
