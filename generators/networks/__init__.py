@@ -3,6 +3,7 @@
 from generators.networks.build import GENERATORS, build_generator
 from generators.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
 from generators.networks.denoising import DenoisingNetwork
+from generators.networks.film import FilmUNet
 from generators.networks.residual_mlp import ResidualMLP
 from generators.networks.unet import UNet
 
@@ -11,6 +12,7 @@ __all__ = [
     "ConditionalDiscriminator",
     "ConditionalGenerator",
     "DenoisingNetwork",
+    "FilmUNet",
     "ResidualMLP",
     "UNet",
     "build_generator",

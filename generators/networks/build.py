@@ -7,12 +7,14 @@ from torch import nn
 
 from generators.networks.conditional import ConditionalGenerator
 from generators.networks.denoising import DenoisingNetwork
+from generators.networks.film import FilmUNet
 from generators.networks.residual_mlp import ResidualMLP
 from generators.networks.unet import UNet
 
 GENERATORS: Mapping[str, Callable[..., nn.Module]] = {
     "conditional": ConditionalGenerator,
     "denoising": DenoisingNetwork,
+    "film": FilmUNet,
     "mlp": ResidualMLP,
     "unet": UNet,
 }
@@ -24,8 +26,8 @@ def build_generator(
     """A generator by name.
 
     Args:
-        name: one of `GENERATORS`: "unet" and "mlp" draw `(x, y, target) → Δ̂x`, "conditional" `(z, class) → image`,
-            "denoising" `(noisy x, class) → x`.
+        name: one of `GENERATORS`: "unet", "film" and "mlp" draw `(x, y, target) → Δ̂x`, "conditional" draws
+            `(z, class) → image`, "denoising" `(noisy x, class) → x`.
         shape: of one image.
         num_classes: C ≥ 2.
         bounds: lowest and highest legal value of an image.

@@ -8,10 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_choice
+from generators.networks.film import FilmUNet
 from generators.networks.residual_mlp import ResidualMLP
 from generators.networks.unet import UNet
 
-BODIES = {"mlp": ResidualMLP, "unet": UNet}
+BODIES = {"film": FilmUNet, "mlp": ResidualMLP, "unet": UNet}
 
 
 class DenoisingNetwork(nn.Module):
@@ -27,7 +28,7 @@ class DenoisingNetwork(nn.Module):
         bounds: lowest and highest legal value of an input.
         sigma: σ, standard deviation of the noise, in the units of the data.
         deviation: s, of the values of the data.
-        body: F, "unet" for images or "mlp" for vectors.
+        body: F, "film" or "unet" for images, or "mlp" for vectors.
         body_options: what that network takes.
 
     Raises:

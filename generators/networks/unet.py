@@ -85,7 +85,7 @@ class UNet(nn.Module):
         last: Last | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes(shape, width, levels)
+        check_sizes(shape, width, levels)
         chosen = {"codes_join": codes_join, "align_corners": align_corners, "norm": norm, "last": last}
         made = options_of(FORMS, form, codes=codes, narrowing=narrowing, **chosen)
         for name, known in CHOICES.items():
@@ -105,15 +105,15 @@ class UNet(nn.Module):
             both = 2 * above if made["narrowing"] else above + below
             ends = made["last"] == "norm" and above == width
             self.up.append(_block(convolved, both, above, shape[0] if ends else None))
-        self.last = nn.Identity() if made["last"] == "norm" else _zeroed(nn.Conv2d(width, shape[0], 1))
+        self.last = nn.Identity() if made["last"] == "norm" else zeroed(nn.Conv2d(width, shape[0], 1))
 
     def forward(
         self, x: Float[Tensor, "B channels height width"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
     ) -> Float[Tensor, "B channels height width"]:
         """Δ̂x(x, target)."""
-        margins = [side for size in x.shape[:1:-1] for side in _margins(size, 2 ** len(self.down))]
+        around = [side for size in x.shape[:1:-1] for side in margins(size, 2 ** len(self.down))]
         codes = coded(y, target, self.codes, self.num_classes, x)[:, :, None, None]
-        features = [self.first(F.pad(x, margins, mode="replicate"))]
+        features = [self.first(F.pad(x, around, mode="replicate"))]
         for level, block in enumerate(self.down, start=1):
             below = F.max_pool2d(features[-1], 2)
             if level == len(self.down) and self.codes_join == "before":
@@ -125,7 +125,7 @@ class UNet(nn.Module):
         for narrow, block in zip(self.narrow, self.up, strict=True):
             above = F.interpolate(found, scale_factor=2, mode="bilinear", align_corners=self.align_corners)
             found = block(torch.cat([narrow(above), features.pop()], dim=1))
-        return F.pad(self.last(found), [-side for side in margins])
+        return F.pad(self.last(found), [-side for side in around])
 
 
 class _Convolved:
@@ -148,7 +148,8 @@ def _block(convolved: _Convolved, before: int, after: int, returned: int | None 
     return nn.Sequential(*convolved(before, after), *convolved(after, returned)[:-1])
 
 
-def _check_sizes(shape: Sequence[int], width: int, levels: int) -> None:
+def check_sizes(shape: Sequence[int], width: int, levels: int) -> None:
+    """Refuse what no U-Net can be made of."""
     if len(shape) != 3:
         raise ValueError(f"`shape` should be (channels, height, width). Found {tuple(shape)}.")
     for argument, value in (("width", width), ("levels", levels)):
@@ -156,7 +157,8 @@ def _check_sizes(shape: Sequence[int], width: int, levels: int) -> None:
             raise ValueError(f"`{argument}` should be at least 1. Found {value}.")
 
 
-def _zeroed(layer: nn.Conv2d) -> nn.Module:
+def zeroed(layer: nn.Conv2d) -> nn.Module:
+    """A layer that returns zero, as yet."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
@@ -166,7 +168,7 @@ def _with_channels(features: Tensor, codes: Tensor) -> Tensor:
     return torch.cat([features, codes.expand(-1, -1, *features.shape[2:])], dim=1)
 
 
-def _margins(size: int, step: int) -> tuple[int, int]:
+def margins(size: int, step: int) -> tuple[int, int]:
     """What to add before and after, so that `step` divides the size."""
     missing = -size % step
     return missing // 2, missing - missing // 2

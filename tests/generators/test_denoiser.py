@@ -147,7 +147,7 @@ def test_what_is_no_denoiser_is_refused() -> None:
         denoiser(deviation=-1.0)
     with pytest.raises(ValueError, match=r"`withheld` should lie in \[0, 1\]. Found 1.5"):
         denoiser(withheld=1.5)
-    with pytest.raises(ValueError, match=r"`body` should be one of mlp, unet. Found 'vae'"):
+    with pytest.raises(ValueError, match=r"`body` should be one of film, mlp, unet. Found 'vae'"):
         denoiser(network="vae")
     with pytest.raises(ValueError, match="`c` should"):
         score(Best(), torch.zeros(1, 3), torch.tensor([2]))
