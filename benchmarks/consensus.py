@@ -195,7 +195,8 @@ def main() -> None:
     told = summary(found)
     print(told)
     if given.save:
-        record = {"command": " ".join(["python", *sys.argv]), "provenance": provenance("cpu")}
+        made = provenance("cpu") | {"data_root": ""}  # where files lie is no part of what was found
+        record = {"command": " ".join(["python", *sys.argv]), "provenance": made}
         settings = {"noise": NOISE, "samples": SAMPLES, "epochs": given.epochs, "train": given.train}
         write_json(given.save, record | settings | {"summary": told, "found": found})
 
