@@ -19,7 +19,7 @@ BLOCK = 2**21
 class LocalTangent:
     """The first principal components of the k nearest examples, of whichever class; `x → orthonormal basis`.
 
-    Srinivas, Bordt and Lakkaraju 2023 (arXiv 2305.19101) find the tangent space with a generative model. Local
+    Srinivas, Bordt and Lakkaraju 2023 (arXiv 2305.19101) find the tangent space with an autoencoder. Local
     principal components (Kambhatla and Leen 1997) are taken here because they can be checked: of examples in a plane
     they are that plane, to rounding, from as many neighbours as it has dimensions and one more; and nothing is
     trained that could be at fault for a number. Distances and components are computed in float64.

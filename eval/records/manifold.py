@@ -34,7 +34,7 @@ all classes."""
 class ScoreAlignment:
     """Cosine of the input gradient with the score of the data, after Srinivas, Bordt and Lakkaraju 2023.
 
-    They compare gradients with scores of a diffusion model by LPIPS (arXiv 2305.19101, section 4); their program at
+    They compare gradients with scores of a diffusion model by LPIPS (arXiv 2305.19101); their program at
     σ = 0.5, the gradient of the sum of all logits with the score of all classes ("sum"), and, prepared beside it,
     ∇logit_y with the score of class y ("class"). Both fix what softmax leaves open: a function of x added to all
     logits changes the gradient and no prediction. The default form is free of it: ∇ℓ is the difference of two

@@ -14,7 +14,8 @@ from eval.studies import load_study
 from eval.studies.correlation import GIVEN, correlations
 from tests.eval.made import ALPHA, PGD, record, written
 
-SCORE = Quantity("score_alignment", settings={"of": "difference"})
+DENOISER = {"name": "score", "settings": {"sigma": 0.3}, "digest": "d"}
+SCORE = Quantity("score_alignment", settings={"of": "difference", "estimator": DENOISER})
 
 
 def frame(alpha: np.ndarray, radius: np.ndarray, epsilon: np.ndarray) -> pd.DataFrame:
