@@ -17,7 +17,24 @@ from eval.fit.selection import Epsilon50
 from generators import ConditionalGAN, DirectGAN, TransportGAN
 from generators.networks import ConditionalDiscriminator
 from tests.distributed.meeting import in_processes
-from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, TorchJD, WeightedSum
+from training import (
+    AGR,
+    AT,
+    AWP,
+    CAAT,
+    CLP,
+    MART,
+    TRADES,
+    AvMixup,
+    Classifier,
+    Edges,
+    Jacobian,
+    PerpendicularAT,
+    Plain,
+    TorchJD,
+    WeightedAlignment,
+    WeightedSum,
+)
 from training.data import Augmentation, DataSet, Split, SplitName
 from training.seeds import generator_for
 from training.strength import Strength
@@ -150,6 +167,17 @@ CASES: dict[str, Callable[[], Case]] = {
         objective=AWP(attacked()), combiner=CAAT(), alignment_weight=0.5, alignment_with="adversarial"
     ),
     "gradient penalty": lambda: of(gradient_weight=0.5),
+    "weighted alignment": lambda: of(penalty=WeightedAlignment(0.5), residual="nearest"),
+    "Jacobian, drawn": lambda: of(objective=attacked(), penalty=Jacobian(0.1)),
+    "Jacobian of its own": lambda: of(
+        objective=attacked(), combiner=AGR(), penalty=Jacobian(0.1), alignment_with="own"
+    ),
+    "edges, drawn": lambda: image_case(penalty=Edges(0.5)),
+    "edges and one sample left": lambda: image_case(data=partial(Images, train=49), penalty=Edges(0.5)),
+    "perpendicular starts": lambda: of(objective=PerpendicularAT(REACH, steps=2), residual="nearest"),
+    "perpendicular starts and AWP": lambda: of(
+        objective=AWP(PerpendicularAT(REACH, steps=1, stay=True)), alignment_weight=0.5, residual="nearest"
+    ),
     "weights that no loss reaches": lambda: of(
         network=f"{__name__}.Partly", objective=attacked(), combiner=AGR()
     )._replace(unreached=True),
