@@ -16,7 +16,7 @@ from training import Classifier
 from training.adversarial_objective import AdversarialObjective, Step
 from training.data import Batch, DataSet
 from training.data.split import SplitName
-from training.objective import Losses, Objective
+from training.objective import Losses, Objective, takes_residual
 from training.seeds import generator_for
 
 VALIDATION: SplitName = "validation"
@@ -111,5 +111,7 @@ def losses_of(
         return found
     if not whole:
         return found | {"adversarial": torch.full_like(found["clean"], math.nan)}
-    perturbed = objective.perturbed(network, x, y, bounds=bounds, generator=generator)
-    return found | objective.losses(Step(network, x, y, perturbed, clean_logits, generator))
+    # A curve knows no Δ̂x; with one of zero the starts that are perpendicular to it are those of AT.
+    inner: Any = objective.with_residual(torch.zeros_like(x)) if takes_residual(objective) else objective  # type: ignore[attr-defined]
+    perturbed = inner.perturbed(network, x, y, bounds=bounds, generator=generator)
+    return found | inner.losses(Step(network, x, y, perturbed, clean_logits, generator))

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from eval.fit.curves import LossCurves
 from tests.eval.fit.runs import AT, fitted
-from training import AWP, MART, Classifier, Strength
+from training import AT as AdversarialTraining
+from training import AWP, MART, Classifier, PerpendicularAT, Strength
 from training.attacks import pgd
 from training.data import Batch, Digits
 
@@ -76,6 +77,16 @@ def test_the_loss_of_weight_perturbation_is_that_of_the_objective_within() -> No
     inner = MART(Strength("0.1"), steps=2)
     found = [losses(Classifier("small_cnn", objective=each, **options), x, y) for each in (inner, AWP(inner))]
     assert found[0] == found[1]
+
+
+def test_starts_perpendicular_to_a_residual_are_those_of_at_where_none_is_known() -> None:
+    data = Digits()
+    x, y, _ = data.split("validation").__getitems__(range(20))
+    options = {"shape": data.shape, "num_classes": 10, "bounds": data.bounds}
+    given = {"epsilon": Strength("0.1"), "steps": 2}
+    objectives = (AdversarialTraining(**given), PerpendicularAT(**given, stay=True))
+    found = [losses(Classifier("small_cnn", objective=each, **options), x, y) for each in objectives]
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
 def test_a_network_whose_logits_are_no_numbers_has_no_losses() -> None:
