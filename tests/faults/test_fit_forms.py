@@ -68,6 +68,13 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "conditional": generator(
         "ConditionalGAN", 11, "conditional", discriminator_steps=2, projection_weight=10.0, lr=0.01, average=0.5
     ),
+    "denoiser": {
+        "model": {
+            "class_path": "generators.Denoiser",
+            "init_args": {"network": "mlp", "network_options": {"hidden": [8]}, "sigma": 0.3, "average": 0.5},
+        },
+        "save": {"steps": SAVED},
+    },
 }
 QUICK = ("direct, as in the paper",)
 
