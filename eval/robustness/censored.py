@@ -30,6 +30,7 @@ def censored_normal(
         widest: the largest.
 
     Example:
+        >>> import torch
         >>> values = torch.tensor([0.0, 0.0, 1.0, 2.0, 3.0], dtype=torch.float64)
         >>> fitted = censored_normal(values, values == 0, 0.01, 10.0)
         >>> round(fitted.mean, 2), round(fitted.spread, 2)

@@ -88,7 +88,7 @@ def test_a_strength_is_a_number_or_refused_in_a_sentence(text: str) -> None:
 @given(
     st.lists(st.tuples(*[st.integers(-3, 3)] * 2), min_size=5, max_size=12),
     st.integers(0, 9),
-    st.sampled_from([*STATISTICS]),
+    st.sampled_from(["Pearson", "Spearman"]),
 )
 def test_resamples_at_once_are_those_one_by_one(pairs: list[tuple[int, int]], seed: int, name: str) -> None:
     place = np.arange(len(pairs)) // 2

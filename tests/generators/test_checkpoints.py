@@ -81,7 +81,7 @@ def test_digest_depends_on_every_weight_and_buffer() -> None:
 
 def test_unknown_generator_and_options_are_named() -> None:
     with pytest.raises(
-        ValueError, match=r"`network` should be one of conditional, denoising, mlp, unet. Found 'vae'"
+        ValueError, match=r"`network` should be one of conditional, denoising, film, mlp, unet. Found 'vae'"
     ):
         build_generator("vae", shape=(3,), num_classes=2)
     with pytest.raises(ValueError, match=r"The generator 'mlp' does not take these options: .*levels"):
