@@ -105,7 +105,6 @@ class ConditionalGAN(GAN):
         self.class_weight = class_weight
         self.discriminator_steps = discriminator_steps
         self.latent_size: int = cast(Any, self.generator).latent_size
-        self.held: list[tuple[Tensor, ...]] = []
 
     def training_step(self, batch: Any, batch_index: int) -> None:
         """One step of the discriminator and, every `discriminator_steps`, one of the generator."""
@@ -160,8 +159,7 @@ class ConditionalGAN(GAN):
 
     def on_validation_epoch_end(self) -> None:
         """Log the energy distance between drawn and real images, and the least spread, over classes."""
-        x, y = self.gathered(*(torch.cat(parts) for parts in zip(*self.held, strict=True)))
-        self.held.clear()
+        x, y = self.taken()
         if self.trainer.sanity_checking:
             return
         with torch.no_grad():

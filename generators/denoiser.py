@@ -22,7 +22,7 @@ class Denoiser(GeneratorModule):
     in every epoch.
 
     Args:
-        network: "unet" for images, or "mlp" for vectors, see `generators.networks.DenoisingNetwork`.
+        network: "film" or "unet" for images, or "mlp" for vectors, see `generators.networks.DenoisingNetwork`.
         network_options: what that network takes, such as `{width: 32, levels: 2}` or `{hidden: [200, 200]}`.
         sigma: σ, standard deviation of the noise, in the units of the data.
         deviation: of the values of the data, roughly.
@@ -61,7 +61,6 @@ class Denoiser(GeneratorModule):
         options = {"sigma": sigma, "deviation": deviation, "body": network, "body_options": network_options or {}}
         super().__init__("denoising", options, shape, num_classes, bounds, lr, betas, average)
         self.sigma, self.withheld = sigma, withheld
-        self.held: list[tuple[Tensor, ...]] = []
 
     def loss(self, denoised: Float[Tensor, "B *shape"], x: Float[Tensor, "B *shape"]) -> Float[Tensor, " B"]:
         """Mean squared error per sample, as a share of σ², which is the error of doing nothing."""
@@ -84,8 +83,7 @@ class Denoiser(GeneratorModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the loss with classes told, at noise that is the same in every epoch."""
-        x, y = self.gathered(*(torch.cat(parts) for parts in zip(*self.held, strict=True)))
-        self.held.clear()
+        x, y = self.taken()
         if self.trainer.sanity_checking:
             return
         noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(self.seed % 2**63)).to(x)

@@ -109,7 +109,6 @@ class DirectGAN(GAN):
             "real": real_weight,
             "fake": fake_weight,
         }
-        self.held: list[tuple[Tensor, ...]] = []
 
     def generator_terms(
         self, x: Float[Tensor, "B *shape"], residual: Float[Tensor, "B *shape"], target: Int[Tensor, " B"]
@@ -185,9 +184,7 @@ class DirectGAN(GAN):
 
     def on_validation_epoch_end(self) -> None:
         """Log what the best epoch is lowest in, and the least spread, over classes, of x' beside real samples."""
-        held = (torch.cat(parts) for parts in zip(*self.held, strict=True))
-        x, y, moved, target, loss = self.gathered(*held)
-        self.held.clear()
+        x, y, moved, target, loss = self.taken()
         if self.trainer.sanity_checking:
             return
         pairs = [(moved[target == c], x[y == c]) for c in y.unique()]

@@ -79,6 +79,7 @@ class GeneratorModule(LightningModule):
         self.lr, self.betas = lr, betas
         self.seed, self.num_classes = torch.initial_seed(), num_classes
         self.portion = Portion(1)
+        self.held: list[tuple[Tensor, ...]] = []
         self.seen: Tensor
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64), persistent=False)
 
@@ -166,6 +167,12 @@ class GeneratorModule(LightningModule):
             return [*parts]
         order = torch.cat(gather_all_tensors(indices)).argsort()
         return [torch.cat(gather_all_tensors(part.detach()))[order] for part in parts]
+
+    def taken(self) -> list[Tensor]:
+        """What all processes held of the validation samples, behind their indices, which is let go of."""
+        held = [torch.cat(parts) for parts in zip(*self.held, strict=True)]
+        self.held.clear()
+        return self.gathered(*held)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in plain values which generator the weights belong to."""
