@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from generators.projection import LatentProjection, project
     from generators.residuals import ExactResidual, ResidualEstimator, radial, towards_prototypes
     from generators.store import ResidualStore, SelfFillingResidual, StoredResidual, for_samples, for_training
+    from generators.translation import Translation
     from generators.transport import TransportGAN
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ScoreDifference",
     "SelfFillingResidual",
     "StoredResidual",
+    "Translation",
     "TransportGAN",
     "for_samples",
     "for_training",

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from alignment.contracts import check_choice
 from generators.checkpoints import holds_generator, load_generator
 from generators.denoiser import ScoreDifference
 from generators.descriptions import check_fits
@@ -11,11 +14,31 @@ from generators.direct import DirectResidual
 from generators.projection import LatentProjection
 from generators.residuals import ResidualEstimator
 from generators.store import StoredResidual
+from generators.translation import Translation
+
+METHODS: dict[str, Callable[..., ResidualEstimator]] = {"difference": ScoreDifference, "translation": Translation}
+"""What is made of a denoiser, by name."""
+
+
+def by_denoiser(generator: nn.Module, *, method: str = "difference", **options: Any) -> ResidualEstimator:
+    """An estimator of a denoiser: its difference between two classes, or the translation from one to the other.
+
+    Args:
+        generator: the denoiser.
+        method: "difference" or "translation".
+        options: what `ScoreDifference` or `Translation` takes.
+
+    Raises:
+        ValueError: if there is no such method.
+    """
+    check_choice(method, tuple(METHODS), "method")
+    return METHODS[method](generator, **options)
+
 
 ESTIMATORS: dict[str, Callable[..., ResidualEstimator]] = {
     "direct": DirectResidual,
     "conditional": LatentProjection,
-    "denoiser": ScoreDifference,
+    "denoiser": by_denoiser,
 }
 """What is made of a generator, by its kind."""
 
@@ -30,7 +53,7 @@ def load_estimator(
         data: name of the data set it should belong to.
         shape: of one image.
         num_classes: C.
-        options: what `DirectResidual`, `LatentProjection`, `ScoreDifference` or `StoredResidual` take besides.
+        options: what `DirectResidual`, `LatentProjection`, `StoredResidual` or `by_denoiser` take besides.
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -1,4 +1,4 @@
-"""A denoiser of one noise level: `(x + σ n, class) → E[x]`, preconditioned so that its network sees unit variance."""
+"""A denoiser: `(x + σ n, class) → E[x]`, preconditioned so that its network sees unit variance."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ BODIES = {"film": FilmUNet, "mlp": ResidualMLP, "unet": UNet}
 
 
 class DenoisingNetwork(nn.Module):
-    """D(x | c) = c_skip x + c_out F(c_in x, c): Karras et al. 2022 (arXiv 2206.00364), Eq. 7 and Table 1, at one σ.
+    """D(x | c; σ) = c_skip x + c_out F(c_in x, c, σ): Karras et al. 2022 (arXiv 2206.00364), Eq. 7 and Table 1.
 
     With deviation s of the data, `c_skip = s² / (σ² + s²)`, `c_out = σ s / √(σ² + s²)` and `c_in = 1 / √(σ² + s²)`.
     F is one of the networks that draw residuals and starts at zero, where D is the best denoiser of independent
@@ -26,13 +26,19 @@ class DenoisingNetwork(nn.Module):
         shape: of one input.
         num_classes: C. Class C, one more than the data has, stands for "any class".
         bounds: lowest and highest legal value of an input.
-        sigma: σ, standard deviation of the noise, in the units of the data.
+        sigma: σ, standard deviation of the noise, in the units of the data; or the lowest and the highest that it is
+            made for, of which the "film" body is told.
         deviation: s, of the values of the data.
         body: F, "film" or "unet" for images, or "mlp" for vectors.
         body_options: what that network takes.
 
+    Attributes:
+        sigma: σ, and of a range the geometric middle.
+        levels: the lowest and the highest σ.
+
     Raises:
-        ValueError: if `sigma` or `deviation` is not positive and finite, or there is no such body.
+        ValueError: if `sigma` or `deviation` is not positive and finite, a range is none, or asked of another body
+            than "film", or there is no such body.
     """
 
     def __init__(
@@ -41,21 +47,66 @@ class DenoisingNetwork(nn.Module):
         num_classes: int,
         bounds: tuple[float, float],
         *,
-        sigma: float,
+        sigma: float | Sequence[float],
         deviation: float = 0.5,
         body: str = "unet",
         body_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("sigma", sigma), ("deviation", deviation)):
-            if not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise ValueError(f"`{name}` should be a positive number. Found {value!r}.")
+        if not (isinstance(deviation, int | float) and 0 < deviation < math.inf):
+            raise ValueError(f"`deviation` should be a positive number. Found {deviation!r}.")
         check_choice(body, tuple(BODIES), "body")
-        self.shape, self.num_classes, self.sigma = tuple(shape), num_classes, float(sigma)
-        together = sigma**2 + deviation**2
-        self.skip, self.out, self.into = deviation**2 / together, sigma * deviation / together**0.5, together**-0.5
-        self.body = BODIES[body](shape, num_classes + 1, bounds, **(body_options or {}))
+        self.shape, self.num_classes, self.deviation = tuple(shape), num_classes, float(deviation)
+        self.levels = levels_of(sigma)
+        self.sigma = math.sqrt(math.prod(self.levels)) if self.told else self.levels[0]
+        if self.told and body != "film":
+            raise ValueError(
+                f"`sigma` should be one number, unless the network is film, not {body!r}. Found {sigma!r}."
+            )
+        told = {"noise": True} if self.told else {}
+        self.body = BODIES[body](shape, num_classes + 1, bounds, **{**(body_options or {}), **told})
 
-    def forward(self, x: Float[Tensor, "B *shape"], c: Int[Tensor, " B"]) -> Float[Tensor, "B *shape"]:
-        """D(x | c), `(B, *shape)`; c in [0, C], where C is any class."""
-        return self.skip * x + self.out * self.body(self.into * x, c, c)
+    @property
+    def told(self) -> bool:
+        """Whether it is made for several noise levels."""
+        return self.levels[0] < self.levels[1]
+
+    def scales(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """c_skip, c_out and c_in of Karras et al. 2022, Table 1."""
+        together = sigma**2 + self.deviation**2
+        return self.deviation**2 / together, sigma * self.deviation / together.sqrt(), together.rsqrt()
+
+    def forward(
+        self, x: Float[Tensor, "B *shape"], c: Int[Tensor, " B"], sigma: Float[Tensor, " B"] | float | None = None
+    ) -> Float[Tensor, "B *shape"]:
+        """D(x | c; σ), `(B, *shape)`; c in [0, C], where C is any class.
+
+        Args:
+            x: inputs with noise.
+            c: their classes.
+            sigma: σ of each, or of all; None for the attribute of that name.
+
+        Raises:
+            ValueError: if σ is another than the network was made for.
+        """
+        if not self.told and not (sigma is None or (isinstance(sigma, float) and sigma == self.sigma)):
+            raise ValueError(f"`sigma` should be {self.sigma}, for which the denoiser is made. Found {sigma}.")
+        told = sigma if isinstance(sigma, Tensor) else x.new_full((len(x),), sigma or self.sigma)
+        skip, out, into = (part.reshape(-1, *[1] * len(self.shape)) for part in self.scales(told))
+        levels = (told,) if self.told else ()
+        moved: Tensor = skip * x + out * self.body(into * x, c, c, *levels)
+        return moved
+
+
+def levels_of(sigma: float | Sequence[float]) -> tuple[float, float]:
+    """The lowest and the highest noise level of what a user writes.
+
+    Raises:
+        ValueError: if they are not positive and finite, or no range.
+    """
+    both = (sigma, sigma) if isinstance(sigma, int | float) else tuple(sigma)
+    if len(both) == 2 and all(isinstance(level, int | float) and 0 < level < math.inf for level in both):
+        low, high = float(both[0]), float(both[1])
+        if low <= high:
+            return low, high
+    raise ValueError(f"`sigma` should be a positive number, or the lowest and the highest one. Found {sigma!r}.")

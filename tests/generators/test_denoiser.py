@@ -86,14 +86,15 @@ def loader(*batches: Samples) -> DataLoader:
     return DataLoader(batches, batch_size=None)
 
 
-def test_a_step_follows_the_squared_error_as_a_share_of_the_noise() -> None:
+def test_a_step_follows_the_squared_error_weighed_by_the_noise() -> None:
     model, batch = denoiser(withheld=0.0), gaussians(4000)
     taken: list[Tensor] = []
     model.step, model.log_dict = lambda which, loss: taken.append(loss), lambda *_, **__: None
     model.training_step(batch, 0)
     # Untrained D = c_skip x: an error of (c_skip − 1) x + c_skip σ n.
     skip = 0.49 / (0.49 + SIGMA**2)
-    expected = (1 - skip) ** 2 * batch.x.square().mean() / SIGMA**2 + skip**2
+    error = (1 - skip) ** 2 * batch.x.square().mean() + skip**2 * SIGMA**2
+    expected = error * (1 / SIGMA**2 + 1 / 0.49)
     assert float(taken[0].detach()) == pytest.approx(float(expected), rel=0.03)
 
 

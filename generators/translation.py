@@ -1,0 +1,106 @@
+"""x → noise → x̂' with another class: the flow of a denoiser up from one class and down to another."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from generators.denoiser import level_for
+from generators.direct import DirectResidual
+
+
+class Translation(DirectResidual):
+    """Δ̂x = x̂' − x, where x̂' shares its noise with x: Su et al. 2023, arXiv 2203.08382 (dual diffusion bridges).
+
+    The flow `dx/dσ = (x − D(x | c; σ)) / σ` (Song et al. 2021; Karras et al. 2022, Eq. 1 and 3) carries samples of
+    class c to their noisy forms and back. Up with class y to σ, x loses what it has of its class and less of all that
+    is larger than the noise; down with the target, it is given what the target has. Of two Gaussian classes of one
+    covariance the whole way is the optimal transport from one to the other. What is lost on the way up and down with
+    class y itself is no change of class: it is subtracted, `Δ̂x = x̂'(target) − x̂'(y)`.
+
+    With guidance w each step down follows `D(x | t) + w (D(x | t) − D(x | y))` (Ho and Salimans 2022, arXiv
+    2207.12598, with the class that is left in place of any class).
+
+    Args:
+        generator: a denoiser of a range of noise levels, see `generators.networks.DenoisingNetwork`; kept in
+            evaluation mode, and moved to the device of what it is asked.
+        sigma: highest σ of the way; the higher, the more of x may change. None for the denoiser's highest.
+        steps: of Heun's method, each way, equal in log σ; two passes each.
+        guidance: w.
+        batch: samples per pass.
+
+    Raises:
+        ValueError: if the denoiser is of one σ alone or made for others, `steps` is below 1, `guidance` is negative,
+            or `batch` is below 1.
+    """
+
+    name = "translation"
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        *,
+        sigma: float | None = None,
+        steps: int = 8,
+        guidance: float = 0.0,
+        batch: int = 512,
+    ) -> None:
+        super().__init__(generator, batch=batch)
+        made_for: Any = generator
+        low, high = made_for.levels
+        if low == high:
+            raise ValueError(f"`generator` should be a denoiser of a range of σ. Found one of {low} alone.")
+        if steps < 1:
+            raise ValueError(f"`steps` should be at least 1. Found {steps}.")
+        if not 0 <= guidance < math.inf:
+            raise ValueError(f"`guidance` should not be negative. Found {guidance}.")
+        self.sigma, self.guidance = level_for(generator, high if sigma is None else sigma), guidance
+        self.levels = [low * (self.sigma / low) ** (step / steps) for step in range(steps + 1)]
+        self.settings = {"sigma": self.sigma, "steps": steps, "guidance": guidance}
+
+    def drawn(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        """Of one batch: the way down with the target, less the way down with class y."""
+        noisy = flow(self.generator, x, y, self.levels)
+        downwards = self.levels[::-1]
+        led = flow(self.generator, noisy, target, downwards, y, self.guidance)
+        return led - flow(self.generator, noisy, y, downwards)
+
+
+@torch.no_grad()
+def flow(
+    denoiser: nn.Module,
+    x: Float[Tensor, "B *shape"],
+    c: Int[Tensor, " B"],
+    levels: Sequence[float],
+    left: Int[Tensor, " B"] | None = None,
+    guidance: float = 0.0,
+) -> Float[Tensor, "B *shape"]:
+    """Samples carried along `dx/dσ = (x − D(x | c; σ)) / σ` by Heun's method, Karras et al. 2022, Algorithm 1.
+
+    Args:
+        denoiser: D, of a range of noise levels.
+        x: samples at the first level.
+        c: their classes, C for any.
+        levels: σ, one after the other.
+        left: classes to lead away from.
+        guidance: w, see `Translation`.
+
+    Returns:
+        The samples at the last level.
+    """
+
+    def slope(x: Tensor, sigma: float) -> Tensor:
+        denoised: Tensor = denoiser(x, c, sigma)
+        if left is not None and guidance:
+            denoised = denoised + guidance * (denoised - denoiser(x, left, sigma))
+        return (x - denoised) / sigma
+
+    for now, then in pairwise(levels):
+        first = slope(x, now)
+        second = slope(x + (then - now) * first, then)
+        x = x + (then - now) * (first + second) / 2
+    return x

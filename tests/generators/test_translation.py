@@ -1,0 +1,152 @@
+"""Translation by a denoiser whose flow is known: two Gaussian classes of one covariance."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from generators import Translation, load_estimator
+from generators.denoiser import Denoiser, score
+from generators.networks import DenoisingNetwork
+from generators.translation import flow
+from training.data import Batch
+
+MEANS = torch.tensor([[0.0, 0.0, 0.0], [1.0, -0.5, 0.25]])
+SPREAD = torch.tensor([0.3, 0.6, 0.9])
+LOW, HIGH = 0.05, 4.0
+
+
+class Best(nn.Module):
+    """The posterior mean of N(μ_c, diag(SPREAD²)), at every noise level."""
+
+    shape, num_classes, sigma, levels, told = (3,), 2, math.sqrt(LOW * HIGH), (LOW, HIGH), True
+
+    def forward(self, x: Tensor, c: Tensor, sigma: float) -> Tensor:
+        return (SPREAD**2 * x + sigma**2 * MEANS[c]) / (SPREAD**2 + sigma**2)
+
+
+def samples(count: int = 6) -> tuple[Tensor, Tensor]:
+    y = torch.arange(count) % 2
+    return MEANS[y] + SPREAD * torch.randn(count, 3, generator=torch.Generator().manual_seed(0)), y
+
+
+def test_the_flow_keeps_the_place_within_the_class() -> None:
+    """(x − μ) / √(Σ + σ²) is constant along the flow of a Gaussian."""
+    x, y = samples()
+    levels = torch.logspace(math.log10(LOW), math.log10(HIGH), 200).tolist()
+    widened = ((SPREAD**2 + HIGH**2) / (SPREAD**2 + LOW**2)).sqrt()
+    torch.testing.assert_close(flow(Best(), x, y, levels), MEANS[y] + (x - MEANS[y]) * widened, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 0.5])
+def test_gaussian_classes_are_translated_by_the_difference_of_their_means(guidance: float) -> None:
+    """Guidance w moves the target's mean on by w times the difference; what σ does not cover is not moved."""
+    x, y = samples()
+    found = Translation(Best(), steps=100, guidance=guidance)(x, y, 1 - y)
+    covered = 1 - ((SPREAD**2 + LOW**2) / (SPREAD**2 + HIGH**2)).sqrt()
+    expected = (1 + guidance) * (MEANS[1 - y] - MEANS[y]) * covered
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-3)
+
+
+def test_few_steps_are_close_to_many_and_to_the_same_class_nothing_moves() -> None:
+    x, y = samples()
+    many, few = (Translation(Best(), steps=steps)(x, y, 1 - y) for steps in (100, 8))
+    assert float((few - many).norm() / many.norm()) < 0.02
+    assert not Translation(Best(), steps=2)(x, y, y).any()
+
+
+def test_the_way_goes_as_high_as_it_is_asked_to() -> None:
+    seen: list[float] = []
+
+    class Watched(Best):
+        def forward(self, x: Tensor, c: Tensor, sigma: float) -> Tensor:
+            seen.append(sigma)
+            return super().forward(x, c, sigma)
+
+    x, y = samples()
+    estimator = Translation(Watched(), sigma=0.5, steps=3, guidance=1.0)
+    low = estimator(x, y, 1 - y)
+    assert max(seen) == pytest.approx(0.5)
+    assert min(seen) == LOW
+    assert len(seen) == 3 * 2 * 4  # up, down with guidance, which asks twice, and down
+    assert float(low.norm()) < float(Translation(Best(), guidance=1.0)(x, y, 1 - y).norm())
+    assert estimator.settings == {"sigma": 0.5, "steps": 3, "guidance": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"sigma": 5.0}, r"`sigma` should lie in \[0.05, 4.0\], for which the denoiser is made. Found 5.0"),
+        ({"steps": 0}, "`steps` should be at least 1. Found 0."),
+        ({"guidance": -1.0}, "`guidance` should not be negative. Found -1.0."),
+        ({"batch": 0}, "`batch` should be at least 1"),
+    ],
+)
+def test_what_cannot_be_is_said(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Translation(Best(), **options)
+
+
+def network(sigma: Any, body: str = "film") -> DenoisingNetwork:
+    torch.manual_seed(0)
+    made = DenoisingNetwork((1, 4, 4), 2, (-1.0, 1.0), sigma=sigma, body=body, body_options={"width": 4, "levels": 1})
+    if body == "film":
+        nn.init.normal_(made.body.last.weight, std=0.1)
+    return made
+
+
+def test_a_network_of_a_range_is_told_the_noise() -> None:
+    made, x, c = network([0.1, 0.9]), torch.rand(2, 1, 4, 4), torch.tensor([0, 1])
+    assert made.sigma == pytest.approx(0.3)
+    torch.testing.assert_close(made(x, c), made(x, c, 0.3))
+    torch.testing.assert_close(made(x, c, torch.tensor([0.1, 0.9]))[1], made(x[1:], c[1:], 0.9)[0])
+    told = [made.body(x, c, c, torch.full((2,), sigma)) for sigma in (0.1, 0.9)]
+    assert not torch.allclose(*told)
+    torch.testing.assert_close(score(made, x, c, 0.1), (made(x, c, 0.1) - x) / 0.01)
+
+
+def test_a_denoiser_of_one_level_has_no_flow() -> None:
+    with pytest.raises(ValueError, match=r"should be a denoiser of a range of σ. Found one of 0.3 alone"):
+        Translation(network(0.3))
+    with pytest.raises(ValueError, match=r"`sigma` should be 0.3, for which the denoiser is made. Found 0.5"):
+        network(0.3)(torch.rand(1, 1, 4, 4), torch.tensor([0]), 0.5)
+
+
+def test_a_checkpoint_gives_both_estimators(tmp_path: Path, quiet_trainer: Callable[..., Any]) -> None:
+    options = {"network": "film", "network_options": {"width": 4, "levels": 1}, "sigma": [0.1, 1.0]}
+    model = Denoiser(**options, shape=(1, 4, 4), num_classes=2, lr=0.01, cooling=0.5)
+    y = torch.arange(8) % 2
+    batch = Batch(torch.rand(8, 1, 4, 4) + y[:, None, None, None], y, torch.arange(8))
+    loader = DataLoader([batch, batch], batch_size=None)
+    trainer = quiet_trainer(2, num_sanity_val_steps=0)
+    trainer.fit(model, loader, loader)
+    assert trainer.callback_metrics["val_denoising_loss"] > 0
+    rates = trainer.optimizers[0].param_groups
+    assert rates[0]["lr"] == pytest.approx(0.005)  # half of the half is over at the last step
+    trainer.save_checkpoint(path := tmp_path / "denoiser.ckpt")
+    made_for: dict[str, Any] = {"data": "", "shape": (1, 4, 4), "num_classes": 2}
+    translation = load_estimator(path, **made_for, method="translation", steps=3)
+    assert (translation.name, translation.settings["sigma"]) == ("translation", 1.0)
+    assert translation(batch.x, y, 1 - y).any()
+    difference = load_estimator(path, **made_for, sigma=0.5)
+    assert (difference.name, difference.settings) == ("score", {"sigma": 0.5})
+    with pytest.raises(ValueError, match=r"`method` should be one of difference, translation. Found 'flow'"):
+        load_estimator(path, **made_for, method="flow")
+    with pytest.raises(ValueError, match="does not take these options"):
+        load_estimator(path, **made_for, method="translation", eta=1)
+
+
+@pytest.mark.parametrize("sigma", [[0.5, 0.1], [0.1, 0.2, 0.3], [0.0, 1.0], 0.0, [0.1, math.inf]])
+def test_a_range_that_is_none_is_refused(sigma: Any) -> None:
+    with pytest.raises(ValueError, match="`sigma` should be a positive number, or the lowest and the highest one"):
+        network(sigma)
+
+
+def test_a_range_needs_a_network_that_is_told() -> None:
+    with pytest.raises(ValueError, match="`sigma` should be one number, unless the network is film, not 'unet'"):
+        network([0.1, 1.0], "unet")
