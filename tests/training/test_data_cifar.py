@@ -116,6 +116,25 @@ def test_share_for_validation_is_an_option(tmp_path, share, kept):
     assert [len(data.split(name)) for name in SPLITS] == [100 - kept, kept, 30]
 
 
+@both_forms
+def test_only_some_classes_are_kept_in_the_order_that_is_asked(form, tmp_path, monkeypatch):
+    write(form, CIFAR10, tmp_path, monkeypatch)
+    data = CIFAR10(str(tmp_path), only=["dog", "cat"])
+    assert (data.classes, data.num_classes, data.name) == (("dog", "cat"), 2, "CIFAR-10 dog/cat")
+    split = data.split("test")
+    numbers = split.images[:, 0, 0, 0].tolist()
+    assert numbers == [103, 105, 113, 115, 123, 125]
+    assert split.labels.tolist() == [1, 0] * 3
+    assert sum(len(data.split(name)) for name in ("train", "validation")) == 20
+    assert CIFAR10(str(tmp_path)).classes[0] == "airplane"
+
+
+@pytest.mark.parametrize("only", [["cat"], ["cat", "cat"], ["cat", "cow"], []])
+def test_classes_that_are_not_there_are_not_kept(only):
+    with pytest.raises(ValueError, match=r"`only` should be two or more of airplane, .*, truck. Found"):
+        CIFAR10(only=only)
+
+
 def test_shuffle_is_fixed(tmp_path):
     write_shards(tmp_path)
     kept = [CIFAR10(str(tmp_path), seed=seed).split("validation").images for seed in (0, 1)]

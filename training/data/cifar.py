@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100, from torchvision's files or HDF5 shards."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -43,20 +44,21 @@ class CIFAR10(DataSet):
         validation_share: of the training part, kept by a fixed shuffle, as paper 1's 0.1; with 0, as in paper 2, all
             is for training, and no best epoch can be chosen: `selection: {keep: last}`.
         augmentation: of training batches; none if not given.
+        only: names of the classes that are kept, in this order, such as `[cat, dog]`; None for all.
         batch_size: samples per training step; the papers' 128.
         eval_batch_size: samples per batch where no step is taken.
         seed: of the order of the training samples and their augmentation.
         workers: processes that prepare batches.
 
     Raises:
-        ValueError: if `validation_share` does not lie in [0, 1), a shard cannot be right, or the size is below 1, or
-            below 32 where images are padded.
+        ValueError: if `validation_share` does not lie in [0, 1), `only` is not two or more of the classes, a shard
+            cannot be right, or the size is below 1, or below 32 where images are padded.
         FileNotFoundError: if the files are missing, when they are first asked for.
     """
 
     name = "CIFAR-10"
     shape = (3, SIDE, SIDE)  # of the usual size
-    later_arguments: ClassVar = {"size": SIDE, "resizing": "bilinear"}
+    later_arguments: ClassVar = {"size": SIDE, "resizing": "bilinear", "only": None}
     classes = tuple(NAMES_10.split())
     folders = ("cifar10", "cifar-10-batches-py")
     reader: Any = torchvision.datasets.CIFAR10
@@ -70,6 +72,7 @@ class CIFAR10(DataSet):
         resizing: Resizing = "bilinear",
         validation_share: float | Strength = 0.1,
         augmentation: Augmentation | None = None,
+        only: Sequence[str] | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 512,
         seed: int = 0,
@@ -81,6 +84,11 @@ class CIFAR10(DataSet):
         self.augmentation = augmentation
         check_resizing(size, resizing, SIDE)
         self.shape, self.resizing = (3, size, size), resizing
+        self.all_classes = self.classes
+        if only is not None:
+            if len({*only}) != len(only) or len(only) < 2 or not {*only} <= {*self.classes}:
+                raise ValueError(f"`only` should be two or more of {', '.join(self.classes)}. Found {[*only]}.")
+            self.classes, self.name = tuple(only), f"{self.name} {'/'.join(only)}"
 
     def make_split(self, name: SplitName) -> Split:
         """The samples of a split."""
@@ -89,6 +97,11 @@ class CIFAR10(DataSet):
             rest, kept = validation_divided(len(labels), self.validation_share, self.name, none=True)
             chosen = kept if name == "validation" else rest
             images, labels = images[chosen], labels[chosen]
+        if self.classes != self.all_classes:
+            number = torch.full((len(self.all_classes),), -1)
+            number[[self.all_classes.index(kept) for kept in self.classes]] = torch.arange(len(self.classes))
+            labels = number[labels.long()]
+            images, labels = images[labels >= 0], labels[labels >= 0]
         return Split(resized(images, self.shape[-1], self.resizing), labels, self.bounds)
 
     def _read(self, train: bool) -> tuple[Tensor, Tensor]:
@@ -97,7 +110,7 @@ class CIFAR10(DataSet):
         if shards.is_dir():
             names = [f"train-{number}" for number in range(1, SHARDS + 1)] if train else ["test"]
             files = [str(shards / f"{name}.h5") for name in names]
-            split = HDF5Images(files, files, classes=list(self.classes), bounds=self.bounds).split("test")
+            split = HDF5Images(files, files, classes=list(self.all_classes), bounds=self.bounds).split("test")
             return split.images, split.labels
         try:
             batch_files = self.reader(str(root), train=train, download=self.download)
