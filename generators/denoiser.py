@@ -1,6 +1,5 @@
 """A denoiser of a data set, the score of the data by it, and the direction that a Bayes classifier follows."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -62,13 +61,12 @@ class Denoiser(GeneratorModule):
         average: float = 0.0,
         cooling: float = 0.0,
     ) -> None:
-        for name, share in (("withheld", withheld), ("cooling", cooling)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"`{name}` should lie in [0, 1]. Found {share}.")
+        if not 0 <= withheld <= 1:
+            raise ValueError(f"`withheld` should lie in [0, 1]. Found {withheld}.")
         made_for = sigma if isinstance(sigma, int | float) else [*sigma]
         options = {"sigma": made_for, "deviation": deviation, "body": network, "body_options": network_options or {}}
-        super().__init__("denoising", options, shape, num_classes, bounds, lr, betas, average)
-        self.withheld, self.cooling = withheld, cooling
+        super().__init__("denoising", options, shape, num_classes, bounds, lr, betas, average, cooling)
+        self.withheld = withheld
         self.levels, self.deviation = levels_of(sigma), float(deviation)
 
     def noisy_loss(
@@ -94,23 +92,12 @@ class Denoiser(GeneratorModule):
         """One step on a batch with fresh noise."""
         x, y = batch.x, batch.y
         self.see(y)
-        self._cool(batch_index)
         noise = self.portion.rows(len(x), lambda count: torch.randn(count, *x.shape[1:], device=x.device))
         coins, place = (self.portion.rows(len(x), partial(torch.rand, device=x.device)) for _ in range(2))
         told = torch.where(coins < self.withheld, self.num_classes, y)
         loss = self.noisy_loss(self.generator, x, told, noise.to(x), place.to(x)).mean()
         self.step(0, loss)
         self.log_steps({"denoising_loss": loss})
-
-    def _cool(self, batch_index: int) -> None:
-        """Set the learning rate by the share of the training that is over."""
-        if not self.cooling:
-            return
-        over = (self.current_epoch + batch_index / self.trainer.num_training_batches) / (self.trainer.max_epochs or 1)
-        fallen = max(0.0, (over - 1 + self.cooling) / self.cooling)
-        optimizer: Any = self.optimizers()
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr * (1 + math.cos(math.pi * fallen)) / 2
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         """Keep the inputs; noise is drawn for all together."""

@@ -61,10 +61,11 @@ class DirectGAN(GAN):
         order: of the two steps, "generator_first" or "discriminator_first"; None as in the form.
         best_by: what the best epoch is lowest in: the generator's total loss on "validation", or the mean of both
             total losses over the batches of "training"; None as in the form.
+        cooling: share of the training, at its end, in which both learning rates fall to 0, as half a cosine.
 
     Raises:
-        ValueError: if `average` does not lie in [0, 1), there is no such form, order or loss, or, after an epoch, if
-            a class had no training sample.
+        ValueError: if `average` does not lie in [0, 1) or `cooling` in [0, 1], there is no such form, order or loss,
+            or, after an epoch, if a class had no training sample.
     """
 
     kind = "direct"
@@ -89,6 +90,7 @@ class DirectGAN(GAN):
         form: Form = "ours",
         order: Order | None = None,
         best_by: Best | None = None,
+        cooling: float = 0.0,
     ) -> None:
         chosen = options_of(FORMS, form, order=order, best_by=best_by)
         check_choice(chosen["order"], get_args(Order), "order")
@@ -97,7 +99,7 @@ class DirectGAN(GAN):
         if form != "ours":  # a network of one's own need not know of forms
             options = {"form": form} | options
         super().__init__(
-            network, options, discriminator, shape, num_classes, bounds, lr, discriminator_lr, betas, average
+            network, options, discriminator, shape, num_classes, bounds, lr, discriminator_lr, betas, average, cooling
         )
         self.discriminator_first = chosen["order"] == "discriminator_first"
         if chosen["best_by"] == "training":

@@ -31,9 +31,10 @@ class GAN(GeneratorModule):
         discriminator_lr: of the discriminator's Adam.
         betas: of both.
         average: decay per step of the averaged generator that is kept beside the trained one; 0 for none.
+        cooling: share of the training, at its end, in which both learning rates fall to 0, as half a cosine.
 
     Raises:
-        ValueError: if `average` does not lie in [0, 1).
+        ValueError: if `average` does not lie in [0, 1), or `cooling` in [0, 1].
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class GAN(GeneratorModule):
         discriminator_lr: float,
         betas: tuple[float, float],
         average: float,
+        cooling: float = 0.0,
     ) -> None:
-        super().__init__(network, network_options, shape, num_classes, bounds, lr, betas, average)
+        super().__init__(network, network_options, shape, num_classes, bounds, lr, betas, average, cooling)
         self.discriminator = discriminator
         self.discriminator_lr = discriminator_lr
 

@@ -1,5 +1,6 @@
 """What the trainings of all generators share: averaged weights, steps over several processes, what is saved."""
 
+import math
 from collections.abc import Sequence
 from random import Random
 from typing import Any, ClassVar, cast
@@ -34,9 +35,10 @@ class GeneratorModule(LightningModule):
         lr: learning rate of the generator's Adam.
         betas: of Adam.
         average: decay per step of the averaged generator that is kept beside the trained one; 0 for none.
+        cooling: share of the training, at its end, in which all learning rates fall to 0, as half a cosine.
 
     Raises:
-        ValueError: if `average` does not lie in [0, 1).
+        ValueError: if `average` does not lie in [0, 1), or `cooling` in [0, 1].
     """
 
     automatic_optimization = False
@@ -54,10 +56,13 @@ class GeneratorModule(LightningModule):
         lr: float,
         betas: tuple[float, float],
         average: float,
+        cooling: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 <= average < 1:
             raise ValueError(f"`average` should lie in [0, 1). Found {average}.")
+        if not 0 <= cooling <= 1:
+            raise ValueError(f"`cooling` should lie in [0, 1]. Found {cooling}.")
         self.description = {
             "format": FORMAT,
             "kind": self.kind,
@@ -76,7 +81,7 @@ class GeneratorModule(LightningModule):
             if average
             else None
         )
-        self.lr, self.betas = lr, betas
+        self.lr, self.betas, self.cooling = lr, betas, cooling
         self.seed, self.num_classes = torch.initial_seed(), num_classes
         self.portion = Portion(1)
         self.held: list[tuple[Tensor, ...]] = []
@@ -108,9 +113,21 @@ class GeneratorModule(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Know which part of the batch of all processes this one is."""
+        self._cool(batch_idx)
         self.portion = portion_of_step(self.trainer, len(batch[0]), batch_idx)
         if self.portion.processes > 1:
             count_samples(self, self.portion.here > 0)
+
+    def _cool(self, batch_index: int) -> None:
+        """Lower the learning rates by the share of the training that is over; where that has no end they stay."""
+        epochs, batches = self.trainer.max_epochs or -1, self.trainer.num_training_batches
+        if not self.cooling or epochs < 0:
+            return
+        over = (self.current_epoch + batch_index / batches) / epochs
+        fallen = max(0.0, (over - 1 + self.cooling) / self.cooling)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * (1 + math.cos(math.pi * fallen)) / 2
 
     def seen_by_all(self) -> Int[Tensor, " classes"]:
         """Training samples of each class, in all processes."""

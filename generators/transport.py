@@ -41,9 +41,10 @@ class TransportGAN(DirectGAN):
         discriminator_lr: of the discriminator's Adam.
         betas: of both.
         average: decay per step of the averaged generator; 0 for none.
+        cooling: share of the training, at its end, in which both learning rates fall to 0, as half a cosine.
 
     Raises:
-        ValueError: if `average` does not lie in [0, 1).
+        ValueError: if `average` does not lie in [0, 1), or `cooling` in [0, 1].
     """
 
     monitored = "val_energy_distance"
@@ -62,6 +63,7 @@ class TransportGAN(DirectGAN):
         discriminator_lr: float = 1e-3,
         betas: tuple[float, float] = (0.0, 0.9),
         average: float = 0.998,
+        cooling: float = 0.0,
     ) -> None:
         super().__init__(
             discriminator,
@@ -78,6 +80,7 @@ class TransportGAN(DirectGAN):
             discriminator_lr=discriminator_lr,
             betas=betas,
             average=average,
+            cooling=cooling,
         )
         self.weights["gradient"] = gradient_weight
 
