@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -20,9 +21,11 @@ class Toy(GAN):
     kind, monitored = "toy", "val_value"
     said: ClassVar[tuple[float, float]] = (1.0, 1.0)
 
-    def __init__(self, average: float = 0.0) -> None:
+    def __init__(self, average: float = 0.0, cooling: float = 0.0) -> None:
         options = {"hidden": []}
-        super().__init__("mlp", options, nn.Linear(2, 2), (2,), 2, (-1.0, 1.0), 0.01, 0.1, (0.0, 0.9), average)
+        super().__init__(
+            "mlp", options, nn.Linear(2, 2), (2,), 2, (-1.0, 1.0), 0.01, 0.1, (0.0, 0.9), average, cooling
+        )
         self.drawn: list[Tensor] = []
 
     def training_step(self, batch: list[Tensor], number: int) -> None:
@@ -48,6 +51,17 @@ def test_each_optimiser_moves_its_own_network_by_its_own_rate(quiet_trainer: Cal
         # Adam's step is its rate where the gradient is the same every time.
         rate = 0.1 if name.startswith("discriminator") else 0.01
         torch.testing.assert_close(p, before[name] - 3 * rate)
+
+
+def test_both_rates_fall_in_the_share_at_the_end(quiet_trainer: Callable) -> None:
+    """Six steps in two epochs, the last three of which fall along half a cosine: by 1, 3/4 and 1/4."""
+    toy = Toy(cooling=0.5)
+    before = {name: p.detach().clone() for name, p in toy.named_parameters()}
+    quiet_trainer(2).fit(toy, batches(), batches())
+    steps = 3 + sum((1 + math.cos(math.pi * third / 3)) / 2 for third in range(3))
+    for name, p in toy.named_parameters():
+        rate = 0.1 if name.startswith("discriminator") else 0.01
+        torch.testing.assert_close(p, before[name] - steps * rate)
 
 
 def test_average_follows_the_generator(quiet_trainer: Callable) -> None:
@@ -102,6 +116,8 @@ def test_spread_is_that_of_pixels() -> None:
 def test_average_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`average` should lie in \[0, 1\). Found 1.0"):
         Toy(average=1.0)
+    with pytest.raises(ValueError, match=r"`cooling` should lie in \[0, 1\]. Found 1.5"):
+        Toy(cooling=1.5)
 
 
 def test_class_without_a_sample_is_named(quiet_trainer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
