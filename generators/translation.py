@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from generators.denoiser import level_for
 from generators.direct import DirectResidual
 
+DRAWS = 2
+"""Of noise, and as many of its opposite, by which a denoiser tells two classes apart."""
+
 
 class Translation(DirectResidual):
     """Δ̂x = x̂' − x, where x̂' shares its noise with x: Su et al. 2023, arXiv 2203.08382 (dual diffusion bridges).
@@ -23,19 +26,21 @@ class Translation(DirectResidual):
     class y itself is no change of class: it is subtracted, `Δ̂x = x̂'(target) − x̂'(y)`.
 
     With guidance w each step down follows `D(x | t) + w (D(x | t) − D(x | y))` (Ho and Salimans 2022, arXiv
-    2207.12598, with the class that is left in place of any class).
+    2207.12598, with the class that is left in place of any class). Of several w each sample takes the least by which
+    x̂' is of the target class before the denoiser itself, see `odds`: the smallest change that does, as in diffusion
+    counterfactuals (Augustin et al. 2022, arXiv 2210.11841), but without a classifier.
 
     Args:
         generator: a denoiser of a range of noise levels, see `generators.networks.DenoisingNetwork`; kept in
             evaluation mode, and moved to the device of what it is asked.
         sigma: highest σ of the way; the higher, the more of x may change. None for the denoiser's highest.
         steps: of Heun's method, each way, equal in log σ; two passes each.
-        guidance: w.
+        guidance: w, or several in rising order; a sample that none of them leads to its target takes the last.
         batch: samples per pass.
 
     Raises:
         ValueError: if the denoiser is of one σ alone or made for others, `steps` is below 1, `guidance` is negative,
-            or `batch` is below 1.
+            empty or does not rise, or `batch` is below 1.
     """
 
     name = "translation"
@@ -46,7 +51,7 @@ class Translation(DirectResidual):
         *,
         sigma: float | None = None,
         steps: int = 8,
-        guidance: float = 0.0,
+        guidance: float | Sequence[float] = 0.0,
         batch: int = 512,
     ) -> None:
         super().__init__(generator, batch=batch)
@@ -56,9 +61,11 @@ class Translation(DirectResidual):
             raise ValueError(f"`generator` should be a denoiser of a range of σ. Found one of {low} alone.")
         if steps < 1:
             raise ValueError(f"`steps` should be at least 1. Found {steps}.")
-        if not 0 <= guidance < math.inf:
-            raise ValueError(f"`guidance` should not be negative. Found {guidance}.")
-        self.sigma, self.guidance = level_for(generator, high if sigma is None else sigma), guidance
+        self.ladder = [guidance] if isinstance(guidance, int | float) else [*guidance]
+        rising = all(lower < higher for lower, higher in pairwise(self.ladder))
+        if not (self.ladder and rising and all(0 <= w < math.inf for w in self.ladder)):
+            raise ValueError(f"`guidance` should be 0 or more, or several such numbers that rise. Found {guidance}.")
+        self.sigma = level_for(generator, high if sigma is None else sigma)
         self.levels = [low * (self.sigma / low) ** (step / steps) for step in range(steps + 1)]
         self.settings = {"sigma": self.sigma, "steps": steps, "guidance": guidance}
 
@@ -66,8 +73,16 @@ class Translation(DirectResidual):
         """Of one batch: the way down with the target, less the way down with class y."""
         noisy = flow(self.generator, x, y, self.levels)
         downwards = self.levels[::-1]
-        led = flow(self.generator, noisy, target, downwards, y, self.guidance)
-        return led - flow(self.generator, noisy, y, downwards)
+        back = flow(self.generator, noisy, y, downwards)
+        found, missing = torch.zeros_like(x), torch.arange(len(x), device=x.device)
+        for guidance in self.ladder:
+            own, asked = y[missing], target[missing]
+            led = flow(self.generator, noisy[missing], asked, downwards, own, guidance)
+            found[missing] = led - back[missing]
+            if guidance == self.ladder[-1] or not len(missing):
+                break
+            missing = missing[odds(self.generator, x[missing] + found[missing], own, asked) <= 0]
+        return found
 
 
 @torch.no_grad()
@@ -104,3 +119,33 @@ def flow(
         second = slope(x + (then - now) * first, then)
         x = x + (then - now) * (first + second) / 2
     return x
+
+
+@torch.no_grad()
+def odds(
+    denoiser: nn.Module, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"], target: Int[Tensor, " B"]
+) -> Float[Tensor, " B"]:
+    """By how much a denoiser restores x better as the target than as y: a part of `log p(x | target) − log p(x | y)`.
+
+    `E_n [‖D(x + σ n | y; σ) − x‖² − ‖D(x + σ n | target; σ) − x‖²] / 2 σ²` at the denoiser's own σ, a term of the
+    bound by which a diffusion model classifies (Li et al. 2023, arXiv 2303.16203). Noise is the same for all samples,
+    and each drawn one is taken with its opposite.
+
+    Args:
+        denoiser: D.
+        x: samples.
+        y: classes.
+        target: other classes.
+
+    Returns:
+        Above 0 where the target is the better one, `(B,)`.
+    """
+    made_for: Any = denoiser
+    sigma = float(made_for.sigma)
+    drawn = torch.randn(DRAWS, *x.shape[1:], generator=torch.Generator().manual_seed(0)).to(x)
+
+    def error(noise: Tensor, c: Tensor) -> Tensor:
+        return (denoiser(x + sigma * noise, c, sigma) - x).flatten(1).square().sum(dim=1)
+
+    gained = [error(noise, y) - error(noise, target) for noise in torch.cat([drawn, -drawn])]
+    return torch.stack(gained).mean(dim=0) / (2 * sigma**2)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from generators import Translation, load_estimator
 from generators.denoiser import Denoiser, score
 from generators.networks import DenoisingNetwork
-from generators.translation import flow
+from generators.translation import flow, odds
 from training.data import Batch
 
 MEANS = torch.tensor([[0.0, 0.0, 0.0], [1.0, -0.5, 0.25]])
@@ -78,12 +78,37 @@ def test_the_way_goes_as_high_as_it_is_asked_to() -> None:
     assert estimator.settings == {"sigma": 0.5, "steps": 3, "guidance": 1.0}
 
 
+def test_odds_are_those_of_errors_without_what_noise_adds() -> None:
+    """D − x = (σ² (μ_c − x) + Σ σ n) / (Σ + σ²), and a draw with its opposite leaves the square of the first term."""
+    x, y = samples()
+    sigma = Best.sigma
+    shares = (sigma / (SPREAD**2 + sigma**2)) ** 2 / 2
+    expected = (shares * ((MEANS[y] - x) ** 2 - (MEANS[1 - y] - x) ** 2)).sum(dim=1)
+    torch.testing.assert_close(odds(Best(), x, y, 1 - y), expected)
+
+
+def test_of_several_guidances_each_sample_takes_the_least_that_leads_it_to_its_target() -> None:
+    """A sample in the middle of its class needs much, one near the border little, one far behind gets the last."""
+    y, between = torch.zeros(3, dtype=torch.int64), MEANS[1] - MEANS[0]
+    x = MEANS[0] + torch.tensor([[0.3], [-0.6], [-9.0]]) * between
+    ladder = (0.0, 0.5, 1.0, 2.0)
+    each = [Translation(Best(), guidance=guidance)(x, y, 1 - y) for guidance in ladder]
+    there = torch.stack([odds(Best(), x + residual, y, 1 - y) > 0 for residual in each])
+    first = [ladder[int(column.int().argmax())] if column.any() else ladder[-1] for column in there.T]
+    assert first[0] < first[1] < first[2] == ladder[-1]
+    found = Translation(Best(), guidance=ladder)(x, y, 1 - y)
+    for row, guidance in enumerate(first):
+        torch.testing.assert_close(found[row], each[ladder.index(guidance)][row])
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"sigma": 5.0}, r"`sigma` should lie in \[0.05, 4.0\], for which the denoiser is made. Found 5.0"),
         ({"steps": 0}, "`steps` should be at least 1. Found 0."),
-        ({"guidance": -1.0}, "`guidance` should not be negative. Found -1.0."),
+        ({"guidance": -1.0}, "`guidance` should be 0 or more, or several such numbers that rise. Found -1.0."),
+        ({"guidance": [1.0, 0.5]}, r"several such numbers that rise. Found \[1.0, 0.5\]."),
+        ({"guidance": []}, r"several such numbers that rise. Found \[\]."),
         ({"batch": 0}, "`batch` should be at least 1"),
     ],
 )
