@@ -138,6 +138,8 @@ class Classifier(StepsCombined):
             load_weights(self.network, start_from)
         self.bounds, self.seed, self.log_layers = bounds, seed, log_layers
         self.objective = objective or Plain()
+        if (check_network := getattr(self.objective, "check_network", None)) is not None:
+            check_network(self.network)
         self.combiner, self.combiner_start = combiner, combiner_start
         self.penalties = asked_for(alignment_weight, gradient_weight, penalty, tuple(shape))
         self.alignment_with, self.residual = alignment_with, residual
