@@ -28,7 +28,7 @@ def check_second_derivative(gradient: Float[Tensor, "..."]) -> None:
             operations = _operations(node)
             remedies = [text for start, text in REMEDY.items() if any(name.startswith(start) for name in operations)]
             raise ValueError(
-                "`classifier` should have second derivatives, which the alignment penalty needs. "
+                "`classifier` should have second derivatives, which a penalty on its input gradient needs. "
                 f"Found none of {', '.join(operations)}" + "".join(f": {text}" for text in remedies) + "."
             )
 

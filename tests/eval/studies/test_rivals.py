@@ -35,11 +35,11 @@ def study_of(folder: Path, *dimensions: int) -> Any:
 def test_a_study_searches_the_nearest_examples_of_each_data_set_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    searched: list[tuple[int, int]] = []
+    searched: list[tuple[int, int, int]] = []
     search = NearestExample._search
 
     def counted(self: NearestExample, queries: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        searched.append((self.settings["examples"], len(queries)))
+        searched.append((self.settings["examples"], *queries.shape[::-1]))
         return search(self, queries, target)
 
     monkeypatch.setattr(NearestExample, "_search", counted)
@@ -47,10 +47,8 @@ def test_a_study_searches_the_nearest_examples_of_each_data_set_once(
     assert done.failures == []
     ratios = [r for r in done.results.load() if r.quantity.kind == "residual_length_ratio"]
     assert {r.model.recipe for r in ratios} == {"exact", "nearest", "nearest-even"}
-    # For the lengths of all three together, and further for what the estimator by that name is measured by itself.
-    print(searched)
-    of_lengths = [count for examples, count in searched if examples == 60]
-    assert of_lengths.count(LIMIT) == 2 * len({4, 5})
+    # The lengths of all three take one search, and the way back of the estimator by that name another.
+    assert [searched.count((60, size, LIMIT)) for size in (4, 5)] == [2, 2], searched
 
 
 def test_another_data_set_has_its_own() -> None:
