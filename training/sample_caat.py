@@ -38,6 +38,9 @@ class SampleCAAT:
     sample's two losses in an ordinary backward pass. It is an objective and takes no combiner's place: with a
     combiner beside it, what it follows is the adversarial gradient of that one.
 
+    A network with dropout draws anew for each loss, and what is measured of its samples has the difference between
+    the draws in it.
+
     It logs `train_sample_mu`, the mean of μᵢ = ‖g_n,i‖ ‖g_a,i‖ (1 − φᵢ); `train_sample_cosine`, the mean φᵢ;
     `train_sample_opposed`, the share of samples with φᵢ < 0; and `train_sample_turned`, that with φᵢ ≤ γ.
 
