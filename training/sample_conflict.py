@@ -65,7 +65,8 @@ def sample_conflict(
         found = [torch.func.grad(lambda w, of=of: of(Substituted(network, w), *sample)) for of in losses]
         return [gradient(weights) for gradient in found]
 
-    with torch.autocast(x.device.type, enabled=False):  # a gradient may underflow in half precision
+    # A gradient may underflow in half precision; and the training draws, on the CPU, as if nothing were measured.
+    with torch.autocast(x.device.type, enabled=False), torch.random.fork_rng(devices=[]):
         parts = zip(x.split(at_once), perturbed.split(at_once), y.split(at_once), strict=True)
         found = [_products(*(list(one.values()) for one in of_samples(gradients, *part))) for part in parts]
     return SampleConflict(*(torch.cat(column) for column in zip(*found, strict=True)))

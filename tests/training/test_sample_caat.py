@@ -171,6 +171,15 @@ def test_without_a_goal_it_measures_and_changes_nothing(name: str) -> None:
         assert_near(gradient(found[key], network), gradient(loss, network))
 
 
+def test_a_network_that_draws_trains_as_if_nothing_were_measured() -> None:
+    network, objective, (x, y) = nn.Sequential(convolutions(), nn.Dropout(0.5)), AT(REACH, steps=2), batch_of()
+    found = []
+    for one in (objective, SampleCAAT(objective, None)):
+        torch.manual_seed(1)
+        found.append(losses_of(one, network, x, y)["adversarial"])
+    assert torch.equal(*found)
+
+
 def test_frozen_batch_norm_leaves_samples_their_gradients() -> None:
     network, objective, (x, y) = convolutions(norm=FrozenBatchNorm), AT(REACH, steps=2), batch_of()
     expected = mean([CAAT()(pair) for pair in pairs_of(objective, network, x, y)])
