@@ -23,7 +23,9 @@ def jacobian_penalty(
 
     https://arxiv.org/abs/1908.02729, Algorithm 1. ‖J‖_F² = C · E ‖v·J‖² for v uniform on the unit sphere,
     which is estimated from N of them as (C / N) Σ ‖v·J‖²; each costs one backward pass. With the C unit vectors, or
-    any orthonormal basis, it is exact. J is taken in the mode that the classifier is in.
+    any orthonormal basis, it is exact. J is taken in the mode that the classifier is in. Under batch normalisation in
+    training mode, where x moves the logits of the whole batch, row c of J is the gradient of their sum, and J is no
+    Jacobian of a sample: the exact form then leaves out what centring cancels, and an estimate is of another number.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`.

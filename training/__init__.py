@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from training.objectives import AT, CLP, MART, TRADES, AvMixup, Plain
     from training.penalties import Alignment, Edges, GradientNorm, Jacobian, LenientAlignment, WeightedAlignment
     from training.perpendicular import PerpendicularAT
+    from training.sample_caat import SampleCAAT
     from training.strength import Strength
     from training.weight_perturbation import AWP
 
@@ -41,6 +42,7 @@ __all__ = [
     "Normalized",
     "PerpendicularAT",
     "Plain",
+    "SampleCAAT",
     "Strength",
     "TorchJD",
     "WeightedAlignment",

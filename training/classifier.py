@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from alignment import Candidates
 from alignment.contracts import check_choice
 from alignment.gradients import as_variable, logits_of
+from alignment.logits import unwrapped
 from generators import ResidualEstimator
 from generators.global_batch import SharedGenerator, portion_of_step, weight_of
 from generators.networks.exchanged_norm import count_samples, exchange_batch_norm
@@ -138,6 +139,8 @@ class Classifier(StepsCombined):
             load_weights(self.network, start_from)
         self.bounds, self.seed, self.log_layers = bounds, seed, log_layers
         self.objective = objective or Plain()
+        if (check_network := getattr(self.objective, "check_network", None)) is not None:
+            check_network(self.network)
         self.combiner, self.combiner_start = combiner, combiner_start
         self.penalties = asked_for(alignment_weight, gradient_weight, penalty, tuple(shape))
         self.alignment_with, self.residual = alignment_with, residual
@@ -151,8 +154,8 @@ class Classifier(StepsCombined):
             self._check_combination(dict.fromkeys(["clean", *names]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits `(B, C)`."""
-        return self.network(x)
+        """Logits `(B, C)`, also of a network that returns more, see `alignment.logits.unwrapped`."""
+        return unwrapped(self.network(x), len(x))
 
     def setup(self, stage: str) -> None:
         """Lay out the weights, and build the residual estimator, or see that one that is not used exists."""
@@ -208,7 +211,7 @@ class Classifier(StepsCombined):
                 nothing needs them.
         """
         x = as_variable(x) if self.penalties else x
-        clean_logits = cache(lambda: self.network(x))
+        clean_logits = cache(lambda: self(x))
         objective: Any = self.objective
         if directions is not None and takes_residual(objective):
             objective = objective.with_residual(directions.closest())
@@ -224,7 +227,7 @@ class Classifier(StepsCombined):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Accuracy."""
-        correct = (self.network(batch.x).argmax(dim=1) == batch.y).float().mean()
+        correct = (self(batch.x).argmax(dim=1) == batch.y).float().mean()
         self.log("val_accuracy", correct, prog_bar=True, batch_size=weight_of(len(batch.y)), sync_dist=True)
 
     def configure_optimizers(self) -> Any:

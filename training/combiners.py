@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_number
 from training.conflict import Conflict, Tensors, conflict, in_single, norms
+from training.turning import check_goal, turned
 
 Gradients = Mapping[str, list[Tensor]]
 
@@ -180,19 +181,14 @@ class CAAT(_OfTwo):
     """
 
     def __init__(self, gamma: float = 0.8) -> None:
-        check_number(gamma, "gamma", "be in [0, 1]", lambda goal: 0 <= goal <= 1)
-        self.gamma = gamma
+        self.gamma = check_goal(gamma)
 
     def _combined(self, clean: list[Tensor], adversarial: list[Tensor], measured: Conflict) -> Tensors:
         if self.gamma == 1:
             return [gradient.clone() for gradient in clean]
-        cosine, length = measured.cosine, measured.clean_norm
-        sine = ((1 - cosine) * (1 + cosine)).sqrt()
-        slope = self.gamma / math.sqrt((1 - self.gamma) * (1 + self.gamma))
-        ratio = measured.adversarial_norm / torch.where(length == 0, 1, length)
-        agree = cosine > self.gamma
-        of_clean = torch.where(agree, 1, ratio * (slope * sine - cosine))
-        return _sum([_scaled(clean, of_clean), _scaled(adversarial, 1 - agree.to(cosine.dtype))])
+        lengths = measured.clean_norm, measured.adversarial_norm
+        of_clean, of_adversarial = turned(measured.cosine, *lengths, self.gamma)
+        return _sum([_scaled(clean, of_clean), _scaled(adversarial, of_adversarial)])
 
 
 class TorchJD:

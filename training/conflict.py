@@ -26,7 +26,7 @@ class Conflict(NamedTuple):
     @property
     def cosines(self) -> Float64[Tensor, " T"]:
         """cos(g_n, g_a) of every tensor, in [-1, 1]: paper 2, Definition 3.1."""
-        return _cosine(self.inner_products, self.clean_norms * self.adversarial_norms)
+        return cosine_of(self.inner_products, self.clean_norms * self.adversarial_norms)
 
     @property
     def opposed(self) -> Float64[Tensor, ""]:
@@ -36,7 +36,7 @@ class Conflict(NamedTuple):
     @property
     def cosine(self) -> Float64[Tensor, ""]:
         """φ = cos(g_n, g_a) of all parameters as one vector, in [-1, 1]: paper 3, Eq. 4."""
-        return _cosine(self.inner_products.sum(), self.clean_norm * self.adversarial_norm)
+        return cosine_of(self.inner_products.sum(), self.clean_norm * self.adversarial_norm)
 
     @property
     def clean_norm(self) -> Float64[Tensor, ""]:
@@ -69,7 +69,7 @@ def conflict(clean: list[Tensor], adversarial: list[Tensor]) -> Conflict:
         >>> float(measured.cosine), float(measured.mu)
         (0.0, 25.0)
     """
-    clean, adversarial = _summable(in_single(clean)), _summable(in_single(adversarial))
+    clean, adversarial = summable(in_single(clean)), summable(in_single(adversarial))
     products = torch._foreach_mul(clean, adversarial)
     sums = torch.stack([product.sum(dtype=torch.float64) for product in products])
     return Conflict(sums, norms(clean), norms(adversarial))
@@ -82,13 +82,14 @@ def in_single(gradients: list[Tensor]) -> list[Tensor]:
 
 def norms(gradients: Tensors) -> Float64[Tensor, " T"]:
     """Euclidean norm of every tensor, summed in float64, where squares of float32 neither overflow nor underflow."""
-    return torch.stack(torch._foreach_norm(_summable(gradients), dtype=torch.float64))
+    return torch.stack(torch._foreach_norm(summable(gradients), dtype=torch.float64))
 
 
-def _summable(gradients: Tensors) -> list[Tensor]:
+def summable(gradients: Tensors) -> list[Tensor]:
     """The same where they can be summed in float64; nothing is copied where they lie there already."""
     return [gradient.to(double_device(gradient.device)) for gradient in gradients]
 
 
-def _cosine(inner_product: Tensor, lengths: Tensor) -> Tensor:
+def cosine_of(inner_product: Tensor, lengths: Tensor) -> Tensor:
+    """Inner products over products of lengths, in [-1, 1]; 0 where a length is."""
     return (inner_product / torch.where(lengths == 0, 1, lengths)).clamp(-1, 1)

@@ -16,6 +16,9 @@ class Objective(Protocol):
     An objective may say their names beforehand, as an attribute `names`, so that a combiner or a penalty that does
     not go with them is refused before training begins. One that needs Δ̂x says so by an attribute `takes_residual`,
     and has a method `with_residual(residual)` that returns the objective for a batch with this Δ̂x, `(B, *shape)`.
+    What it measured of a batch may stand among the losses under names that its attribute `observed` lists: it is
+    logged like them, and is no part of what is trained. A method `check_network(network)` refuses a network that it
+    cannot train, before training begins.
 
     Args:
         classifier: from `(B, *shape)` to logits `(B, C)`, in training mode.
@@ -43,3 +46,8 @@ class Objective(Protocol):
 def takes_residual(objective: Objective) -> bool:
     """Whether an objective needs Δ̂x, and so a training a residual estimator."""
     return bool(getattr(objective, "takes_residual", False))
+
+
+def observed_by(objective: Objective) -> tuple[str, ...]:
+    """Names of what an objective measures beside its losses."""
+    return tuple(getattr(objective, "observed", ()))

@@ -259,4 +259,5 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """KL( p ‖ q ) per sample."""
-    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1)
+    # As `F.kl_div` has it to the last bit, which cannot be batched over samples.
+    return (log_p.exp() * (log_p - log_q)).sum(dim=1)

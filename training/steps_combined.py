@@ -12,7 +12,7 @@ from training.combiners import Combiner, Gradients
 from training.combining import check_combination, separate_gradients, with_gradient
 from training.conflict import Conflict, conflict
 from training.gradient_log import of_conflict, of_layers
-from training.objective import Losses, Objective
+from training.objective import Losses, Objective, observed_by
 from training.penalty import Penalty
 from training.steps_recorded import StepsRecorded
 
@@ -53,8 +53,9 @@ class StepsCombined(StepsRecorded):
         return self.log_layers and not self.combining and "adversarial" in names and "clean" not in names
 
     def total(self, losses: Losses) -> Float[Tensor, ""]:
-        """The sum of the losses, but for a clean one that is only watched."""
-        return torch.stack([loss for name, loss in losses.items() if name != "clean" or not self.watching]).sum()
+        """The sum of the losses, but for a clean one that is only watched and what the objective only measures."""
+        without = {*observed_by(self.objective), *(["clean"] if self.watching else [])}
+        return torch.stack([loss for name, loss in losses.items() if name not in without]).sum()
 
     def _check_combination(self, losses: Collection[str]) -> None:
         """Refuse a combiner that cannot work with losses of these names."""
@@ -64,6 +65,7 @@ class StepsCombined(StepsRecorded):
     def _joined(self, losses: Losses) -> Losses:
         """The losses that have a gradient of their own: penalties are added to the one that is named."""
         names = [penalty.name for penalty in self.penalties]
+        losses = {name: loss for name, loss in losses.items() if name not in observed_by(self.objective)}
         joined = {name: loss for name, loss in losses.items() if name not in names}
         if self.combiner is not None:
             self._check_combination(joined)

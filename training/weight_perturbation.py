@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from alignment.logits import unwrapped
 from generators.global_batch import portion_of
 from training.balls import unit
 from training.objective import takes_residual
@@ -82,8 +83,8 @@ class Substituted(nn.Module):
         self.module, self.tensors = module, dict(tensors)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the module returns with the replaced tensors."""
-        return functional_call(self.module, self.tensors, (x,))
+        """The module's logits with the replaced tensors, see `alignment.logits.unwrapped`."""
+        return unwrapped(functional_call(self.module, self.tensors, (x,)), len(x))
 
 
 def perturbed_weights(classifier: nn.Module) -> dict[str, nn.Parameter]:

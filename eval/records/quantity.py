@@ -27,6 +27,10 @@ KINDS = {
     "gop_frequency": "GOP %",
     "mu": "μ",
     "cosine": "cos(g_n, g_a)",
+    "sample_mu": "μ of samples",
+    "sample_cosine": "cos(g_n, g_a) of samples",
+    "sample_opposed": "opposed samples %",
+    "sample_turned": "turned samples %",
     "masking": "signs of masking",
     "residual_similarity": "sim(Δx, Δ̂x)",
     "residual_target_share": "x̂' of target class %",
@@ -50,7 +54,15 @@ KINDS = {
     "epoch_cost": "seconds per epoch",
 }
 """Titles of the kinds, in the order in which they stand in tables."""
-SHARES = ("accuracy", "robust_accuracy", "gop_frequency", "residual_target_share", "descent")
+SHARES = (
+    "accuracy",
+    "robust_accuracy",
+    "gop_frequency",
+    "sample_opposed",
+    "sample_turned",
+    "residual_target_share",
+    "descent",
+)
 """Kinds that are printed in per cent."""
 UNDER_ATTACK = ("accuracy", "robust_accuracy")
 """Kinds that are an accuracy at a strength, where there is an attack: read off a search, or of the attack alone."""

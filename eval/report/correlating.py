@@ -21,6 +21,8 @@ ALIGNMENTS = ("alpha_dx", "alpha_x", "score_alignment", "tangent_share")
 ROBUSTNESS = ("epsilon50", "tau50")
 OF_PAPER = ("epsilon50", "pgd", "Linf")
 """The measure of robustness of the paper's correlations."""
+OF_ALL = ("Pearson", "Spearman")
+"""The statistics of every group of models."""
 OF_GIVEN = (
     f"{GIVEN}: partial correlation, of what is left of both after a straight line in the ε of adversarial training, "
     "0 without."
@@ -49,9 +51,7 @@ class Correlated:
         several = {*ends.index[ends["max"] > ends["min"]]}
         return [place for place, group in enumerate(self.groups) if not group.names and place in several]
 
-    def between(
-        self, metrics: "Chooses", robustness: "Chooses", statistics: Sequence[str] = ("Pearson", "Spearman")
-    ) -> pd.DataFrame:
+    def between(self, metrics: "Chooses", robustness: "Chooses", statistics: Sequence[str] = OF_ALL) -> pd.DataFrame:
         """Correlations of the quantities that are chosen, group by group; the one source of tables and findings."""
         titles = (
             [t for t, quantity in self.quantities.items() if chooses(quantity)] for chooses in (metrics, robustness)
@@ -86,13 +86,11 @@ def correlation_table(records: Records) -> Table:
     """Correlation of α_Δx, α_x and their like with ε50% and τ50%, group by group of models; empty without one."""
     everything = correlated(records)
     groups, quantities = everything.groups, everything.quantities
-    found = everything.between(is_alignment, is_robustness)
+    given = everything.of_several_epsilons
+    found = everything.between(is_alignment, is_robustness, (*OF_ALL, GIVEN) if given else OF_ALL)
     if found.empty:
         return Table(found)
-    if given := everything.of_several_epsilons:
-        partial = everything.between(is_alignment, is_robustness, [GIVEN])
-        partial.loc[~partial["data"].isin(given), ["value", "low", "high"]] = math.nan
-        found = pd.concat([found, partial], ignore_index=True)
+    found.loc[(found.statistic == GIVEN) & ~found["data"].isin(given), ["value", "low", "high"]] = math.nan
     ranks = {title: quantity.rank for title, quantity in quantities.items()}
     by_rank = {title: place for place, title in enumerate(sorted(ranks, key=lambda title: ranks[title]))}
     found["cell"] = [correlation_told(line.value, line.low, line.high) for line in found.itertuples()]

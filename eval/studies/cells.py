@@ -26,6 +26,7 @@ from eval.studies.grid import Cell, EstimatorCell, ModelCell
 from eval.studies.grouping import EACH, fitting, is_small, parts, shared
 from eval.studies.logs import training_records
 from eval.studies.overlay import FIRST
+from eval.studies.rivals import NEAREST, nearest_of
 from eval.studies.tasks import Done, Task, survived
 from eval.studies.trained import best_checkpoint, is_trained, side_by_side, trained
 from eval.studies.wanted import wanted_of
@@ -296,15 +297,17 @@ def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path, device: str) ->
     asked = {"residual": cell.residual, "options": cell.options, "judge": cell.judge}
     settings = resolved(asked, folder)
     data = _data(cell.data)
+    nearest = nearest_of(data, cell.data)
+    is_it = settings["residual"] == NEAREST and not settings["options"]
     EstimatorQuality(
-        data.residual(settings["residual"], **settings["options"]),
+        nearest if is_it else data.residual(settings["residual"], **settings["options"]),
         data,
         cell.model,
         judge=load_judges(settings["judge"], data),
         limit=cell.limit,
         device=chosen_device(device),
         training=asked,
-        nearest=data.residual("nearest"),
+        nearest=nearest,
     ).measured(home)
     return []
 

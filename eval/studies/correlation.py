@@ -66,11 +66,11 @@ def correlations(
     for data, part in frame.groupby("data", sort=False):
         # `pivot_table` drops models without a number, where they should be counted.
         wide = part.pivot(index=[*settings_of, "seed"], columns="measurement", values="value")  # noqa: PD010
+        given = _given(part, wide) if GIVEN in statistics else None
+        settings = wide.index.droplevel("seed").factorize()[0]
         here = [[name for name in names if name in wide.columns] for names in (metrics, robustness)]
         for metric, strength in product(*here):
             pairs = wide[[metric, strength]].to_numpy()
-            given = _given(part, wide) if GIVEN in statistics else None
-            settings = wide.index.droplevel("seed").factorize()[0]
             finite = np.isfinite(pairs).all(axis=1)
             for name in statistics:
                 columns = pairs if given is None or name != GIVEN else np.column_stack([pairs, given])

@@ -145,5 +145,8 @@ def _estimator_cell(
 
 
 def _objective(fit: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments of a configuration's objective; empty where there are none."""
-    return (fit.get("model", {}).get("objective") or {}).get("init_args") or {}
+    """The arguments of a configuration's objective, of the one within where it goes around another; empty without."""
+    found = fit.get("model", {}).get("objective") or {}
+    while isinstance(given := found.get("init_args") or {}, Mapping) and given.get("objective"):
+        found = given["objective"]
+    return given

@@ -13,7 +13,10 @@ from eval.records.record import Record
 from eval.records.subject import Model, Subject
 from eval.studies.epochs import Course, courses
 
-LOGGED = {"gop_frequency": "train_gop_frequency", "mu": "train_mu", "cosine": "train_cosine"}
+LOGGED = {
+    kind: f"train_{kind}"
+    for kind in ("gop_frequency", "mu", "cosine", "sample_mu", "sample_cosine", "sample_opposed", "sample_turned")
+}
 """What is kept of a training log as a mean over epochs, by the kind of the record."""
 SOURCE = {"source": "training log"}
 

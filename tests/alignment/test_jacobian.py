@@ -70,6 +70,15 @@ def test_error_of_the_estimate_falls_as_one_over_the_root_of_its_projections() -
     torch.testing.assert_close(jacobian_penalty(classifier, x, along).detach(), expected)
 
 
+def test_of_batch_norm_it_is_that_of_samples_only_if_that_is_frozen() -> None:
+    # Normalised batches have the mean 0 whatever x is, so that the sum of their logits never moves.
+    classifier, x = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 4)).double(), some(5)
+    assert jacobian_penalty(classifier, x).item() == pytest.approx(0, abs=1e-12)
+    assert jacobian_penalty(classifier, x, random_projections(some(5, (1, 4)))).item() > 1e-3
+    classifier.eval()
+    torch.testing.assert_close(jacobian_penalty(classifier, x), reference(classifier, x))
+
+
 def test_gradient_matches_finite_differences() -> None:
     x, along = some(3), random_projections(some(3, (2, 4)))
 

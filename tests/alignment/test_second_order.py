@@ -55,6 +55,10 @@ def problem() -> tuple[Tensor, Tensor, Tensor]:
     [
         (Attention, "Found none of ScaledDotProduct.*: run attention within .*SDPBackend.MATH.*`fused_attn = False`"),
         (
+            lambda: nn.Sequential(nn.Linear(8, 4), nn.Hardsigmoid(), nn.Linear(4, 3)),
+            r"Found none of hardsigmoid: put a module that returns F.relu6\(x \+ 3\) / 6 in the place",
+        ),
+        (
             lambda: torch.compile(smooth(8, 3, torch.float32), backend="aot_eager"),
             "Found none of CompiledFunction: pass the module that was given to torch.compile",
         ),
@@ -63,7 +67,7 @@ def problem() -> tuple[Tensor, Tensor, Tensor]:
             "`classifier` should have second derivatives.* Found none of a function marked as once differentiable",
         ),
     ],
-    ids=["fused attention", "torch.compile", "once differentiable"],
+    ids=["fused attention", "hardsigmoid", "torch.compile", "once differentiable"],
 )
 def test_missing_second_derivative_is_named_with_its_remedy(classifier, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -109,3 +109,10 @@ def test_networks_of_a_list_are_measured_on_listed_images_and_correlated(tmp_pat
     records = Results(tmp_path / "out").load()
     (figure,) = draw(records, [record for record in records if record.quantity.kind == "gradients"]).values()
     assert sum(text.startswith("∇ℓ, net ") for text in said(figure)) >= 3
+
+
+def test_a_model_has_the_epsilon_of_the_objective_that_its_own_goes_around() -> None:
+    """AWP has none itself; where a model has none, a correlation takes it for one without attack."""
+    cells = load_study("agr_methods").cells
+    assert {cell.model.recipe for cell in cells} >= {"AT", "AWP", "AWP + AGR"}
+    assert {cell.model.epsilon for cell in cells} == {"8/255"}

@@ -116,6 +116,18 @@ def test_models_of_any_recipe_are_correlated_where_a_study_pools_them(tmp_path: 
     assert len(side_by_side(records).frame) == 6
 
 
+def test_the_numbers_of_models_are_laid_side_by_side_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records, widened, pivot = written(tmp_path, pooled(["", "0.1", "0.2"])), [], pd.DataFrame.pivot
+
+    def counted(frame: pd.DataFrame, **given: object) -> pd.DataFrame:
+        widened.append(given["columns"])
+        return pivot(frame, **given)
+
+    monkeypatch.setattr(pd.DataFrame, "pivot", counted)
+    assert GIVEN in correlation_table(records).frame
+    assert widened == ["measurement"]
+
+
 def test_where_no_epsilon_differs_none_is_given(tmp_path: Path) -> None:
     assert GIVEN not in correlation_table(written(tmp_path, pooled([""] * 6))).frame
 

@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 from alignment.logits import logits_of
+from training import AWP, CAAT, MART, TRADES, Classifier, Jacobian, SampleCAAT, Strength
+from training.data import Digits
 from training.networks import ClassMapping, Normalized, OneLogit, ToImageNetInput
 from training.networks.adapters import Prepared
 
@@ -105,3 +108,44 @@ def test_outputs_among_which_nothing_tells_are_refused(output, message):
 
     with pytest.raises(ValueError, match=message):
         OneLogit(Fixed())(images(2))
+
+
+class Learning(nn.Module):
+    """A linear network that returns an object."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, x: Tensor) -> Answer:
+        return Answer(self.linear(x.flatten(1)))
+
+
+class Bare(Learning):
+    """The same that returns its logits."""
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x).logits
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"objective": TRADES(Strength(0.1), steps=1), "combiner": CAAT()},
+        {"objective": AWP(MART(Strength(0.1), steps=1)), "log_layers": True},
+        {"objective": SampleCAAT(TRADES(Strength(0.1), steps=1, clean="apart")), "penalty": Jacobian(0.1)},
+    ],
+)
+def test_a_network_that_returns_an_object_trains_as_one_that_returns_its_logits(
+    options: dict[str, Any], quiet_trainer: Callable[..., Trainer]
+) -> None:
+    found = []
+    for network in (Learning, Bare):
+        data = Digits(batch_size=16)
+        module = Classifier(f"{__name__}.{network.__name__}", {}, (1, 8, 8), 10, data.bounds, **options)
+        trainer = quiet_trainer(1, limit_train_batches=1, limit_val_batches=1)
+        trainer.fit(module, data)
+        found.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+    assert found[0] == found[1]
+    assert "val_accuracy" in found[0]
