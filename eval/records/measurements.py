@@ -25,13 +25,13 @@ from eval.records.subject import first_samples
 from eval.robustness.masking import masking_verdict, summary
 from generators import Consensus, ResidualEstimator
 from generators.store import for_samples
-from training.attacks import Loss, Norm
+from training.attacks import Distance, Loss
 from training.data import Batch, DataSet
 from training.passes import CountPasses
 from training.strength import Strength
 
 Strengths = Sequence[Strength | float | str]
-Epsilons = Strengths | Mapping[Norm, Strengths]
+Epsilons = Strengths | Mapping[Distance, Strengths]
 """Strengths of attacks: those of the first norm, or of each norm by its name."""
 
 
@@ -162,7 +162,7 @@ def _said(data: DataSet, signed: bool) -> dict[str, Any]:
 
 def standard_measurements(
     attacks: Sequence[str] = ("pgd",),
-    norms: Sequence[Norm] | None = None,
+    norms: Sequence[Distance] | None = None,
     epsilons: Epsilons = (),
     steps: int = 40,
     step_size: Strength | float | str | None = None,
@@ -246,14 +246,14 @@ def standard_measurements(
     ]
 
 
-def _usual_norms(epsilons: Epsilons, only: str) -> Sequence[Norm]:
+def _usual_norms(epsilons: Epsilons, only: str) -> Sequence[Distance]:
     """The norms where nobody names some."""
     if only != "accuracy":
         return ("Linf", "L2")
     return tuple(epsilons) if isinstance(epsilons, Mapping) else ("Linf",)
 
 
-def _check_used(strengths: Mapping[str, Any], measured: set[Norm | None]) -> None:
+def _check_used(strengths: Mapping[str, Any], measured: set[Distance | None]) -> None:
     """Refuse strengths of a norm in which nothing is measured."""
     if unused := [norm for norm in strengths if norm not in measured]:
         raise ValueError(
