@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from alignment.contracts import check_counts, check_number
 from eval.attacks.adversarial_library_import import attacks_of_adv_lib
-from eval.attacks.shown import Shown, ShownLarge, ShownToALMA, ShownToFMN, closest_shown
+from eval.attacks.shown import Shown, ShownLarge, ShownToALMA, ShownToFMN, ShownToFMNInL0, closest_shown
 from training.balls import ORDER, Distance
 
 EVERY_DISTANCE: tuple[Distance, ...] = ("Linf", "L2", "L1", "L0")
@@ -59,7 +59,8 @@ def fmn_advlib(
     check_counts(1, steps=steps)
     check_number(first_step, "first_step", "be above 0", lambda value: value > 0)
     options = {"norm": _order(norm), "steps": steps, "α_init": first_step}
-    return _closest("fmn", options, classifier, x, y, norm, EVERY_DISTANCE, bounds, generator, ShownToFMN)
+    show = ShownToFMNInL0 if norm == "L0" else ShownToFMN
+    return _closest("fmn", options, classifier, x, y, norm, EVERY_DISTANCE, bounds, generator, show)
 
 
 def ddn_advlib(
@@ -258,9 +259,13 @@ def _closest(
     show: type[Shown] = Shown,
 ) -> Tensor:
     """The closest misclassified points that an attack of adv-lib shows to the classifier."""
-    attack = getattr(attacks_of_adv_lib(), name)
+    attack, spare = getattr(attacks_of_adv_lib(), name), int(show is ShownToFMNInL0)
+
+    def run(shown: Shown, u: Tensor, labels: Tensor) -> None:
+        attack(shown, torch.cat([u, u[:spare]]), torch.cat([labels, labels[:spare]]), **options)
+
     return closest_shown(
-        lambda shown, u, labels: attack(shown, u, labels, **options),
+        run,
         classifier,
         x,
         y,

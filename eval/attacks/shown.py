@@ -1,7 +1,6 @@
 """The closest misclassified point of all that an attack showed to the classifier, whatever the attack returns."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -52,10 +51,6 @@ class Shown(Boxed):
         return logits
 
 
-class NothingCloser(Exception):
-    """What ends an attack in L0 that has changed one coordinate of each sample: no fewer can be."""
-
-
 class ShownToFMN(Shown):
     """The same with the true logit a little higher, and without gradient where the bounds leave no room to follow."""
 
@@ -70,9 +65,20 @@ class ShownToFMN(Shown):
         if self.lead is None:
             margin = -attack_loss(logits.detach(), self.y, "margin")
             self.lead = BEYOND * margin.unsqueeze(1) * F.one_hot(self.y, logits.shape[1])
-        if self.norm == "L0" and bool((self.reached <= 1).all()):
-            raise NothingCloser
         return logits + self.lead
+
+
+class ShownToFMNInL0(ShownToFMN):
+    """The same without the last sample, a spare one that is never fooled and that the classifier is not shown.
+
+    FMN breaks off in L0 where no sample is allowed a coordinate any more; the spare one always is.
+    """
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Logits of all samples, and of the spare one."""
+        logits = super().forward(u[:-1])
+        spare = F.one_hot(self.y[:1], logits.shape[1]) + 0 * u[-1].sum()
+        return torch.cat([logits, spare])
 
 
 class ShownLarge(Shown):
@@ -150,8 +156,7 @@ def closest_shown(
         x = task.x
         box = UnitBox.around(x, bounds, room=lambda: max(float(x.max() - x.min()), 1e-3))
         shown = show(task.logits, box, x, task.y, norm)
-        with suppress(NothingCloser):
-            run(shown, shown.start.clone(), task.y)
+        run(shown, shown.start.clone(), task.y)
         shown.gradients.check()
         return active.end(shown.closest)
 

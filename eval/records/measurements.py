@@ -180,8 +180,8 @@ def standard_measurements(
     """Accuracy, ε50% under each attack in each norm it knows, α_Δx and α_x: paper 1's Tables 2 and 3.
 
     Args:
-        attacks: by name, see `eval.attacks.ATTACKS`, or `package.module:attack` for one of yours.
-        norms: of the balls. An attack that knows none of them, such as CW beside Linf alone, is measured in its own.
+        attacks: by name, or `package.module:attack` for one of yours.
+        norms: in which radii are measured. An attack that knows none of them, such as CW beside Linf alone, is measured in its own.
             None for Linf and L2; where `only="accuracy"`, for those that `epsilons` names, or Linf alone, since an ε
             belongs to one norm.
         epsilons: strengths at which the accuracy under each attack is wanted, such as 8/255. A list is of the first

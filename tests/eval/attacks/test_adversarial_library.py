@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eval.attacks import ATTACKS, SuiteAttack
+from eval.attacks import ATTACKS
 from eval.attacks.adversarial_library import alma, ddn_advlib, fmn_advlib, pdgd, pdpgd, sigma_zero
 from eval.attacks.verdict import distance
 from eval.records.attack_radii import AttackRadii
@@ -19,6 +19,7 @@ from training import pgd
 from training.attacks import DUAL, Distance
 from training.balls import largest_distance
 from training.passes import CountPasses
+from training.strength import Strength
 
 if find_spec("adv_lib") is None:
     pytest.skip("adv-lib is not installed", allow_module_level=True)
@@ -226,14 +227,6 @@ def test_bad_input_is_refused(attack: Any, options: dict[str, Any], message: str
         attack(Half(torch.ones(6)), **arguments)
 
 
-def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "adv_lib.attacks", None)
-    for name in ("fmn_advlib", "ddn_advlib", "pdgd", "pdpgd", "alma", "sigma_zero"):
-        entry = ATTACKS[name]
-        with pytest.raises(ValueError, match=r"needs adv-lib: pip install --no-deps 'adv-lib>=0.2.8,<0.3'"):
-            SuiteAttack.check(entry, {}, entry.norms[0], (1, 8, 8), 10, (0.0, 1.0))
-
-
 def test_l0_is_a_distance_and_has_no_ball(as_in_production: None) -> None:
     classifier, x, y, _ = linear(1.0)
     short: Any = partial(fmn_advlib, steps=100)
@@ -254,10 +247,4 @@ def test_epsilons_of_l0_are_numbers_of_coordinates() -> None:
     _, x, y, _ = linear(1.0)
     data = InMemory(2 * x - 1, y)
     with pytest.raises(ValueError, match=r"should lie in \[0, 20\], the diameter of given in L0. Found 21"):
-        AttackRadii("sigma_zero", "L0", epsilons=(_strength("21"),)).check(data)
-
-
-def _strength(written: str) -> Any:
-    from training.strength import Strength
-
-    return Strength(written)
+        AttackRadii("sigma_zero", "L0", epsilons=(Strength(21),)).check(data)
