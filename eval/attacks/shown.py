@@ -18,7 +18,7 @@ from training.proposals import Task, settled
 
 BEYOND = 1e-3
 """FMN aims beyond the boundary by this part of a sample's first margin."""
-SPREAD = 1e-3
+SPREAD = 0.1
 """The least by which PDGD, PDPGD and ALMA see the largest and the smallest logit of a sample differ at first."""
 
 

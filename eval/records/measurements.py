@@ -181,9 +181,9 @@ def standard_measurements(
 
     Args:
         attacks: by name, or `package.module:attack` for one of yours.
-        norms: in which radii are measured. An attack that knows none of them, such as CW beside Linf alone, is measured in its own.
-            None for Linf and L2; where `only="accuracy"`, for those that `epsilons` names, or Linf alone, since an ε
-            belongs to one norm.
+        norms: of the perturbations. An attack that knows none of them, such as CW beside Linf alone, is measured in
+            its own. None for Linf and L2; where `only="accuracy"`, for those that `epsilons` names, or Linf alone,
+            since an ε belongs to one norm.
         epsilons: strengths at which the accuracy under each attack is wanted, such as 8/255. A list is of the first
             of the norms, or with `only="accuracy"`, of each of them; `{"Linf": ["8/255"], "L2": [0.5]}` names them.
         steps: gradient steps of PGD, κ.

@@ -51,7 +51,7 @@ def optimality_table(records: Records, chosen: list[Record]) -> Table:
 
 def _shares(records: Records, chosen: list[Record]) -> dict[tuple[str, Quantity], float]:
     """Optimality by the very model and samples, and by what was measured."""
-    found = {}
+    found: dict[tuple[str, Quantity], float] = {}
     for (subject, _), all_searches in radii_by_norm(chosen).items():
         searches = {quantity: record for quantity, record in all_searches.items() if _has_all_radii(quantity)}
         if len(searches) < 2 or not any(ATTACKS[quantity.attack].minimal for quantity in searches):

@@ -34,8 +34,8 @@ def slow(*case: Any) -> Any:
 
 
 # Attack, distance, and by how much the median may end above the radius of a linear classifier: relative, and a last
-# step. FMN's and DDN's last steps change a radius by a thousandth, and FMN aims a thousandth beyond the boundary.
-# PDGD, PDPGD and ALMA end with steps of their learning rate, 0.001 in every coordinate, and come no nearer than that.
+# step. The last steps of FMN, DDN and ALMA change a radius by a thousandth, and FMN aims a thousandth beyond the
+# boundary. PDGD and PDPGD end with steps of 0.001 in every coordinate, Adam's, and come no nearer than that.
 KINDS = [
     (partial(fmn_advlib, steps=100), "Linf", 0.002, 0.0),
     (partial(fmn_advlib, steps=100), "L2", 0.002, 0.0),
@@ -45,7 +45,7 @@ KINDS = [
     (pdpgd, "Linf", 0.0, 0.001),
     slow(pdpgd, "L2", 0.0, 0.001),
     slow(pdpgd, "L1", 0.0, 0.001),
-    (partial(alma, steps=300), "L2", 0.0, 0.001),
+    (partial(alma, steps=300), "L2", 0.002, 0.0),
 ]
 BRIEF = [
     (partial(fmn_advlib, steps=5), "Linf"),
@@ -121,7 +121,7 @@ def test_what_l0_leaves_alone_is_untouched_in_any_bounds(attack: Any) -> None:
     assert torch.equal(changed.double(), distance(found, x, "L0"))
     assert (classifier(found).argmax(dim=1) != y).all()
     assert (changed >= 1).all()
-    assert (changed <= 32).all()
+    assert (changed <= 6).all()
 
 
 @pytest.mark.slow
@@ -142,17 +142,18 @@ def test_radii_of_a_network_that_nobody_here_made(name: str) -> None:
 
     torch.manual_seed(0)
     network = mobilenet_v3_small(weights=None, num_classes=10)
-    x = torch.rand(6, 3, 32, 32)
+    x = torch.rand(4, 3, 32, 32)
     y = network.eval()(x).argmax(dim=1)
     y[0] = (y[0] + 1) % 10
     for norm in ATTACKS[name].norms:
-        attack: Any = partial(ATTACKS[name].attack, steps=60)
-        radii = minimal_radii(network, [(x[:4], y[:4]), (x[4:], y[4:])], attack, norm=norm, bounds=(0.0, 1.0))
+        steps = 200 if name == "pdpgd" else 60  # it weighs the distance high at first
+        attack: Any = partial(ATTACKS[name].attack, steps=steps)
+        radii = minimal_radii(network, [(x[:3], y[:3]), (x[3:], y[3:])], attack, norm=norm, bounds=(0.0, 1.0))
         assert radii.rejected == 0
         assert radii.upper[0] == 0
         assert (radii.upper[1:] > 0).all()
         assert radii.upper.isfinite().all()
-        assert radii.backward_passes == 60 * 5
+        assert radii.backward_passes == steps * 3
 
 
 @each_briefly
