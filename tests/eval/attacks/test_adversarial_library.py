@@ -1,8 +1,10 @@
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,9 @@ from torch import Tensor, nn
 from eval.attacks import ATTACKS
 from eval.attacks.adversarial_library import alma, ddn_advlib, fmn_advlib, pdgd, pdpgd, sigma_zero
 from eval.attacks.verdict import distance
+from eval.records import Model, Sitting
 from eval.records.attack_radii import AttackRadii
+from eval.records.measurements import standard_measurements
 from eval.robustness.fixed_strength import robust_accuracy
 from eval.robustness.radii import critical_radii, minimal_radii
 from tests.eval.classifiers import Half, InMemory, Radial
@@ -249,3 +253,33 @@ def test_epsilons_of_l0_are_numbers_of_coordinates() -> None:
     data = InMemory(2 * x - 1, y)
     with pytest.raises(ValueError, match=r"should lie in \[0, 20\], the diameter of given in L0. Found 21"):
         AttackRadii("sigma_zero", "L0", epsilons=(Strength(21),)).check(data)
+
+
+def test_an_attack_that_knows_l0_alone_is_measured_in_it() -> None:
+    wanted = standard_measurements(["pgd", "sigma_zero"], epsilons={"Linf": ["0.1"], "L0": ["2"]}, masking=False)
+    radii = [one for one in wanted if isinstance(one, AttackRadii)]
+    assert [(one.attack, one.norm, [*map(float, one.epsilons)]) for one in radii] == [
+        ("pgd", "Linf", [0.1]),
+        ("pgd", "L2", []),
+        ("sigma_zero", "L0", [2.0]),
+    ]
+    _, x, y, _ = linear(1.0)
+    data, classifier = InMemory(2 * x - 1, y), _Narrowed()
+    record, outcomes = Sitting.of(classifier, data, Model("given", "B")).take(
+        replace(radii[2], options={"steps": 100})
+    )
+    assert record.quantity.name == "epsilon50_sigma_zero_l0"
+    assert record.value == pytest.approx(float(np.median(outcomes.radius)))
+    assert (outcomes.radius == outcomes.radius.round()).all()
+    assert record.details["accuracy_at"]["2"] == pytest.approx(float((outcomes.radius > 2).mean()))
+
+
+class _Narrowed(nn.Module):
+    """The linear classifier for inputs in [−1, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow = linear(1.0)[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.narrow((x + 1) / 2)
