@@ -46,7 +46,7 @@ KINDS = [
     (partial(fmn_advlib, steps=100), "L1", 0.002, 0.0),
     (partial(ddn_advlib, steps=100), "L2", 0.002, 0.0),
     slow(pdgd, "L2", 0.0, 0.001),
-    (pdpgd, "Linf", 0.0, 0.001),
+    slow(pdpgd, "Linf", 0.0, 0.001),
     slow(pdpgd, "L2", 0.0, 0.001),
     slow(pdpgd, "L1", 0.0, 0.001),
     (partial(alma, steps=300), "L2", 0.002, 0.0),

@@ -75,6 +75,7 @@ def test_one_radius_alone_has_no_share(tmp_path: Path) -> None:
     assert set(optimality_table(records, [*records]).frame["optimality"]) == {"–"}
 
 
+@pytest.mark.slow
 def test_it_stands_in_the_report(tmp_path: Path) -> None:
     records = written(tmp_path, [*made(SEARCH, FMN), (record(ACCURACY), [0.0] * 4)])
     assert "Attacks beside the best of all" in all_tables(records)
