@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from eval.measuring import Report, measure
     from eval.robustness.fixed_strength import RobustAccuracy, robust_accuracy
     from eval.robustness.masking import Sign, masking_signs
+    from eval.robustness.optimality import optimality
     from eval.robustness.radii import Radii, critical_radii, median_interval, minimal_radii
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "measure",
     "median_interval",
     "minimal_radii",
+    "optimality",
     "robust_accuracy",
     "spatial_attack",
     "square_attack",

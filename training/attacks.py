@@ -23,7 +23,7 @@ from alignment.contracts import (
 from training.active import Active
 from training.ascent import Ascent
 from training.attack_loss import Loss, attack_loss
-from training.balls import DUAL, ORDER, Norm, column
+from training.balls import DUAL, ORDER, Distance, Norm, column
 from training.climb import Climb
 from training.leaving import Leaving
 from training.proposals import Task, numeric, per_sample, settled
@@ -32,6 +32,7 @@ from training.seeds import generator_or_fresh
 __all__ = [
     "DUAL",
     "ORDER",
+    "Distance",
     "Loss",
     "Norm",
     "attack_loss",

@@ -17,9 +17,24 @@ from alignment.double import exactly
 from generators.global_batch import drawn
 
 Norm = Literal["Linf", "L2", "L1"]
+"""What has a ball."""
 
-ORDER: dict[Norm, float] = {"Linf": math.inf, "L2": 2.0, "L1": 1.0}
-"""The p of each norm, as `torch.linalg.vector_norm` takes it."""
+Distance = Literal["Linf", "L2", "L1", "L0"]
+"""In what a perturbation can be measured: a norm, or L0, the number of coordinates that it changes."""
+
+ORDER: dict[Distance, float] = {"Linf": math.inf, "L2": 2.0, "L1": 1.0, "L0": 0.0}
+"""The p of each, as `torch.linalg.vector_norm` takes it."""
+
+
+def largest_distance(width: float, features: int, distance: Distance) -> float:
+    """The largest distance of two inputs of so many coordinates, each in a range of this width.
+
+    Example:
+        >>> [largest_distance(2.0, 9, distance) for distance in ("Linf", "L2", "L1", "L0")]
+        [2.0, 6.0, 18.0, 9.0]
+    """
+    return float(features) if distance == "L0" else width * features ** (1 / ORDER[distance])
+
 
 DUAL: dict[Norm, float] = {"Linf": 1.0, "L2": 2.0, "L1": math.inf}
 """The p of the dual norm, in which gradients are measured."""

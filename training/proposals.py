@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from alignment.contracts import check_choice, check_finite, check_inputs, check_label_form, check_labels
 from alignment.deferral import refuse_if, together
 from alignment.gradients import differentiable, evaluating, logits_of
-from training.balls import BALLS, Ball, Norm
+from training.balls import BALLS, Ball, Distance
 
 
 class CheckedLogits:
@@ -93,8 +93,8 @@ def settled(
     y: Int[Tensor, " B"],
     strength: float | Float[Tensor, " B"] | None,
     *,
-    norm: Norm | None,
-    norms: tuple[Norm | None, ...],
+    norm: Distance | None,
+    norms: tuple[Distance | None, ...],
     bounds: tuple[float, float],
     name: str | None = "strength",
     setting: AbstractContextManager[None] | None = None,
@@ -130,7 +130,7 @@ def settled(
     with evaluating(classifier), differentiable(), setting or nullcontext():
         # Copies, because what was made in inference mode cannot take part in a gradient.
         x, y, values = (value.detach().clone() for value in (x, y, values))
-        ball = None if name is None or norm is None else BALLS[norm](x, values, bounds)
+        ball = None if name is None or norm is None or norm == "L0" else BALLS[norm](x, values, bounds)
         task = Task(CheckedLogits(classifier, y), x, y, values, bounds, ball)
         return task.settled(propose(task))
 

@@ -101,6 +101,10 @@ class Boxed(nn.Module):
         self.box, self.like, self.gradients = box, like, FiniteGradients(like.device)
         self.eval()
 
+    def point(self, u: Float[Tensor, "B *shape"]) -> Float[Tensor, "B *rest"]:
+        """The input of the classifier that a point of the box stands for."""
+        return self.box.leave(u, self.like)
+
     def forward(self, u: Float[Tensor, "B *shape"]) -> Float[Tensor, "B C"]:
         """Logits in float32.
 
@@ -108,7 +112,7 @@ class Boxed(nn.Module):
             ValueError: if a gradient is asked for and the logits have no graph to the input, or, once it is taken, if
                 it is not finite; on a GPU `gradients.check` refuses that.
         """
-        x = self.box.leave(u, self.like)
+        x = self.point(u)
         if x.requires_grad:
             x.register_hook(self.gradients.note)
         logits = self.classify(x)

@@ -16,12 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_counts, check_number
-from eval.attacks.adapter import UnitBox, isolated
-from eval.attacks.shown import Shown, ShownToFMN
-from training.active import Active
+from eval.attacks.shown import Shown, ShownToFMN, closest_shown
 from training.balls import Norm
-from training.leaving import Departures, Leaving
-from training.proposals import Task, settled
 
 
 def carlini_wagner(
@@ -214,29 +210,11 @@ def _closest(
     """The closest misclassified points that an attack of foolbox, one of each norm, shows to the classifier."""
     from foolbox.models.pytorch import PyTorchModel
 
-    def propose(task: Task) -> Tensor:
-        active = Active(task.x)
-        (task,) = Departures(Leaving()).keep(active, task.correct(task.x), task.x, task)
-        if not len(active):
-            return active.ends
-        x = task.x
-        box = UnitBox.around(x, bounds, room=lambda: max(float(x.max() - x.min()), 1e-3))
-        shown = show(task.logits, box, x, task.y, norm)
-        attacks[norm].run(PyTorchModel(shown, bounds=(0, 1), device=x.device), box.enter(x), task.y)
-        shown.gradients.check()
-        return active.end(shown.closest)
+    def run(shown: Shown, u: Tensor, y: Tensor) -> None:
+        attacks[norm].run(PyTorchModel(shown, bounds=(0, 1), device=u.device), u, y)
 
-    return settled(
-        propose,
-        classifier,
-        x,
-        y,
-        None,
-        norm=norm,
-        norms=tuple(attacks),
-        bounds=bounds,
-        name=None,
-        setting=isolated(classifier, generator, getattr(x, "device", torch.device("cpu"))),
+    return closest_shown(
+        run, classifier, x, y, norm=norm, norms=tuple(attacks), bounds=bounds, generator=generator, show=show
     )
 
 

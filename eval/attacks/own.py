@@ -11,7 +11,7 @@ from typing import Any
 from alignment.contracts import check_choice
 from eval.attacks.options import GIVEN, check_call
 from eval.attacks.suite import ATTACKS, SuiteAttack
-from training.attacks import Norm
+from training.attacks import Distance
 from training.data.foreign.dotted import imported
 
 
@@ -36,7 +36,7 @@ def _own(path: str, argument: str) -> SuiteAttack:
     found, title = imported(path, argument), path.rpartition(":")[2]
     entry = found if isinstance(found, SuiteAttack) else SuiteAttack(title, found)
     given = GIVEN[:-1] if entry.minimal else GIVEN
-    norm: Norm | None = (entry.norms or (None,))[0]
+    norm: Distance | None = (entry.norms or (None,))[0]
     check_call(entry.attack, *given, norm=norm, bounds=(0.0, 1.0))
     return replace(entry, title=title, source=_source_digest(entry.attack))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alignment.contracts import check_choice
+from eval.attacks.adversarial_library import alma, ddn_advlib, fmn_advlib, pdgd, pdpgd, sigma_zero
 from eval.attacks.autoattack import auto_attack
 from eval.attacks.minimum_norm import carlini_wagner, ddn, deepfool, fmn
 from eval.attacks.options import check_names, rehearse
@@ -15,9 +16,10 @@ from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.spatial import spatial_attack
 from eval.attacks.spsa import spsa
 from eval.attacks.square import square_attack
-from training.attacks import Norm, fgsm, mi_fgsm, pgd
+from training.attacks import Distance, Norm, fgsm, mi_fgsm, pgd
 
 EVERY_NORM: tuple[Norm, ...] = ("Linf", "L2", "L1")
+EVERY_DISTANCE: tuple[Distance, ...] = (*EVERY_NORM, "L0")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class SuiteAttack:
 
     title: str
     attack: Attack | MinimumNormAttack
-    norms: tuple[Norm, ...] = EVERY_NORM
+    norms: tuple[Distance, ...] = EVERY_NORM
     minimal: bool = False
     first_guess: Attack | None = None
     mixed_strengths: bool = True
@@ -60,7 +62,7 @@ class SuiteAttack:
     def check(
         self,
         options: Mapping[str, Any],
-        norm: Norm | None,
+        norm: Distance | None,
         shape: Sequence[int],
         num_classes: int,
         bounds: tuple[float, float],
@@ -108,10 +110,27 @@ ATTACKS = {
     "ddn": SuiteAttack("DDN", ddn, ("L2",), minimal=True),
     "fmn": SuiteAttack("FMN", fmn, minimal=True),
     "deepfool": SuiteAttack("DeepFool", deepfool, ("Linf", "L2"), minimal=True),
+    "ddn_advlib": SuiteAttack("DDN (adv-lib)", ddn_advlib, ("L2",), minimal=True),
+    "fmn_advlib": SuiteAttack("FMN (adv-lib)", fmn_advlib, EVERY_DISTANCE, minimal=True),
+    "pdgd": SuiteAttack("PDGD", pdgd, ("L2",), minimal=True),
+    "pdpgd": SuiteAttack("PDPGD", pdpgd, EVERY_DISTANCE, minimal=True),
+    "alma": SuiteAttack("ALMA", alma, ("L2",), minimal=True),
+    "sigma_zero": SuiteAttack("σ-zero", sigma_zero, ("L0",), minimal=True),
     "sta": SuiteAttack("STA", partial(spatial_attack, leave_when_fooled=True), (), of_two_classes=("binary_margin",)),
 }
 """In the order in which they stand in tables."""
 
 if TYPE_CHECKING:  # a partial hides from mypy whether the function below it fits
     _budgeted: tuple[Attack, ...] = (pgd, fgsm, mi_fgsm, auto_attack, square_attack, spsa, spatial_attack)
-    _minimal: tuple[MinimumNormAttack, ...] = (carlini_wagner, ddn, fmn, deepfool)
+    _minimal: tuple[MinimumNormAttack, ...] = (
+        carlini_wagner,
+        ddn,
+        fmn,
+        deepfool,
+        ddn_advlib,
+        fmn_advlib,
+        pdgd,
+        pdpgd,
+        alma,
+        sigma_zero,
+    )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from alignment import evaluating, logits_of
 from alignment.double import exactly
 from alignment.precision import exact
-from training.attacks import ORDER, Norm, column
+from training.attacks import ORDER, Distance, column
 
 TOLERANCE = 1e-6
 
@@ -48,8 +48,8 @@ def _check_known(unknown: int) -> None:
         raise ValueError(f"`classifier(x)` should not hold NaN. Found {unknown}.")
 
 
-def distance(a: Float[Tensor, "B *shape"], b: Float[Tensor, "B *shape"], norm: Norm) -> Float[Tensor, " B"]:
-    """‖a − b‖ per sample, in float64, see `alignment.double`."""
+def distance(a: Float[Tensor, "B *shape"], b: Float[Tensor, "B *shape"], norm: Distance) -> Float[Tensor, " B"]:
+    """‖a − b‖ per sample, in float64, see `alignment.double`; in L0 the number of coordinates that differ."""
     difference = (exactly(a) - exactly(b)).flatten(1)
     return torch.linalg.vector_norm(difference, ord=ORDER[norm], dim=1)
 
@@ -61,7 +61,7 @@ def verdict(
     adversarial: Any,
     strength: Float[Tensor, " B"],
     *,
-    norm: Norm | None,
+    norm: Distance | None,
     bounds: tuple[float, float],
 ) -> Verdict:
     """Judge what an attack returned, as the classifier sees it: in the precision and on the device of the inputs.

@@ -35,7 +35,7 @@ def attacks() -> list[str]:
 
 def norms() -> list[str]:
     """Norms, for `--norms`."""
-    return keys_of("eval/attacks/suite.py", "EVERY_NORM")
+    return keys_of("eval/records/quantity.py", "NORMS")
 
 
 def figures() -> list[str]:

@@ -17,7 +17,8 @@ from eval.records.quantity import Quantity
 from eval.robustness.keeping import Kept
 from eval.robustness.radii import critical_radii, minimal_radii
 from generators.progress import Stage, stage
-from training.attacks import ORDER, Norm
+from training.attacks import ORDER, Distance
+from training.balls import largest_distance
 from training.data import Batch, DataSet
 from training.passes import CountPasses
 from training.strength import Strength
@@ -48,7 +49,7 @@ class AttackRadii:
     """
 
     attack: str = "pgd"
-    norm: Norm | None = "Linf"
+    norm: Distance | None = "Linf"
     options: Mapping[str, Any] = field(default_factory=dict)
     resolution: float = 0.01
     curve_resolution: float | None = 0.05
@@ -64,6 +65,11 @@ class AttackRadii:
     def entry(self) -> SuiteAttack:
         """The attack."""
         return ATTACKS[self.attack]
+
+    @property
+    def _ball(self) -> Any:
+        """The norm, for a search, which itself refuses what has no ball."""
+        return self.norm
 
     def check(self, data: DataSet) -> None:
         """Refuse what the attack cannot do on a data set, before it is asked to.
@@ -98,7 +104,7 @@ class AttackRadii:
                 classifier,
                 samples,
                 attack,
-                norm=self.norm,
+                norm=self._ball,
                 resolution=self.resolution,
                 curve_resolution=self.curve_resolution,
                 at=[*map(float, self.epsilons), *self._shared(guess)],
@@ -132,7 +138,7 @@ class AttackRadii:
                 classifier,
                 batches,
                 self.entry.first_guess,
-                norm=self.norm,
+                norm=self._ball,
                 resolution=0.05,
                 only="median",
                 bounds=data.bounds,
@@ -142,16 +148,16 @@ class AttackRadii:
         return radii.epsilon50 if 0 < radii.epsilon50 < radii.epsilon_max / 1.5 else None
 
 
-def bound(name: str, norm: Norm | None, options: Mapping[str, Any], data: DataSet) -> partial[Any]:
+def bound(name: str, norm: Distance | None, options: Mapping[str, Any], data: DataSet) -> partial[Any]:
     """An attack with its options bound to it; a `step_size` is η for Linf, and η·n^(1/p) in Lp."""
     given = dict(options)
-    if norm is not None and given.get("step_size") is not None:
+    if norm not in (None, "L0") and given.get("step_size") is not None:
         given["step_size"] = float(given["step_size"]) * math.prod(data.shape) ** (1 / ORDER[norm])
     return partial(ATTACKS[name].attack, **given)
 
 
 def check_attack(
-    name: str, norm: Norm | None, options: Mapping[str, Any], epsilons: Sequence[Strength], data: DataSet
+    name: str, norm: Distance | None, options: Mapping[str, Any], epsilons: Sequence[Strength], data: DataSet
 ) -> None:
     """Refuse what an attack cannot do on a data set.
 
@@ -163,7 +169,7 @@ def check_attack(
     ATTACKS[name].check(given, norm, data.shape, data.num_classes, data.bounds)
     if norm is None or not all(map(math.isfinite, data.bounds)):
         return
-    largest = (data.bounds[1] - data.bounds[0]) * math.prod(data.shape) ** (1 / ORDER[norm])
+    largest = largest_distance(data.bounds[1] - data.bounds[0], math.prod(data.shape), norm)
     for epsilon in epsilons:
         if epsilon > largest:
             raise ValueError(

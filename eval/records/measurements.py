@@ -25,13 +25,13 @@ from eval.records.subject import first_samples
 from eval.robustness.masking import masking_verdict, summary
 from generators import Consensus, ResidualEstimator
 from generators.store import for_samples
-from training.attacks import Loss, Norm
+from training.attacks import Distance, Loss
 from training.data import Batch, DataSet
 from training.passes import CountPasses
 from training.strength import Strength
 
 Strengths = Sequence[Strength | float | str]
-Epsilons = Strengths | Mapping[Norm, Strengths]
+Epsilons = Strengths | Mapping[Distance, Strengths]
 """Strengths of attacks: those of the first norm, or of each norm by its name."""
 
 
@@ -162,7 +162,7 @@ def _said(data: DataSet, signed: bool) -> dict[str, Any]:
 
 def standard_measurements(
     attacks: Sequence[str] = ("pgd",),
-    norms: Sequence[Norm] | None = None,
+    norms: Sequence[Distance] | None = None,
     epsilons: Epsilons = (),
     steps: int = 40,
     step_size: Strength | float | str | None = None,
@@ -180,10 +180,10 @@ def standard_measurements(
     """Accuracy, ε50% under each attack in each norm it knows, α_Δx and α_x: paper 1's Tables 2 and 3.
 
     Args:
-        attacks: by name, see `eval.attacks.ATTACKS`, or `package.module:attack` for one of yours.
-        norms: of the balls. An attack that knows none of them, such as CW beside Linf alone, is measured in its own.
-            None for Linf and L2; where `only="accuracy"`, for those that `epsilons` names, or Linf alone, since an ε
-            belongs to one norm.
+        attacks: by name, or `package.module:attack` for one of yours.
+        norms: of the perturbations. An attack that knows none of them, such as CW beside Linf alone, is measured in
+            its own. None for Linf and L2; where `only="accuracy"`, for those that `epsilons` names, or Linf alone,
+            since an ε belongs to one norm.
         epsilons: strengths at which the accuracy under each attack is wanted, such as 8/255. A list is of the first
             of the norms, or with `only="accuracy"`, of each of them; `{"Linf": ["8/255"], "L2": [0.5]}` names them.
         steps: gradient steps of PGD, κ.
@@ -246,14 +246,14 @@ def standard_measurements(
     ]
 
 
-def _usual_norms(epsilons: Epsilons, only: str) -> Sequence[Norm]:
+def _usual_norms(epsilons: Epsilons, only: str) -> Sequence[Distance]:
     """The norms where nobody names some."""
     if only != "accuracy":
         return ("Linf", "L2")
     return tuple(epsilons) if isinstance(epsilons, Mapping) else ("Linf",)
 
 
-def _check_used(strengths: Mapping[str, Any], measured: set[Norm | None]) -> None:
+def _check_used(strengths: Mapping[str, Any], measured: set[Distance | None]) -> None:
     """Refuse strengths of a norm in which nothing is measured."""
     if unused := [norm for norm in strengths if norm not in measured]:
         raise ValueError(

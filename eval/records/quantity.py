@@ -13,7 +13,7 @@ from eval.records.identity import digest, plain
 
 WORST = "worst"
 """In place of an attack: the strongest of all, sample by sample."""
-NORMS = {"Linf": "L∞", "L2": "L2", "L1": "L1"}
+NORMS = {"Linf": "L∞", "L2": "L2", "L1": "L1", "L0": "L0"}
 KINDS = {
     "accuracy": "accuracy %",
     "robust_accuracy": "accuracy under attack %",

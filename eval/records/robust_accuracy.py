@@ -17,7 +17,7 @@ from eval.records.outcome import Outcome, outcomes_of
 from eval.records.quantity import Quantity
 from eval.robustness.fixed_strength import robust_accuracy
 from eval.robustness.keeping import Kept
-from training.attacks import Norm
+from training.attacks import Distance
 from training.data import Batch, DataSet
 from training.passes import CountPasses
 from training.strength import Strength
@@ -40,7 +40,7 @@ class RobustAccuracyAt:
     """
 
     attack: str
-    norm: Norm
+    norm: Distance
     epsilon: Strength
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0

@@ -17,6 +17,7 @@ from eval.report.consensus_notes import of_consensus
 from eval.report.correlating import correlation_table
 from eval.report.front_table import front_table
 from eval.report.of_figures import figure_tables
+from eval.report.optimality_table import optimality_table
 from eval.report.published import beside, estimator_beside
 from eval.report.residual_doubts import residual_doubts
 from eval.report.sweeps import sweep_table
@@ -44,6 +45,7 @@ def all_tables(records: Records) -> dict[str, Table]:
         "Sweeps": sweep_table(records),
         "Fronts": front_table(records),
         "Choice of a setting": choice_table(records),
+        "Attacks beside the best of all": optimality_table(records, compared(records)),
         "Quality of residual estimators": quality_table(records),
         "Signs of gradient masking": masking_table(records),
         "Correlation of alignment with robustness": correlation_table(records),

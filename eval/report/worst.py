@@ -58,8 +58,8 @@ def _known(records: Records) -> dict[tuple[str | Record, ...], list[Record]]:
 
 def _worst(records: Records, norm: str, searches: Searches, named: Sequence[Record]) -> list[Record]:
     """The worst of some attacks on one model, under each of its names."""
-    upper = np.fmin.reduce(_together(records, searches, "radius"))
-    lower = np.fmin(np.fmin.reduce(_together(records, searches, "failed_at")), upper)
+    upper = np.fmin.reduce(radii_together(records, searches, "radius"))
+    lower = np.fmin(np.fmin.reduce(radii_together(records, searches, "failed_at")), upper)
     value, interval = median(torch.tensor(upper)), median_interval(lower, upper)
     quantity = Quantity("epsilon50", WORST, norm)
     changes: dict[str, Any] = {
@@ -84,7 +84,7 @@ def black_box_ahead(records: Records, chosen: list[Record]) -> dict[str, list[st
         black = [quantity for quantity in searches if quantity.attack in BLACK_BOXES]
         if not white or not black:
             continue
-        radii = dict(zip(searches, _together(records, searches, "radius"), strict=True))
+        radii = dict(zip(searches, radii_together(records, searches, "radius"), strict=True))
         strongest = np.fmin.reduce([radii[quantity] for quantity in white])
         epsilon = median(torch.tensor(strongest))
         for quantity in black if math.isfinite(epsilon) else []:
@@ -101,7 +101,7 @@ def _ahead(quantity: Quantity, epsilon: float, points: float) -> str:
     )
 
 
-def _together(records: Records, searches: Searches, column: str) -> np.ndarray:
+def radii_together(records: Records, searches: Searches, column: str) -> np.ndarray:
     """One line per attack, one column per sample, in the order of the first attack.
 
     Raises:

@@ -17,7 +17,7 @@ from eval.robustness.batching import BatchSize
 from eval.robustness.draws import Draws
 from eval.robustness.judge import Judge, Judged
 from eval.robustness.keeping import Kept
-from training.attacks import Norm
+from training.attacks import Distance, Norm
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def robust_accuracy(
     epsilon: float,
     *,
     bounds: tuple[float, float],
-    norm: Norm = "Linf",
+    norm: Distance = "Linf",
     minimal: bool = False,
     batch_size: BatchSize = "auto",
     seed: int = 0,
@@ -84,7 +84,7 @@ def robust_accuracy(
         ValueError: if there is no sample, inputs or labels are refused by `alignment.contracts`, there is no such
             norm, ε is negative or not finite, or the attack wrote to the classifier's weights.
     """
-    check_choice(norm, get_args(Norm), "norm")
+    check_choice(norm, get_args(Distance if minimal else Norm), "norm")
     check_number(epsilon, "epsilon", "be at least 0 and finite", lambda value: 0 <= value < torch.inf)
     check_call(attack, *(GIVEN[:3] if minimal else GIVEN), norm=norm, bounds=bounds)
     started = time.perf_counter()

@@ -18,7 +18,7 @@ from eval.robustness.samples import gathered
 from eval.robustness.tampering import Watch, states
 from eval.robustness.together import agreed
 from generators.progress import Stage, stage
-from training.attacks import Norm
+from training.attacks import Distance
 from training.passes import CountPasses
 
 Result = TypeVar("Result")
@@ -51,7 +51,7 @@ class Judge:
         self,
         classifier: nn.Module,
         batches: Iterable[Any],
-        norm: Norm | None,
+        norm: Distance | None,
         bounds: tuple[float, float],
         batch_size: BatchSize,
         keep: Kept | None = None,

@@ -29,7 +29,7 @@ from eval.robustness.samples import largest_strength
 from eval.robustness.search import Search
 from eval.robustness.settling import count_settled
 from generators.progress import Stage, stage
-from training.attacks import Norm
+from training.attacks import Distance, Norm
 
 __all__ = ["Attack", "MinimumNormAttack", "Radii", "critical_radii", "median", "median_interval", "minimal_radii"]
 
@@ -191,7 +191,7 @@ def minimal_radii(
     attack: MinimumNormAttack,
     *,
     bounds: tuple[float, float],
-    norm: Norm = "L2",
+    norm: Distance = "L2",
     batch_size: BatchSize = "auto",
     seed: int = 0,
     keep: Kept | None = None,
@@ -217,7 +217,7 @@ def minimal_radii(
         ValueError: if there is no sample, inputs or labels are refused by `alignment.contracts`, there is no such
             norm, options bound to the attack contradict the search, or the attack wrote to the classifier's weights.
     """
-    check_choice(norm, get_args(Norm), "norm")
+    check_choice(norm, get_args(Distance), "norm")
     check_call(attack, *GIVEN[:3], norm=norm, bounds=bounds)
     started = time.perf_counter()
     with torch.inference_mode(False):

@@ -16,7 +16,8 @@ from alignment.gradients import evaluating, logits_of
 from alignment.precision import exact
 from eval.robustness.batching import PROBE, Batching, free_bytes
 from eval.robustness.dealing import dealt, to_send
-from training.attacks import ORDER, Norm, check_inputs
+from training.attacks import ORDER, Distance, check_inputs
+from training.balls import largest_distance
 
 
 @runtime_checkable
@@ -204,14 +205,14 @@ def _joined(parts: Sequence[Tensor], found: Iterator[Tensor], count: int) -> Flo
     return logits
 
 
-def largest_strength(samples: Samples, norm: Norm, bounds: tuple[float, float]) -> float:
+def largest_strength(samples: Samples, norm: Distance, bounds: tuple[float, float]) -> float:
     """The diameter of the legal range, or, where there is none, the largest norm of an input."""
     width = bounds[1] - bounds[0]
-    if math.isfinite(width):
-        return width * samples.first[0].numel() ** (1 / ORDER[norm])
+    if math.isfinite(width) or norm == "L0":
+        return largest_distance(width, samples.first[0].numel(), norm)
     parts = torch.arange(len(samples)).split(CHECKED)
     return max(float(_norms(samples.source.inputs(part), norm).max()) for part in parts)
 
 
-def _norms(x: Float[Tensor, "B *shape"], norm: Norm) -> Float[Tensor, " B"]:
+def _norms(x: Float[Tensor, "B *shape"], norm: Distance) -> Float[Tensor, " B"]:
     return torch.linalg.vector_norm(exactly(x).flatten(1), ord=ORDER[norm], dim=1)

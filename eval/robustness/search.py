@@ -122,8 +122,10 @@ class Search:
             return -attack_loss(logits_of(self.judge.classifier, legal), y, "margin").to(self.margin)
 
     def _predicted_of(self, x: Tensor, y: Tensor) -> Float[Tensor, " K"]:
-        assert self.judge.norm is not None  # who asks has seen that
-        return predicted_radii(self.judge.classifier, x, y, self.judge.norm, self.judge.bounds)
+        norm = self.judge.norm
+        assert norm is not None  # who asks has seen that
+        assert norm != "L0"  # no attack with a strength is measured in it
+        return predicted_radii(self.judge.classifier, x, y, norm, self.judge.bounds)
 
     def _predicted(self) -> Float[Tensor, " N"]:
         """By gradients; where they say nothing, like the others; where they say nothing of any, by the margin."""

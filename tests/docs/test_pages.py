@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 OTHERS = {"resume", "ways"}
 """Options of `fit` and of a benchmark."""
-SYMBOLS = {"L∞": "Linf", "L2": "L2", "L1": "L1"}
+SYMBOLS = {"L∞": "Linf", "L2": "L2", "L1": "L1", "L0": "L0"}
 
 
 def rows_of_attacks() -> dict[str, tuple[str, ...]]:
@@ -40,8 +40,8 @@ def test_the_readme_is_short() -> None:
 
 def test_the_readme_counts_what_there_is() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "nineteen attacks" in text
-    assert len(ATTACKS) == 19
+    assert "twenty-five attacks" in text
+    assert len(ATTACKS) == 25
     quick = json.loads((ROOT / "benchmarks/records/studies/quick.json").read_text(encoding="utf-8"))
     assert f"{quick['models']} models" in text
 

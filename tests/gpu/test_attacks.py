@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from eval.attacks.adversarial_library import alma, ddn_advlib, fmn_advlib, pdgd, pdpgd, sigma_zero
 from eval.attacks.autoattack import auto_attack
 from eval.attacks.minimum_norm import carlini_wagner, ddn, deepfool, fmn
 from eval.attacks.protocols import Attack, MinimumNormAttack
@@ -140,10 +141,19 @@ MINIMAL: dict[str, tuple[MinimumNormAttack, str]] = {
     "fmn L1": (partial(fmn, steps=20), "L1"),
     "deepfool Linf": (partial(deepfool, steps=20), "Linf"),
     "deepfool L2": (partial(deepfool, steps=20), "L2"),
+    "fmn_advlib L0": (partial(fmn_advlib, steps=40), "L0"),
+    "ddn_advlib": (partial(ddn_advlib, steps=20), "L2"),
+    "pdgd": (partial(pdgd, steps=40), "L2"),
+    "pdpgd L1": (partial(pdpgd, steps=40), "L1"),
+    "alma": (partial(alma, steps=40), "L2"),
+    "sigma_zero": (partial(sigma_zero, steps=40), "L0"),
 }
+OF_ADV_LIB = ("fmn_advlib", "ddn_advlib", "pdgd", "pdpgd", "alma", "sigma_zero")
 
 
-@pytest.mark.parametrize("name", [needing("foolbox", name, id=name) for name in MINIMAL])
+@pytest.mark.parametrize(
+    "name", [needing("adv_lib" if name.startswith(OF_ADV_LIB) else "foolbox", name, id=name) for name in MINIMAL]
+)
 def test_minimum_norm_attack_comes_as_near_as_on_the_cpu(cuda: torch.device, name: str) -> None:
     """These libraries work in float32, where a search may branch: the median agrees to 1 %, nine in ten to 5 %."""
     attack, norm = MINIMAL[name]

@@ -12,6 +12,7 @@ CORRELATION = "Correlation of alignment with robustness"
 MASKING = "Signs of gradient masking"
 COST = "Cost of the measurements"
 THEORY = "Theory check on Spheres"
+OPTIMALITY = "Attacks beside the best of all"
 ESTIMATORS = "Quality of residual estimators"
 FURTHER = "Further pictures"
 SUBJECT = "gradients"
@@ -38,6 +39,7 @@ FILES = {
     CORRELATION: "correlation",
     ESTIMATORS: "estimators",
     MASKING: "masking",
+    OPTIMALITY: "optimality",
     THEORY: "theory",
     COST: "cost",
     **{figure.title: figure.name for figure in FIGURES.values()},
@@ -71,6 +73,7 @@ FIRST = (
     "Choice of a setting",
     ESTIMATORS,
     MASKING,
+    OPTIMALITY,
     *_of(SUBJECT),
 )
 LAST = (THEORY, *_of(*OF_TRAINING), COST, FURTHER)

@@ -7,6 +7,8 @@ LEGEND = {
     "τ50%": "weight of smoothness in the spatial attack (STA) at which half of the samples are misclassified; lower "
     "is more robust. Strength is 1/τ.",
     "worst of all": "ε50% where every sample meets the attack that is strongest on it.",
+    "optimality": "of an attack, among those of its norm: 1 − the area between its curve of accuracy and the lower "
+    "envelope of all, over the area above the envelope, up to the largest radius of the envelope.",
     "signs of masking": "checks whether gradients can be trusted, made at ε50% under PGD L∞; each is described in "
     "eval/robustness/masking.py.",
     "α_Δx": "mean cosine between ∇(logit of the closest wrong class − logit of the true class) and the vector to the "

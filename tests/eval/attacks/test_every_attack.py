@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from eval.attacks.adversarial_library import alma, ddn_advlib, fmn_advlib, pdgd, pdpgd, sigma_zero
 from eval.attacks.autoattack import auto_attack
 from eval.attacks.minimum_norm import carlini_wagner, ddn, deepfool, fmn
 from eval.attacks.protocols import Attack, MinimumNormAttack
@@ -51,6 +52,12 @@ WITH_GRADIENT = {
     "ddn": minimal(ddn, steps=3),
     "fmn": minimal(fmn, "Linf", steps=3),
     "deepfool": minimal(deepfool, steps=3),
+    "ddn_advlib": minimal(ddn_advlib, steps=3),
+    "fmn_advlib": minimal(fmn_advlib, "L0", steps=3),
+    "pdgd": minimal(pdgd, steps=3),
+    "pdpgd": minimal(pdpgd, "L1", steps=3),
+    "alma": minimal(alma, steps=3),
+    "sigma_zero": minimal(sigma_zero, "L0", steps=3),
 }
 WITHOUT = {
     "square": budgeted(square_attack, queries=9),
@@ -58,9 +65,11 @@ WITHOUT = {
     "spsa": budgeted(spsa, steps=3, samples=2),
     "autoattack square": budgeted(auto_attack, attacks=["square"], queries=5),
 }
-NEEDS = {"apgd": "pyautoattack", "fab": "pyautoattack", "autoattack": "pyautoattack"} | dict.fromkeys(
-    ("cw", "ddn", "fmn", "deepfool"), "foolbox"
-)
+NEEDS = {
+    **dict.fromkeys(("apgd", "fab", "autoattack"), "pyautoattack"),
+    **dict.fromkeys(("cw", "ddn", "fmn", "deepfool"), "foolbox"),
+    **dict.fromkeys(("ddn_advlib", "fmn_advlib", "pdgd", "pdpgd", "alma", "sigma_zero"), "adv_lib"),
+}
 
 
 def each(attacks: dict[str, Call]) -> pytest.MarkDecorator:

@@ -18,13 +18,17 @@ from training.attacks import pgd
 pytestmark = pytest.mark.usefixtures("as_in_production")
 
 UNBOUNDED = (-torch.inf, torch.inf)
-NEEDS = {"pyautoattack": ("apgd", "fab", "autoattack"), "foolbox": ("cw", "ddn", "fmn", "deepfool")}
+OF_ADV_LIB = ("ddn_advlib", "fmn_advlib", "pdgd", "pdpgd", "alma", "sigma_zero")
+NEEDS = {
+    "pyautoattack": ("apgd_ce", "apgd_dlr", "apgd_t", "fab", "fab_t", "autoattack"),
+    "foolbox": ("cw", "ddn", "fmn", "deepfool"),
+    "adv_lib": OF_ADV_LIB,
+}
 
 
 def available(name: str) -> bool:
     """Whether what an attack is made of is installed."""
-    kind = "pgd" if name == "cw_linf" else name
-    return all(find_spec(extra) for extra, names in NEEDS.items() if kind.startswith(names))
+    return all(find_spec(extra) for extra, names in NEEDS.items() if name in names)
 
 
 def refused(name: str, options: dict[str, Any], **changed: Any) -> str:
@@ -129,7 +133,10 @@ def test_sizes_that_pyautoattack_cannot_tile_are_refused_before_any_work() -> No
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "foolbox.attacks", None)
     monkeypatch.setitem(sys.modules, "pyautoattack", None)
+    monkeypatch.setitem(sys.modules, "adv_lib.attacks", None)
     assert "pip install 'alphadx[foolbox]'" in refused("ddn", {})
+    for name in OF_ADV_LIB:
+        assert "needs adv-lib: pip install --no-deps 'adv-lib>=0.2.8,<0.3'" in refused(name, {})
     assert "pip install 'alphadx[autoattack]'" in refused("autoattack", {})
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import training.data
 from eval.attacks import ATTACKS
-from eval.attacks.suite import EVERY_NORM
+from eval.attacks.suite import EVERY_DISTANCE
 from eval.cli import main, names
 from eval.cli.at_once import check_at_once
 from eval.cli.command import _spelled
@@ -106,7 +106,7 @@ def test_names_read_from_sources_are_those_that_there_are() -> None:
     assert names.data_sets() == sorted(one.__name__ for one in sets if one not in (DataSet, GivenData))
     assert names.networks() == [*NETWORKS]
     assert names.attacks() == [*ATTACKS]
-    assert names.norms() == [*EVERY_NORM]
+    assert names.norms() == [*EVERY_DISTANCE]
     assert names.figures() == sorted(name for name, one in FIGURES.items() if one.measurements is not no_measurement)
 
 
