@@ -19,7 +19,8 @@ test-slow: .venv/installed
 
 test-extras: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,extras]'
-	$(BIN)/pytest -n auto tests/real tests/training tests/eval/report tests/eval/cli
+	$(BIN)/python -m pip install --quiet --no-deps 'adv-lib>=0.2.8,<0.3'
+	$(BIN)/pytest -n auto tests/eval/attacks tests/real tests/training tests/eval/report tests/eval/cli
 	$(BIN)/pytest -n auto -m slow tests/real tests/training/data
 	$(BIN)/pytest -m slow tests/eval/studies/engines
 
