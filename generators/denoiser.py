@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from alignment.contracts import check_finite, check_labels
+from alignment.contracts import check_finite, check_labels, check_number
 from generators.direct import DirectResidual
 from generators.generator_module import GeneratorModule
 from generators.networks.denoising import levels_of
@@ -63,11 +63,12 @@ class Denoiser(GeneratorModule):
     ) -> None:
         if not 0 <= withheld <= 1:
             raise ValueError(f"`withheld` should lie in [0, 1]. Found {withheld}.")
+        levels = levels_of(sigma)
         made_for = sigma if isinstance(sigma, int | float) else [*sigma]
         options = {"sigma": made_for, "deviation": deviation, "body": network, "body_options": network_options or {}}
         super().__init__("denoising", options, shape, num_classes, bounds, lr, betas, average, cooling)
         self.withheld = withheld
-        self.levels, self.deviation = levels_of(sigma), float(deviation)
+        self.levels, self.deviation = levels, float(deviation)
 
     def noisy_loss(
         self, network: nn.Module, x: Float[Tensor, "B *shape"], told: Int[Tensor, " B"], noise: Tensor, place: Tensor
@@ -187,10 +188,17 @@ def level_for(denoiser: nn.Module, sigma: float | None) -> float:
     made_for: Any = denoiser
     if sigma is None:
         return float(made_for.sigma)
-    low, high = getattr(made_for, "levels", (made_for.sigma, made_for.sigma))
-    if not low <= sigma <= high:
-        raise ValueError(f"`sigma` should lie in [{low}, {high}], for which the denoiser is made. Found {sigma}.")
+    low, high = made_levels(denoiser)
+    demand = f"lie in [{low}, {high}], for which the denoiser is made"
+    check_number(sigma, "sigma", demand, lambda level: low <= level <= high)
     return float(sigma)
+
+
+def made_levels(denoiser: nn.Module) -> tuple[float, float]:
+    """The lowest and the highest noise level of a denoiser; of one that does not say them, its own σ twice."""
+    made_for: Any = denoiser
+    low, high = getattr(made_for, "levels", None) or (made_for.sigma, made_for.sigma)
+    return float(low), float(high)
 
 
 def denoising_at(denoiser: nn.Module, sigma: float) -> Callable[[Tensor, Tensor], Tensor]:

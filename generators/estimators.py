@@ -44,7 +44,13 @@ ESTIMATORS: dict[str, Callable[..., ResidualEstimator]] = {
 
 
 def load_estimator(
-    path: str | Path, *, data: str, shape: Sequence[int], num_classes: int, **options: Any
+    path: str | Path,
+    *,
+    data: str,
+    shape: Sequence[int],
+    num_classes: int,
+    bounds: tuple[float, float] | None = None,
+    **options: Any,
 ) -> ResidualEstimator:
     """The estimator that a checkpoint of a generator (.ckpt) or a store of residuals (.h5) holds.
 
@@ -53,18 +59,19 @@ def load_estimator(
         data: name of the data set it should belong to.
         shape: of one image.
         num_classes: C.
+        bounds: lowest and highest legal value, in whose units a generator was trained; None not to look at them.
         options: what `DirectResidual`, `LatentProjection`, `StoredResidual` or `by_denoiser` take besides.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is of another kind, was made for another data set, image size or number of classes, or
-            its estimator does not take the options.
+        ValueError: if the file is of another kind, was made for another data set, image size, number of classes
+            or other bounds, or its estimator does not take the options.
     """
     path = Path(path)
     if path.suffix == ".h5":
         return _made(StoredResidual, path, path, {"data": data}, **options)
     generator, found = load_generator(path)
-    check_fits(found, path, data=data, shape=shape, num_classes=num_classes)
+    check_fits(found, path, data=data, shape=shape, num_classes=num_classes, bounds=bounds)
     return _made(ESTIMATORS[found["kind"]], path, generator, **options)
 
 

@@ -35,7 +35,8 @@ class GeneratorModule(LightningModule):
         lr: learning rate of the generator's Adam.
         betas: of Adam.
         average: decay per step of the averaged generator that is kept beside the trained one; 0 for none.
-        cooling: share of the training, at its end, in which all learning rates fall to 0, as half a cosine.
+        cooling: share of the training, at its end, in which all learning rates fall to 0, as half a cosine; of the
+            trainer's `max_epochs` or `max_steps`, and nothing falls where there is neither.
 
     Raises:
         ValueError: if `average` does not lie in [0, 1), or `cooling` in [0, 1].
@@ -119,11 +120,13 @@ class GeneratorModule(LightningModule):
             count_samples(self, self.portion.here > 0)
 
     def _cool(self, batch_index: int) -> None:
-        """Lower the learning rates by the share of the training that is over; where that has no end they stay."""
-        epochs, batches = self.trainer.max_epochs or -1, self.trainer.num_training_batches
-        if not self.cooling or epochs < 0:
+        """Lower the learning rates by the share that is over of the epochs or the steps, whichever end first."""
+        if not self.cooling:
             return
-        over = (self.current_epoch + batch_index / batches) / epochs
+        epochs, steps = self.trainer.max_epochs or -1, self.trainer.max_steps
+        begun = self.current_epoch + batch_index / self.trainer.num_training_batches
+        # Steps are those of all optimisers, in both numbers.
+        over = max(begun / epochs if epochs > 0 else 0.0, self.trainer.global_step / steps if steps > 0 else 0.0)
         fallen = max(0.0, (over - 1 + self.cooling) / self.cooling)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from generators.denoiser import level_for
+from alignment.contracts import check_counts
+from generators.denoiser import level_for, made_levels
 from generators.direct import DirectResidual
 
 DRAWS = 2
@@ -22,8 +23,9 @@ class Translation(DirectResidual):
     The flow `dx/dσ = (x − D(x | c; σ)) / σ` (Song et al. 2021; Karras et al. 2022, Eq. 1 and 3) carries samples of
     class c to their noisy forms and back. Up with class y to σ, x loses what it has of its class and less of all that
     is larger than the noise; down with the target, it is given what the target has. Of two Gaussian classes of one
-    covariance the whole way is the optimal transport from one to the other. What is lost on the way up and down with
-    class y itself is no change of class: it is subtracted, `Δ̂x = x̂'(target) − x̂'(y)`.
+    covariance the whole way, to a σ far above all deviations, is the optimal transport from one to the other. What is
+    lost on the way up and down with class y itself is no change of class: it is subtracted,
+    `Δ̂x = x̂'(target) − x̂'(y)`.
 
     With guidance w each step down follows `D(x | t) + w (D(x | t) − D(x | y))` (Ho and Salimans 2022, arXiv
     2207.12598, with the class that is left in place of any class). Of several w each sample takes the least by which
@@ -33,14 +35,15 @@ class Translation(DirectResidual):
     Args:
         generator: a denoiser of a range of noise levels, see `generators.networks.DenoisingNetwork`; kept in
             evaluation mode, and moved to the device of what it is asked.
-        sigma: highest σ of the way; the higher, the more of x may change. None for the denoiser's highest.
+        sigma: highest σ of the way, above the denoiser's lowest, from which it starts; the higher, the more of x may
+            change. None for the denoiser's highest.
         steps: of Heun's method, each way, equal in log σ; two passes each.
         guidance: w, or several in rising order; a sample that none of them leads to its target takes the last.
         batch: samples per pass.
 
     Raises:
-        ValueError: if the denoiser is of one σ alone or made for others, `steps` is below 1, `guidance` is negative,
-            empty or does not rise, or `batch` is below 1.
+        ValueError: if the denoiser is of one σ alone or made for others, `sigma` is its lowest, `steps` is below 1,
+            `guidance` is negative, not finite, empty or does not rise, or `batch` is below 1.
     """
 
     name = "translation"
@@ -55,17 +58,19 @@ class Translation(DirectResidual):
         batch: int = 512,
     ) -> None:
         super().__init__(generator, batch=batch)
-        made_for: Any = generator
-        low, high = made_for.levels
+        low, high = made_levels(generator)
         if low == high:
             raise ValueError(f"`generator` should be a denoiser of a range of σ. Found one of {low} alone.")
-        if steps < 1:
-            raise ValueError(f"`steps` should be at least 1. Found {steps}.")
-        self.ladder = [guidance] if isinstance(guidance, int | float) else [*guidance]
-        rising = all(lower < higher for lower, higher in pairwise(self.ladder))
-        if not (self.ladder and rising and all(0 <= w < math.inf for w in self.ladder)):
-            raise ValueError(f"`guidance` should be 0 or more, or several such numbers that rise. Found {guidance}.")
+        check_counts(1, steps=steps)
+        self.ladder = [*guidance] if isinstance(guidance, Sequence) else [guidance]
+        numbers = all(isinstance(w, int | float) and 0 <= w < math.inf for w in self.ladder)
+        if not (self.ladder and numbers and all(lower < higher for lower, higher in pairwise(self.ladder))):
+            raise ValueError(
+                f"`guidance` should be 0 or more, or several such numbers that rise. Found {guidance!r}."
+            )
         self.sigma = level_for(generator, high if sigma is None else sigma)
+        if self.sigma == low:
+            raise ValueError(f"`sigma` should be above {low}, where the way starts. Found {sigma}.")
         self.levels = [low * (self.sigma / low) ** (step / steps) for step in range(steps + 1)]
         self.settings = {"sigma": self.sigma, "steps": steps, "guidance": guidance}
 
@@ -79,9 +84,11 @@ class Translation(DirectResidual):
             own, asked = y[missing], target[missing]
             led = flow(self.generator, noisy[missing], asked, downwards, own, guidance)
             found[missing] = led - back[missing]
-            if guidance == self.ladder[-1] or not len(missing):
+            if guidance == self.ladder[-1]:
                 break
             missing = missing[odds(self.generator, x[missing] + found[missing], own, asked) <= 0]
+            if not len(missing):
+                break
         return found
 
 

@@ -51,10 +51,13 @@ class SampleCAAT:
         at_once: samples whose gradients are held at a time, each twice as large as the network.
 
     Raises:
-        ValueError: if γ is not in [0, 1], `at_once` is below 1, or the objective draws random numbers in its loss.
+        ValueError: if γ is not in [0, 1], `at_once` is below 1, or the objective is of another kind or draws random
+            numbers in its loss.
     """
 
     def __init__(self, objective: AdversarialObjective, gamma: float | None = 0.8, at_once: int = 16) -> None:
+        if not isinstance(objective, AdversarialObjective):
+            raise ValueError(f"`objective` should be one at inputs that PGD finds. Found {type(objective).__name__}.")
         if objective.draws:
             raise ValueError(
                 "`objective` should have a loss that draws nothing, so that each sample has its own. "

@@ -57,7 +57,7 @@ def fmn_advlib(
             attack does not know, or options out of range.
     """
     check_counts(1, steps=steps)
-    check_number(first_step, "first_step", "be above 0", lambda value: value > 0)
+    check_number(first_step, "first_step", "be above 0 and finite", lambda value: 0 < value < math.inf)
     options = {"norm": _order(norm), "steps": steps, "α_init": first_step}
     show = ShownToFMNInL0 if norm == "L0" else ShownToFMN
     return _closest("fmn", options, classifier, x, y, norm, EVERY_DISTANCE, bounds, generator, show)
@@ -203,7 +203,7 @@ def alma(
         ValueError: see `fmn_advlib`.
     """
     check_counts(1, steps=steps)
-    check_number(learning_rate, "learning_rate", "be above 0", lambda value: value > 0)
+    check_number(learning_rate, "learning_rate", "be above 0 and finite", lambda value: 0 < value < math.inf)
     options = {"distance": "l2", "num_steps": steps, "lr_init": learning_rate}
     return _closest("alma", options, classifier, x, y, norm, ("L2",), bounds, generator, ShownToALMA)
 

@@ -44,7 +44,8 @@ def optimality(radii: Mapping[str, ArrayLike]) -> dict[str, float]:
     above = float((end - nearest)[correct].sum())
     if above == 0:
         return dict.fromkeys(found, math.nan)
-    return {name: float(1 - (values.clip(max=end) - nearest).sum() / above) for name, values in found.items()}
+    between = {name: float((values.clip(max=end) - nearest)[correct].sum()) for name, values in found.items()}
+    return {name: 1 - area / above for name, area in between.items()}
 
 
 def _checked(radii: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float64]]:

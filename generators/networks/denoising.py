@@ -12,6 +12,8 @@ from generators.networks.film import FilmUNet
 from generators.networks.residual_mlp import ResidualMLP
 from generators.networks.unet import UNet
 
+ROUNDING = 1e-6
+"""By this part a noise level may lie beyond the ends of a range."""
 BODIES = {"film": FilmUNet, "mlp": ResidualMLP, "unet": UNet}
 
 
@@ -38,7 +40,7 @@ class DenoisingNetwork(nn.Module):
 
     Raises:
         ValueError: if `sigma` or `deviation` is not positive and finite, a range is none, or asked of another body
-            than "film", or there is no such body.
+            than "film", there is no such body, or `body_options` say otherwise of the noise.
     """
 
     def __init__(
@@ -63,18 +65,24 @@ class DenoisingNetwork(nn.Module):
             raise ValueError(
                 f"`sigma` should be one number, unless the network is film, not {body!r}. Found {sigma!r}."
             )
+        options = dict(body_options or {})
+        if options.get("noise", self.told) != self.told:
+            raise ValueError(
+                "`body_options` should leave out noise, which the body is told where `sigma` is a range and nowhere "
+                f"else. Found {options['noise']!r}."
+            )
         told = {"noise": True} if self.told else {}
-        self.body = BODIES[body](shape, num_classes + 1, bounds, **{**(body_options or {}), **told})
+        self.body = BODIES[body](shape, num_classes + 1, bounds, **{**options, **told})
 
     @property
     def told(self) -> bool:
         """Whether it is made for several noise levels."""
         return self.levels[0] < self.levels[1]
 
-    def scales(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """c_skip, c_out and c_in of Karras et al. 2022, Table 1."""
+    def scales(self, sigma: Any) -> tuple[Any, Any, Any]:
+        """c_skip, c_out and c_in of Karras et al. 2022, Table 1, of a number or of a tensor of them."""
         together = sigma**2 + self.deviation**2
-        return self.deviation**2 / together, sigma * self.deviation / together.sqrt(), together.rsqrt()
+        return self.deviation**2 / together, sigma * self.deviation / together**0.5, together**-0.5
 
     def forward(
         self, x: Float[Tensor, "B *shape"], c: Int[Tensor, " B"], sigma: Float[Tensor, " B"] | float | None = None
@@ -84,18 +92,31 @@ class DenoisingNetwork(nn.Module):
         Args:
             x: inputs with noise.
             c: their classes.
-            sigma: σ of each, or of all; None for the attribute of that name.
+            sigma: σ of all, or, of a network of a range, of each, which is not checked; None for the attribute of
+                that name.
 
         Raises:
-            ValueError: if σ is another than the network was made for.
+            ValueError: if σ is a number that the network was not made for, or a tensor and it is made for one alone.
         """
-        if not self.told and not (sigma is None or (isinstance(sigma, float) and sigma == self.sigma)):
-            raise ValueError(f"`sigma` should be {self.sigma}, for which the denoiser is made. Found {sigma}.")
-        told = sigma if isinstance(sigma, Tensor) else x.new_full((len(x),), sigma or self.sigma)
-        skip, out, into = (part.reshape(-1, *[1] * len(self.shape)) for part in self.scales(told))
-        levels = (told,) if self.told else ()
-        moved: Tensor = skip * x + out * self.body(into * x, c, c, *levels)
+        if isinstance(sigma, Tensor) and self.told:
+            each = sigma.reshape(-1, *[1] * len(self.shape))
+            return self._moved(x, c, each, (sigma,))
+        level = self.sigma if sigma is None else self._checked(sigma)
+        return self._moved(x, c, level, (x.new_full((len(x),), level),) if self.told else ())
+
+    def _moved(self, x: Tensor, c: Tensor, sigma: Tensor | float, told: tuple[Tensor, ...]) -> Tensor:
+        skip, out, into = self.scales(sigma)
+        moved: Tensor = skip * x + out * self.body(into * x, c, c, *told)
         return moved
+
+    def _checked(self, sigma: Tensor | float) -> float:
+        """A noise level, unless the network was made for others; ends of a range may be missed by rounding."""
+        low, high = self.levels
+        rounding = ROUNDING if self.told else 0.0
+        if isinstance(sigma, int | float) and low * (1 - rounding) <= sigma <= high * (1 + rounding):
+            return float(sigma)
+        made_for = f"lie in [{low}, {high}]" if self.told else f"be {low}"
+        raise ValueError(f"`sigma` should {made_for}, for which the denoiser is made. Found {sigma}.")
 
 
 def levels_of(sigma: float | Sequence[float]) -> tuple[float, float]:
@@ -104,7 +125,7 @@ def levels_of(sigma: float | Sequence[float]) -> tuple[float, float]:
     Raises:
         ValueError: if they are not positive and finite, or no range.
     """
-    both = (sigma, sigma) if isinstance(sigma, int | float) else tuple(sigma)
+    both = tuple(sigma) if isinstance(sigma, Sequence) else (sigma, sigma)
     if len(both) == 2 and all(isinstance(level, int | float) and 0 < level < math.inf for level in both):
         low, high = float(both[0]), float(both[1])
         if low <= high:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from alignment.contracts import check_counts
 from generators.networks.unet import check_sizes, margins, zeroed
 
 TOLD = 32
@@ -34,10 +35,11 @@ class FilmUNet(nn.Module):
         width: channels of the first level, a multiple of 4; every level below has twice as many.
         levels: how often the image is halved.
         patch: side, in pixels, of what is one pixel of the first level.
-        noise: whether the blocks are told a noise level too.
+        noise: whether the blocks are told a noise level too, as a denoiser's are.
 
     Raises:
-        ValueError: if `shape` is not that of an image, `levels` or `patch` is below 1, or `width` no multiple of 4.
+        ValueError: if `shape` is not that of an image, `levels` or `patch` is below 1, or `width` no multiple of 4;
+            when it is asked, if it is not given the noise level that it is told, or given one that it is not.
     """
 
     def __init__(
@@ -53,8 +55,7 @@ class FilmUNet(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(shape, width, levels)
-        if patch < 1:
-            raise ValueError(f"`patch` should be at least 1. Found {patch}.")
+        check_counts(1, patch=patch)
         if width % GROUPS:
             raise ValueError(f"`width` should be a multiple of {GROUPS}. Found {width}.")
         self.shape, self.num_classes, self.patch = tuple(shape), num_classes, patch
@@ -88,6 +89,9 @@ class FilmUNet(nn.Module):
 
     def _told(self, y: Tensor, target: Tensor, sigma: Tensor | None) -> Tensor:
         classes: Tensor = self.own(y) + self.asked(target)
+        if (self.noise is None) != (sigma is None):
+            demand = "left out, since `noise` is not set" if self.noise is None else "given, since `noise` is set"
+            raise ValueError(f"`sigma` should be {demand}. Found {sigma if sigma is None else tuple(sigma.shape)}.")
         if self.noise is None or sigma is None:
             return classes
         angles = sigma.log()[:, None] * torch.arange(1, WAVES + 1, device=sigma.device) / 2

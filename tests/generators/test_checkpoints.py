@@ -50,6 +50,7 @@ def test_estimator_comes_from_its_file(tmp_path: Path) -> None:
     [
         ({"data": "Spheres"}, r"data 'Spheres3' where 'Spheres' is needed"),
         ({"shape": (4,)}, r"shape \[3\] where \[4\] is needed"),
+        ({"bounds": (0.0, 1.0)}, r"bounds \[-1.0, 1.0\] where \[0.0, 1.0\] is needed"),
         ({"num_classes": 10, "shape": (1, 2)}, r"shape \[3\] where \[1, 2\] is needed, num_classes 2 where 10 is"),
     ],
 )

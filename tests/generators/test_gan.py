@@ -64,6 +64,16 @@ def test_both_rates_fall_in_the_share_at_the_end(quiet_trainer: Callable) -> Non
         torch.testing.assert_close(p, before[name] - steps * rate)
 
 
+def test_rates_fall_towards_the_last_step_where_steps_end_the_training(quiet_trainer: Callable) -> None:
+    """Three batches, each with a step of the generator and one of the discriminator: 12 of both are two epochs."""
+    toy = Toy(cooling=0.5)
+    before = {name: p.detach().clone() for name, p in toy.generator.named_parameters()}
+    quiet_trainer(-1, max_steps=12).fit(toy, batches(), batches())
+    steps = 3 + sum((1 + math.cos(math.pi * third / 3)) / 2 for third in range(3))
+    for name, p in toy.generator.named_parameters():
+        torch.testing.assert_close(p, before[name] - steps * 0.01)
+
+
 def test_average_follows_the_generator(quiet_trainer: Callable) -> None:
     toy = Toy(average=0.5)
     quiet_trainer(1).fit(toy, batches(), batches())

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from generators import Translation, load_estimator
 from generators.denoiser import Denoiser, score
-from generators.networks import DenoisingNetwork
+from generators.networks import DenoisingNetwork, FilmUNet
 from generators.translation import flow, odds
 from training.data import Batch
 
@@ -101,18 +101,43 @@ def test_of_several_guidances_each_sample_takes_the_least_that_leads_it_to_its_t
         torch.testing.assert_close(found[row], each[ladder.index(guidance)][row])
 
 
+def test_guidance_ends_where_all_samples_are_led() -> None:
+    """Two classes so far apart that no guidance is needed: the next one would cost passes for nothing."""
+    asked: list[int] = []
+
+    class Watched(Best):
+        def forward(self, x: Tensor, c: Tensor, sigma: float) -> Tensor:
+            asked.append(len(x))
+            return super().forward(x, c, sigma)
+
+    y = torch.zeros(2, dtype=torch.int64)
+    x = MEANS[y] + 0.9 * (MEANS[1] - MEANS[0])
+    found = Translation(Watched(), steps=2, guidance=[0.0, 1.0, 2.0])(x, y, 1 - y)
+    torch.testing.assert_close(found, Translation(Best(), steps=2)(x, y, 1 - y))
+    assert asked == [2] * (3 * 2 * 2 + 2 * 4)  # three ways of two Heun steps, and odds by four draws of two classes
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"sigma": 5.0}, r"`sigma` should lie in \[0.05, 4.0\], for which the denoiser is made. Found 5.0"),
+        ({"sigma": math.nan}, "`sigma` should lie in .* Found nan"),
+        ({"sigma": 0.05}, "`sigma` should be above 0.05, where the way starts. Found 0.05."),
         ({"steps": 0}, "`steps` should be at least 1. Found 0."),
         ({"guidance": -1.0}, "`guidance` should be 0 or more, or several such numbers that rise. Found -1.0."),
+        ({"guidance": math.inf}, "several such numbers that rise. Found inf."),
+        ({"guidance": [0.0, math.nan]}, r"several such numbers that rise. Found \[0.0, nan\]."),
         ({"guidance": [1.0, 0.5]}, r"several such numbers that rise. Found \[1.0, 0.5\]."),
         ({"guidance": []}, r"several such numbers that rise. Found \[\]."),
         ({"batch": 0}, "`batch` should be at least 1"),
+        ({"sigma": "0.3"}, "`sigma` should lie in .* Found '0.3'"),
+        ({"steps": 2.5}, "`steps` should be a whole number. Found 2.5."),
+        ({"guidance": None}, "several such numbers that rise. Found None."),
+        ({"guidance": "1"}, "several such numbers that rise. Found '1'."),
+        ({"guidance": [0.0, "a"]}, r"several such numbers that rise. Found \[0.0, 'a'\]."),
     ],
 )
-def test_what_cannot_be_is_said(options: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_be_is_said(options: dict[str, Any], sentence: str, as_in_production: None) -> None:
     with pytest.raises(ValueError, match=sentence):
         Translation(Best(), **options)
 
@@ -138,8 +163,50 @@ def test_a_network_of_a_range_is_told_the_noise() -> None:
 def test_a_denoiser_of_one_level_has_no_flow() -> None:
     with pytest.raises(ValueError, match=r"should be a denoiser of a range of σ. Found one of 0.3 alone"):
         Translation(network(0.3))
-    with pytest.raises(ValueError, match=r"`sigma` should be 0.3, for which the denoiser is made. Found 0.5"):
+    sentence = "`sigma` should be 0.3, for which the denoiser is made. Found "
+    with pytest.raises(ValueError, match=sentence + "0.5"):
         network(0.3)(torch.rand(1, 1, 4, 4), torch.tensor([0]), 0.5)
+    with pytest.raises(ValueError, match=sentence + "tensor"):
+        network(0.3)(torch.rand(1, 1, 4, 4), torch.tensor([0]), torch.tensor([0.3]))
+
+
+def test_what_says_nothing_of_levels_has_its_own_alone() -> None:
+    class Alone(nn.Module):
+        shape, num_classes, sigma = (3,), 2, 0.5
+
+    with pytest.raises(ValueError, match=r"should be a denoiser of a range of σ. Found one of 0.5 alone"):
+        Translation(Alone())
+
+
+@pytest.mark.parametrize("sigma", [0.0, -0.3, 0.09, 0.91, math.nan, math.inf])
+def test_a_level_outside_the_range_is_refused(sigma: float) -> None:
+    made, x, c = network([0.1, 0.9]), torch.rand(1, 1, 4, 4), torch.tensor([0])
+    with pytest.raises(ValueError, match=rf"`sigma` should lie in \[0.1, 0.9\], for which .* Found {sigma}"):
+        made(x, c, sigma)
+    torch.testing.assert_close(made(x, c, 0.9 * (1 + 1e-9)), made(x, c, 0.9))  # the ends but for rounding
+
+
+def test_a_denoiser_of_one_level_is_scaled_in_double_precision() -> None:
+    """As before there were ranges, to the last bit, so that old checkpoints give the same numbers."""
+    made = network(0.3)
+    x, c = torch.rand(4, 1, 4, 4), torch.tensor([0, 1, 2, 0])
+    together = 0.3**2 + 0.5**2
+    inner = made.body(together**-0.5 * x, c, c)
+    assert inner.any()
+    assert torch.equal(made(x, c), 0.5**2 / together * x + 0.3 * 0.5 / together**0.5 * inner)
+
+
+def test_noise_is_told_where_it_is_asked_for_and_nowhere_else() -> None:
+    x, c = torch.rand(1, 1, 4, 4), torch.tensor([0])
+    untold, told = (FilmUNet((1, 4, 4), 2, (-1.0, 1.0), width=4, levels=1, noise=noise) for noise in (False, True))
+    with pytest.raises(ValueError, match=r"`sigma` should be left out, since `noise` is not set. Found \(1,\)"):
+        untold(x, c, c, torch.ones(1))
+    with pytest.raises(ValueError, match=r"`sigma` should be given, since `noise` is set. Found None"):
+        told(x, c, c)
+    for sigma, noise in ((0.3, True), ([0.1, 0.9], False)):
+        options: dict[str, Any] = {"width": 4, "levels": 1, "noise": noise}
+        with pytest.raises(ValueError, match=f"`body_options` should leave out noise, .* Found {noise}"):
+            DenoisingNetwork((1, 4, 4), 2, (-1.0, 1.0), sigma=sigma, body="film", body_options=options)
 
 
 def test_a_checkpoint_gives_both_estimators(tmp_path: Path, quiet_trainer: Callable[..., Any]) -> None:
@@ -166,10 +233,13 @@ def test_a_checkpoint_gives_both_estimators(tmp_path: Path, quiet_trainer: Calla
         load_estimator(path, **made_for, method="translation", eta=1)
 
 
-@pytest.mark.parametrize("sigma", [[0.5, 0.1], [0.1, 0.2, 0.3], [0.0, 1.0], 0.0, [0.1, math.inf]])
-def test_a_range_that_is_none_is_refused(sigma: Any) -> None:
-    with pytest.raises(ValueError, match="`sigma` should be a positive number, or the lowest and the highest one"):
+@pytest.mark.parametrize("sigma", [[0.5, 0.1], [0.1, 0.2, 0.3], [0.0, 1.0], 0.0, [0.1, math.inf], None, math.nan, {}])
+def test_a_range_that_is_none_is_refused(sigma: Any, as_in_production: None) -> None:
+    sentence = "`sigma` should be a positive number, or the lowest and the highest one. Found"
+    with pytest.raises(ValueError, match=sentence):
         network(sigma)
+    with pytest.raises(ValueError, match=sentence):
+        Denoiser(sigma=sigma)
 
 
 def test_a_range_needs_a_network_that_is_told() -> None:

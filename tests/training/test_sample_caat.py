@@ -14,6 +14,7 @@ from torch.optim import SGD
 from tests.alignment.classifiers import smooth
 from training import (
     AT,
+    AWP,
     CAAT,
     CLP,
     MART,
@@ -22,6 +23,7 @@ from training import (
     Classifier,
     GradientNorm,
     PerpendicularAT,
+    Plain,
     SampleCAAT,
     Strength,
 )
@@ -196,7 +198,10 @@ def test_batch_norm_is_refused_before_training(as_in_production: None) -> None:
         Classifier("resnet18_cifar", {}, (3, 8, 8), 2, objective=objective)
 
 
-def test_what_cannot_be_told_sample_by_sample_is_refused() -> None:
+def test_what_cannot_be_told_sample_by_sample_is_refused(as_in_production: None) -> None:
+    for other in (Plain(), AWP(AT(REACH)), SampleCAAT(AT(REACH))):
+        with pytest.raises(ValueError, match=f"one at inputs that PGD finds. Found {type(other).__name__}"):
+            SampleCAAT(other)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"draws nothing, so that each sample has its own. Found AvMixup"):
         SampleCAAT(AvMixup(REACH, steps=1))
     with pytest.raises(ValueError, match="`gamma` should be in"):

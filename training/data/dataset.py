@@ -117,7 +117,8 @@ class DataSet(LightningDataModule):
 
             return consensus_of(self, **options)
         if name.endswith((".ckpt", ".h5")):
-            return load_estimator(name, data=self.name, shape=self.shape, num_classes=self.num_classes, **options)
+            fits: dict[str, Any] = {"shape": self.shape, "num_classes": self.num_classes, "bounds": self.bounds}
+            return load_estimator(name, data=self.name, **fits, **options)
         if name.startswith("biggan-"):
             return projection_of(name, shape=self.shape, num_classes=self.num_classes, bounds=self.bounds, **options)
         if name not in ("auto", "exact", *HALVES):
