@@ -10,6 +10,8 @@ SHORT = 60
 def nearest(found: object, names: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
     """The names most like one that was found, whatever their case; none where none is like it.
 
+    Names of the same letters come first, since letters that change places are the commonest slip of the hand.
+
     Args:
         found: a name that is not among them.
         names: those that there are.
@@ -19,11 +21,16 @@ def nearest(found: object, names: Iterable[str], count: int = 1, cutoff: float =
     Example:
         >>> nearest("digitz", ["Digits", "MNIST"]), nearest("rose", ["Digits", "MNIST"])
         (['Digits'], [])
+        >>> nearest("pdg", ["pdgd", "pgd"])
+        ['pgd']
     """
     lowered: dict[str, str] = {}
     for name in names:
         lowered.setdefault(name.lower(), name)
-    return [lowered[near] for near in get_close_matches(str(found).lower(), lowered, count, cutoff)]
+    asked = str(found).lower()
+    close = get_close_matches(asked, lowered, max(count, len(lowered)), cutoff)
+    close.sort(key=lambda name: sorted(name) != sorted(asked))
+    return [lowered[near] for near in close[:count]]
 
 
 def did_you_mean(found: object, names: Iterable[str]) -> str:
