@@ -68,11 +68,13 @@ class Translation(DirectResidual):
             raise ValueError(
                 f"`guidance` should be 0 or more, or several such numbers that rise. Found {guidance!r}."
             )
+        self.ladder = [float(w) for w in self.ladder]
         self.sigma = level_for(generator, high if sigma is None else sigma)
         if self.sigma == low:
             raise ValueError(f"`sigma` should be above {low}, where the way starts. Found {sigma}.")
         self.levels = [low * (self.sigma / low) ** (step / steps) for step in range(steps + 1)]
-        self.settings = {"sigma": self.sigma, "steps": steps, "guidance": guidance}
+        told = self.ladder if len(self.ladder) > 1 else self.ladder[0]
+        self.settings = {"sigma": self.sigma, "steps": steps, "guidance": told}
 
     def drawn(self, x: Tensor, y: Tensor, target: Tensor) -> Tensor:
         """Of one batch: the way down with the target, less the way down with class y."""

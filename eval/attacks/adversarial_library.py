@@ -260,7 +260,7 @@ def _closest(
     show: type[Shown] = Shown,
 ) -> Tensor:
     """The closest misclassified points that an attack of adv-lib shows to the classifier."""
-    attack, spare = getattr(attacks_of_adv_lib(), name), int(show is ShownToFMNInL0)
+    attack, spare = getattr(attacks_of_adv_lib(), name), show.spare
 
     def run(shown: Shown, u: Tensor, labels: Tensor) -> None:
         attack(shown, torch.cat([u, u[:spare]]), torch.cat([labels, labels[:spare]]), **options)

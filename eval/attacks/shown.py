@@ -23,7 +23,13 @@ SPREAD = 0.1
 
 
 class Shown(Boxed):
-    """A classifier that remembers the closest misclassified point of every sample that it was shown."""
+    """A classifier that remembers the closest misclassified point of every sample that it was shown.
+
+    Attributes:
+        spare: samples beyond its own that the attack is given.
+    """
+
+    spare = 0
 
     def __init__(
         self, classifier: Callable[[Tensor], Any], box: UnitBox, x: Tensor, y: Tensor, norm: Distance
@@ -73,6 +79,8 @@ class ShownToFMNInL0(ShownToFMN):
 
     FMN breaks off in L0 where no sample is allowed a coordinate any more; the spare one always is.
     """
+
+    spare = 1
 
     def forward(self, u: Tensor) -> Tensor:
         """Logits of all samples, and of the spare one."""

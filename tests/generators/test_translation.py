@@ -78,6 +78,12 @@ def test_the_way_goes_as_high_as_it_is_asked_to() -> None:
     assert estimator.settings == {"sigma": 0.5, "steps": 3, "guidance": 1.0}
 
 
+@pytest.mark.parametrize("guidance", [2, 2.0, [2], [2.0]])
+def test_one_guidance_is_told_in_one_way(guidance: Any, as_in_production: None) -> None:
+    told = Translation(Best(), guidance=guidance).settings["guidance"]
+    assert (type(told), told) == (float, 2.0)
+
+
 def test_odds_are_those_of_errors_without_what_noise_adds() -> None:
     """D − x = (σ² (μ_c − x) + Σ σ n) / (Σ + σ²), and a draw with its opposite leaves the square of the first term."""
     x, y = samples()
