@@ -1,12 +1,15 @@
 """Generators that draw Δ̂x directly, trained as optimal transport."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from alignment.contracts import check_number
 from generators.direct import DirectGAN, Terms
 from generators.gan import energy_distance
 
@@ -23,6 +26,11 @@ class TransportGAN(DirectGAN):
     Averaged weights are needed, because both players circle around the solution, which lies near the middle. The
     gradient penalty R1 = ½ E[‖∇f_y(x)‖₂²] (Mescheder et al. 2018, arXiv:1801.04406) trades likeness for distance:
     where samples are few, f is smoother and Δ̂x shorter.
+
+    All samples of the target class are reached as often as they occur, the far ones too, which makes Δ̂x longer than
+    the way to the closest of them. With `balance` τ it is unbalanced transport (Choi et al. 2023, arXiv:2305.14777):
+    the samples may be weighed anew, by w in [0, 2] with mean 1, at the price `τ E[w log w + (2 − w) log(2 − w)]`, and
+    those far from all x count less. In the dual, f_y(x) becomes `2τ (log 2 − softplus(−f_y(x) / τ))`, of slope w.
 
     The best epoch has the lowest energy distance, mean over classes, between x' and validation samples of the target
     class, since the loss goes up and down with f. The logged terms are those of `DirectGAN`, and `train_gradient`.
@@ -42,9 +50,10 @@ class TransportGAN(DirectGAN):
         betas: of both.
         average: decay per step of the averaged generator; 0 for none.
         cooling: share of the training, at its end, in which both learning rates fall to 0, as half a cosine.
+        balance: τ, in the units of λ ½‖Δ̂x‖₂²; None for every sample as often as it occurs.
 
     Raises:
-        ValueError: if `average` does not lie in [0, 1), or `cooling` in [0, 1].
+        ValueError: if `average` does not lie in [0, 1), `cooling` in [0, 1], or `balance` is not above 0 and finite.
     """
 
     monitored = "val_energy_distance"
@@ -64,7 +73,10 @@ class TransportGAN(DirectGAN):
         betas: tuple[float, float] = (0.0, 0.9),
         average: float = 0.998,
         cooling: float = 0.0,
+        balance: float | None = None,
     ) -> None:
+        if balance is not None:
+            check_number(balance, "balance", "be above 0 and finite", lambda value: 0 < value < math.inf)
         super().__init__(
             discriminator,
             network,
@@ -83,6 +95,7 @@ class TransportGAN(DirectGAN):
             cooling=cooling,
         )
         self.weights["gradient"] = gradient_weight
+        self.balance = balance
 
     def generator_terms(
         self, x: Float[Tensor, "B *shape"], residual: Float[Tensor, "B *shape"], target: Int[Tensor, " B"]
@@ -100,7 +113,7 @@ class TransportGAN(DirectGAN):
         y: Int[Tensor, " B"],
         target: Int[Tensor, " B"],
     ) -> Terms:
-        """−E[f_y(x)], E[f_target(x')] and, if it has a weight, R1.
+        """−E[f_y(x)], or what `balance` makes of it, E[f_target(x')] and, if it has a weight, R1.
 
         Real samples are weighted so that every class counts as much among y as among targets: what f_c gains by a
         constant must cancel.
@@ -109,11 +122,17 @@ class TransportGAN(DirectGAN):
         x = x.detach().requires_grad_(penalised)
         real, fake = _potential(self.discriminator, x, y), _potential(self.discriminator, moved, target)
         own, asked = self._counts(y), self._counts(target)
-        terms = {"real": -(real * (asked / own)[y]).mean(), "fake": (fake * (own > 0)[target]).mean()}
+        terms = {"real": -(self._balanced(real) * (asked / own)[y]).mean(), "fake": (fake * (own > 0)[target]).mean()}
         if penalised:
             (gradient,) = torch.autograd.grad(real.sum(), x, create_graph=True)
             terms["gradient"] = gradient.square().flatten(1).sum(dim=1).mean() / 2
         return terms
+
+    def _balanced(self, potential: Tensor) -> Tensor:
+        """What a real sample's potential counts."""
+        if self.balance is None:
+            return potential
+        return 2 * self.balance * (math.log(2) - F.softplus(-potential / self.balance))
 
     def _counts(self, classes: Int[Tensor, " B"]) -> Int[Tensor, " classes"]:
         """Samples of each class in the batch of all processes."""

@@ -168,6 +168,35 @@ def test_a_constant_in_a_potential_changes_nothing(classes: int) -> None:
     torch.testing.assert_close(model.total(shifted), model.total(terms), rtol=0, atol=1e-5)
 
 
+def test_samples_that_may_be_weighed_anew_are_by_what_their_potential_says() -> None:
+    """Where x' come r times as often as samples do, the potential is τ log((2 − r) / r), and w = r."""
+    table, balance = nn.Linear(2, 2, bias=False), 3.0
+    model = TransportGAN(table, "mlp", {"hidden": [4]}, (2,), bounds=UNBOUNDED, balance=balance)
+    place = torch.eye(2)
+    x, y = place[[0, 0, 0, 1, 0, 0, 1, 1]], torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    moved, target = place[[0, 0, 1, 1, 0, 0, 0, 1]], y
+    often = torch.tensor([[2 / 3, 2.0], [1.5, 0.5]])  # of class 0, two of four x' in place of three of four samples
+    table.weight.data = balance * ((2 - often) / often).log().clamp(min=-100)
+    (gradient,) = torch.autograd.grad(model.total(model.discriminator_terms(x, moved, y, target)), table.weight)
+    torch.testing.assert_close(gradient, torch.zeros(2, 2), rtol=0, atol=1e-6)
+
+
+def test_a_high_price_of_weighing_anew_is_none() -> None:
+    x, moved, y = *torch.randn(2, 8, 3), torch.arange(8) % 2
+    found = []
+    for balance in (None, 1e4):
+        torch.manual_seed(0)
+        model = gan(TransportGAN, balance=balance)
+        found.append(model.discriminator_terms(x, moved, y, 1 - y)["real"])
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("balance", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_price_that_is_none_is_refused(balance: float) -> None:
+    with pytest.raises(ValueError, match="`balance` should be above 0 and finite"):
+        gan(TransportGAN, balance=balance)
+
+
 @pytest.mark.parametrize("kind", [DirectGAN, TransportGAN])
 def test_each_loss_reaches_the_parameters_it_is_for(kind: type[DirectGAN]) -> None:
     model = gan(kind)
