@@ -62,13 +62,13 @@ class Translation(DirectResidual):
         if low == high:
             raise ValueError(f"`generator` should be a denoiser of a range of σ. Found one of {low} alone.")
         check_counts(1, steps=steps)
-        self.ladder = [*guidance] if isinstance(guidance, Sequence) else [guidance]
-        numbers = all(isinstance(w, int | float) and 0 <= w < math.inf for w in self.ladder)
-        if not (self.ladder and numbers and all(lower < higher for lower, higher in pairwise(self.ladder))):
+        ladder = [*guidance] if isinstance(guidance, Sequence) else [guidance]
+        numbers = all(isinstance(w, int | float) and 0 <= w < math.inf for w in ladder)
+        if not (ladder and numbers and all(lower < higher for lower, higher in pairwise(ladder))):
             raise ValueError(
                 f"`guidance` should be 0 or more, or several such numbers that rise. Found {guidance!r}."
             )
-        self.ladder = [float(w) for w in self.ladder]
+        self.ladder = [float(w) for w in ladder]
         self.sigma = level_for(generator, high if sigma is None else sigma)
         if self.sigma == low:
             raise ValueError(f"`sigma` should be above {low}, where the way starts. Found {sigma}.")
