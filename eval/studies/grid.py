@@ -7,7 +7,7 @@ from typing import Any
 from eval.records.identity import digest
 from eval.records.subject import POOLED, SWEEP, Model
 from eval.studies.checks import check_asked, check_keys, check_mapping, listed, recipes_of, seeds_of
-from eval.studies.overlay import laid_over, with_first
+from eval.studies.overlay import laid_over, with_first, with_seed
 from eval.studies.sweeping import Point, points
 
 SIDE_BY_SIDE = "side by side"
@@ -76,16 +76,19 @@ def cells_of(data: str, experiment: Any, study: Mapping[str, Any], described: Ca
     judged = isinstance(experiment, Mapping) and "estimators" in experiment
     swept = isinstance(experiment, Mapping) and "sweep" in experiment
     needed = {"estimators"} if judged else set() if swept else {"recipes"}
-    allowed = {"base", "measure"} if judged else {"base", "measure", *OF_MODELS}
+    allowed = {"base", "measure", "seeds"} if judged else {"base", "measure", *OF_MODELS}
     check_keys(experiment, data, needed=needed, allowed=allowed)
-    for key in allowed & {"base", "measure"} | needed:
+    for key in {"base", "measure"} | needed:
         check_mapping(experiment.get(key, {}), f"{data}, {key}")
     base = laid_over(study.get("base", {}), experiment.get("base", {}))
     measure = laid_over(study.get("measure", {}), experiment.get("measure", {}))
     if judged:
         check_mapping(base.get("data"), f"{data}, base, data")
         for name, estimator in experiment["estimators"].items():
-            yield _estimator_cell(data, str(name), estimator, base, measure, described)
+            seeds = seeds_of(experiment, data)
+            # One that refers to nothing of its own seed is the same for each of them.
+            for seed in seeds if with_seed(estimator, 0) != with_seed(estimator, 1) else seeds[:1]:
+                yield _estimator_cell(data, str(name), seed, estimator, base, measure, described)
         return
     found = recipes_of(experiment, data)
     recipes: dict[str, Mapping[str, Any]] = {name: laid_over(base, changes) for name, changes in found.items()}
@@ -120,7 +123,8 @@ def _model_cell(
     described: Callable[[str], Any],
     further: tuple[str, ...] = (),
 ) -> ModelCell:
-    whole = laid_over(point.fit, {"seed_everything": point.seed})
+    whole = with_seed(laid_over(point.fit, {"seed_everything": point.seed}), point.seed)
+    measure = tuple(with_seed([*measure], point.seed))
     with_first([*measure], described)  # so that what it refers to is known to be there
     identity = digest([data, point.recipe, with_first(whole, described)])
     epsilon = str(_objective(point.fit).get("epsilon", ""))
@@ -132,6 +136,7 @@ def _model_cell(
 def _estimator_cell(
     data: str,
     name: str,
+    seed: int,
     estimator: Any,
     base: dict[str, Any],
     measure: dict[str, Any],
@@ -139,9 +144,10 @@ def _estimator_cell(
 ) -> EstimatorCell:
     check_keys(estimator, f"{data}, {name}", needed={"residual"}, allowed={"options", "judge", "limit"})
     asked = {"options": {}, "judge": None, "limit": None} | measure | estimator
-    chosen = {key: asked[key] for key in ("residual", "options", "judge", "limit")}
+    chosen = with_seed({key: asked[key] for key in ("residual", "options", "judge", "limit")}, seed)
     identity = digest([data, name, base.get("data"), with_first(chosen, described)])
-    return EstimatorCell(Model(data, name, groups=("estimators",)), base["data"], **chosen, identity=identity)
+    model = Model(data, name, seed=seed, groups=("estimators",))
+    return EstimatorCell(model, base["data"], **chosen, identity=identity)
 
 
 def _objective(fit: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,6 +6,8 @@ from typing import Any
 
 FIRST = "first/"
 """How a configuration refers to what a study trains before all else."""
+SEED = "{seed}"
+"""Stands in such a name for the seed of the model that refers to it."""
 
 
 def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +40,16 @@ def replaced_by(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
         else:
             result[key] = deepcopy(value)
     return result
+
+
+def with_seed(value: Any, seed: int) -> Any:
+    """A configuration in which the seed stands for `{seed}` in whatever refers to what is trained first.
+
+    Example:
+        >>> with_seed({"residual": "first/mine-{seed}", "limit": 9}, 2)
+        {'residual': 'first/mine-2', 'limit': 9}
+    """
+    return with_first(value, lambda name: FIRST + name.replace(SEED, str(seed)))
 
 
 def with_first(value: Any, path_of: Callable[[str], str]) -> Any:

@@ -69,7 +69,8 @@ def load_study(name: str, fast: bool = False) -> Study:
     by name, `{plain: first/judge, adversarially trained: first/judge-at}`, judge them, on `limit` test samples.
 
     `first` holds, by name, configurations of what is trained before all else, classifiers or generators. Where
-    a configuration says `first/NAME`, the path of that one's best checkpoint is put.
+    a configuration says `first/NAME`, the path of that one's best checkpoint is put. `{seed}` in that NAME is the
+    seed of the model, or that of the estimator, of which an experiment may ask for `seeds` too.
 
     `fast` holds what the form that a CPU can finish has in place of all this, laid over it key by key; a key without
     a value is left out there.
