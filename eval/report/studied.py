@@ -75,8 +75,8 @@ def minutes_of(said: Any) -> str:
     """About how long a study takes, as its YAML says it: a number, text, or a mapping of forms.
 
     Example:
-        >>> minutes_of({"paper size": "600 on one H100", "estimated": None, "fast": 4}), minutes_of(3)
-        ('paper size: 600 on one H100, estimated, fast: 4', '3')
+        >>> minutes_of({"whole": "600 on one H100", "fast": 4}), minutes_of(3)
+        ('whole: 600 on one H100, fast: 4', '3')
     """
     if not isinstance(said, Mapping):
         return "" if said is None else str(said)

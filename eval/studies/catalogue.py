@@ -19,7 +19,7 @@ def expected(source: dict[str, Any], fast: bool) -> str:
     minutes = source.get("minutes")
     if fast and isinstance(source.get("fast"), dict) and "minutes" in source["fast"]:
         minutes = source["fast"]["minutes"]
-    found = minutes.get("fast" if fast else "paper size") if isinstance(minutes, dict) else minutes
+    found = minutes.get("fast" if fast else "whole") if isinstance(minutes, dict) else minutes
     if found is None:
         return "time not known"
     return NUMBER.sub(r"\1 minutes", str(found))

@@ -22,7 +22,7 @@ CLAIM = {
 }
 SOURCE = {
     "paper": "paper 1: Tables 2 and 3",
-    "minutes": {"paper size": "600 on one H100", "estimated": None, "fast": "4 on 2 cores"},
+    "minutes": {"whole": "600 on one H100", "fast": "4 on 2 cores"},
     "differs": ["a small CNN", "three seeds"],
     "claims": [CLAIM],
 }
@@ -80,7 +80,7 @@ def test_the_page_ends_with_how_to_repeat_it_what_differs_and_the_legend(tmp_pat
     told = texts(page, "#repeat pre")
     assert told == [f"alphadx study mnist35 \\ --fast \\ --data-root /data \\ --out {tmp_path}"]
     assert texts(page, "#repeat li") == ["a small CNN", "three seeds"]
-    assert texts(page, "#repeat .note") == ["Minutes: paper size: 600 on one H100, estimated, fast: 4 on 2 cores."]
+    assert texts(page, "#repeat .note") == ["Minutes: whole: 600 on one H100, fast: 4 on 2 cores."]
     assert texts(page, "#repeat dt") == ["Measured", "Machine", "Code revision", "Versions", "Folder of data"]
     assert "▲ and ▼" in texts(page, "#legend dt")
     assert page.select_one("#legend details") is not None

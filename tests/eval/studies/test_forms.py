@@ -52,14 +52,15 @@ def test_the_list_has_every_preset_with_its_title_and_times() -> None:
     assert "choice: " in told
     assert "  paper 1: section A.1" in told
     assert told.count("fast") >= len(presets())
+    assert "time not known" not in told
 
 
 @pytest.mark.parametrize(
     ("source", "fast", "told"),
     [
         ({}, False, "time not known"),
-        ({"minutes": {"paper size": "600 on one H100", "fast": 4}}, False, "600 minutes on one H100"),
-        ({"minutes": {"paper size": "600 on one H100", "fast": 4}}, True, "4 minutes"),
+        ({"minutes": {"whole": "600 on one H100", "fast": 4}}, False, "600 minutes on one H100"),
+        ({"minutes": {"whole": "600 on one H100", "fast": 4}}, True, "4 minutes"),
         ({"minutes": "20 on one core"}, False, "20 minutes on one core"),
         ({"minutes": "about 60 to 100 for each"}, False, "about 60 to 100 minutes for each"),
         ({"minutes": "the trainings of another"}, False, "the trainings of another"),
