@@ -230,7 +230,7 @@ def _train(cell: ModelCell, folder: Path, device: str, member: Member | None = N
 
 def _training_of(cell: ModelCell, folder: Path, device: str) -> FitCLI:
     home = home_of(cell, folder).path
-    return FitCLI(kept_under(resolved(cell.fit, folder), home, device))
+    return FitCLI(kept_under(resolved(cell.fit, folder, cell.model.seed), home, device))
 
 
 def _measure(
@@ -295,7 +295,7 @@ def _keep_logs(cell: ModelCell, home: ModelFolder, subject: Subject, found: Trai
 def _judge(cell: EstimatorCell, home: ModelFolder, folder: Path, device: str) -> list[str]:
     """Measure a residual estimator."""
     asked = {"residual": cell.residual, "options": cell.options, "judge": cell.judge}
-    settings = resolved(asked, folder)
+    settings = resolved(asked, folder, cell.model.seed)
     data = _data(cell.data)
     nearest = nearest_of(data, cell.data)
     is_it = settings["residual"] == NEAREST and not settings["options"]

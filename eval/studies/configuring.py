@@ -10,9 +10,9 @@ from eval.studies.trained import best_checkpoint
 from generators.checkpoints import read_checkpoint
 
 
-def resolved(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A configuration in which `first/NAME` is the path of a checkpoint."""
-    return with_first(configuration, lambda name: str(best_checkpoint(folder / FIRST / name)))
+def resolved(configuration: Mapping[str, Any], folder: Path, seed: int) -> dict[str, Any]:
+    """A configuration of a model of some seed in which `first/NAME` is the path of a checkpoint."""
+    return with_first(configuration, lambda name: str(best_checkpoint(folder / FIRST / name)), seed)
 
 
 def kept_under(fit: Mapping[str, Any], home: Path, device: str = AUTO) -> dict[str, Any]:

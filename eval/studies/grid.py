@@ -7,7 +7,7 @@ from typing import Any
 from eval.records.identity import digest
 from eval.records.subject import POOLED, SWEEP, Model
 from eval.studies.checks import check_asked, check_keys, check_mapping, listed, recipes_of, seeds_of
-from eval.studies.overlay import laid_over, with_first, with_seed
+from eval.studies.overlay import laid_over, with_first
 from eval.studies.sweeping import Point, points
 
 SIDE_BY_SIDE = "side by side"
@@ -86,8 +86,8 @@ def cells_of(data: str, experiment: Any, study: Mapping[str, Any], described: Ca
         check_mapping(base.get("data"), f"{data}, base, data")
         for name, estimator in experiment["estimators"].items():
             seeds = seeds_of(experiment, data)
-            # One that refers to nothing of its own seed is the same for each of them.
-            for seed in seeds if with_seed(estimator, 0) != with_seed(estimator, 1) else seeds[:1]:
+            of_one = with_first(estimator, str, 0) == with_first(estimator, str, 1)  # and so the same for every seed
+            for seed in seeds[:1] if of_one else seeds:
                 yield _estimator_cell(data, str(name), seed, estimator, base, measure, described)
         return
     found = recipes_of(experiment, data)
@@ -123,10 +123,9 @@ def _model_cell(
     described: Callable[[str], Any],
     further: tuple[str, ...] = (),
 ) -> ModelCell:
-    whole = with_seed(laid_over(point.fit, {"seed_everything": point.seed}), point.seed)
-    measure = tuple(with_seed([*measure], point.seed))
+    whole = laid_over(point.fit, {"seed_everything": point.seed})
     with_first([*measure], described)  # so that what it refers to is known to be there
-    identity = digest([data, point.recipe, with_first(whole, described)])
+    identity = digest([data, point.recipe, with_first(whole, described, point.seed)])
     epsilon = str(_objective(point.fit).get("epsilon", ""))
     group, sweeps = (SWEEP, (point.names,)) if point.names else (SIDE_BY_SIDE, ())
     model = Model(data, point.recipe, epsilon, point.seed, (group, *further), setting=point.setting, sweeps=sweeps)
@@ -144,8 +143,8 @@ def _estimator_cell(
 ) -> EstimatorCell:
     check_keys(estimator, f"{data}, {name}", needed={"residual"}, allowed={"options", "judge", "limit"})
     asked = {"options": {}, "judge": None, "limit": None} | measure | estimator
-    chosen = with_seed({key: asked[key] for key in ("residual", "options", "judge", "limit")}, seed)
-    identity = digest([data, name, base.get("data"), with_first(chosen, described)])
+    chosen = {key: asked[key] for key in ("residual", "options", "judge", "limit")}
+    identity = digest([data, name, base.get("data"), with_first(chosen, described, seed)])
     model = Model(data, name, seed=seed, groups=("estimators",))
     return EstimatorCell(model, base["data"], **chosen, identity=identity)
 

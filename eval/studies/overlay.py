@@ -42,27 +42,25 @@ def replaced_by(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     return result
 
 
-def with_seed(value: Any, seed: int) -> Any:
-    """A configuration in which the seed stands for `{seed}` in whatever refers to what is trained first.
-
-    Example:
-        >>> with_seed({"residual": "first/mine-{seed}", "limit": 9}, 2)
-        {'residual': 'first/mine-2', 'limit': 9}
-    """
-    return with_first(value, lambda name: FIRST + name.replace(SEED, str(seed)))
-
-
-def with_first(value: Any, path_of: Callable[[str], str]) -> Any:
+def with_first(value: Any, path_of: Callable[[str], str], seed: int | None = None) -> Any:
     """A configuration in which `path_of(NAME)` stands wherever it says `first/NAME`.
+
+    Args:
+        value: the configuration, or a part of it.
+        path_of: from a name to what stands for it.
+        seed: stands for `{seed}` in a name; None where there is none.
 
     Example:
         >>> with_first({"residual": "first/mine", "limit": 9}, "runs/{}.ckpt".format)
         {'residual': 'runs/mine.ckpt', 'limit': 9}
+        >>> with_first(["first/mine-{seed}"], "runs/{}.ckpt".format, seed=2)
+        ['runs/mine-2.ckpt']
     """
     if isinstance(value, Mapping):
-        return {key: with_first(item, path_of) for key, item in value.items()}
+        return {key: with_first(item, path_of, seed) for key, item in value.items()}
     if isinstance(value, list):
-        return [with_first(item, path_of) for item in value]
+        return [with_first(item, path_of, seed) for item in value]
     if isinstance(value, str) and value.startswith(FIRST):
-        return path_of(value.removeprefix(FIRST))
+        name = value.removeprefix(FIRST)
+        return path_of(name if seed is None else name.replace(SEED, str(seed)))
     return value

@@ -46,9 +46,10 @@ def load_study(name: str, fast: bool = False) -> Study:
     """A study by the name of a preset or the path of a YAML file, or several by their names with commas.
 
     The YAML holds `title`; optionally `paper`, which tables and figures of a paper it repeats, `minutes`, about how
-    long it takes and where, `differs`, a list of sentences on what is not as in the paper, and `claims`, what the
-    paper found; `base`, a configuration for `alphadx fit` that all models share; `measure`, arguments of
-    `all_measurements`, and `limit`, how many test samples to take; and `experiments`, by name of data set.
+    long it takes and where, `{whole: 90 on one H100, fast: 4 on one core}` where it has both forms, `differs`, a list
+    of sentences on what is not as in the paper, and `claims`, what the paper found; `base`, a configuration for
+    `alphadx fit` that all models share; `measure`, arguments of `all_measurements`, and `limit`, how many test
+    samples to take; and `experiments`, by name of data set.
     Each experiment may hold its own `base` and `measure`, which are laid over the study's; it holds `recipes`, by
     name, each laid over the base; `seeds`; and optionally a `sweep`, or a list of them, see `eval.studies.sweeping`:
     `recipe`, or `recipes`, by name or a mapping like the experiment's, which may then be left out; one or two
@@ -106,6 +107,8 @@ def _study(stem: str, content: Any, fast: bool) -> Study:
     for key in ("base", "measure", "first", "experiments"):
         check_mapping(source.get(key, {}), f"{short}, {key}")
     check_fronts(source, short)
+    if isinstance(minutes := source.get("minutes"), Mapping):
+        check_keys(minutes, f"{short}, minutes", needed=set(), allowed={"whole", "fast"})
     first = source.get("first", {})
 
     def described(name: str) -> Any:

@@ -18,6 +18,7 @@ from scipy import stats
 
 from eval.records import Model, Results, Samples, Subject
 from eval.report import write_report
+from eval.report.tables import quality_table
 from eval.studies import EstimatorCell, correlations, load_study, presets, run_study
 from eval.studies.logs import training_records
 from eval.studies.wanted import wanted_of
@@ -48,6 +49,13 @@ TINY = {
 }
 
 
+ESTIMATORS = {
+    "base": {"data": TINY["base"]["data"]},
+    "estimators": {
+        "learned": {"residual": "first/direct-{seed}", "judge": "first/judge"},
+        "nearest": {"residual": "nearest"},
+    },
+}
 ONE = {"experiments": {"Spheres4": {"recipes": {"B": {}}}}, "measure": {"masking": False}}
 
 
@@ -90,11 +98,17 @@ def test_grid_is_every_recipe_and_every_epsilon_with_every_seed(tmp_path: Path) 
         ({"experiments": {"a": {"recipes": ["B"]}}}, "a, recipes: should hold keys with values"),
         ({"experiments": {"a": {"recipes": {"B": 5}}}}, "a, recipes, B: should hold keys with values. Found 5"),
         ({"experiments": {"a": {"recipes": {"B": {}}, "seeds": 3}}}, "`seeds` should be a list of whole numbers"),
+        ({"experiments": {"a": ESTIMATORS | {"seeds": 3}}}, "a: `seeds` should be a list of whole numbers"),
+        ({"experiments": {"a": ESTIMATORS | {"recipes": {}}}}, r"a: should hold the keys .* Found \['recipes'\]"),
         ({"experiments": {"a": {"estimators": ["n"]}}}, "a, estimators: should hold keys with values"),
         ({"experiments": {"a": {"estimators": {"n": {"residual": "nearest"}}}}, "base": {}}, "a, base, data: should"),
         ({"base": None}, "tiny, base: should hold keys with values. Found None"),
         ({"measure": ["a"]}, "tiny, measure: should hold keys with values"),
         ({"first": None}, "tiny, first: should hold keys with values"),
+        (
+            {"minutes": {"paper size": 5}},
+            r"tiny, minutes: should hold the keys \['fast', 'whole'\]. Found \['paper size'\]",
+        ),
         ({"title": 5}, "`title` should be text. Found 5"),
         (swept(epsilon=0.1), "`epsilon` should be a list of strengths. Found 0.1"),
         (swept(epsilon=["abc"]), "A strength should be a number"),
@@ -462,6 +476,18 @@ def test_a_study_killed_after_its_last_measurement_still_records_what_training_l
     assert all(path.exists() for path in logs)
 
 
+DIRECT = {
+    "class_path": "generators.DirectGAN",
+    "init_args": {
+        "network": "mlp",
+        "network_options": {"hidden": [8]},
+        "discriminator": {
+            "class_path": "training.build_network",
+            "init_args": {"name": "mlp", "shape": [4], "num_classes": 2},
+            "dict_kwargs": {"hidden": [8]},
+        },
+    },
+}
 LEARNED = {
     "title": "learned",
     "first": {
@@ -469,18 +495,7 @@ LEARNED = {
         "direct": {
             "data": TINY["base"]["data"],
             "trainer": TINY["base"]["trainer"],
-            "model": {
-                "class_path": "generators.DirectGAN",
-                "init_args": {
-                    "network": "mlp",
-                    "network_options": {"hidden": [8]},
-                    "discriminator": {
-                        "class_path": "training.build_network",
-                        "init_args": {"name": "mlp", "shape": [4], "num_classes": 2},
-                        "dict_kwargs": {"hidden": [8]},
-                    },
-                },
-            },
+            "model": DIRECT,
         },
     },
     "base": TINY["base"],
@@ -555,6 +570,51 @@ def test_reference_to_what_is_not_trained_first_is_refused(tmp_path: Path) -> No
     recipes = {"Lα": {"model": {"residual": "first/mine"}}}
     with pytest.raises(ValueError, match=r"`first` should hold all .* Found \['yours'\], not \['mine'\]"):
         load_study(written(tmp_path, experiments={"a": {"recipes": recipes}}, first={"yours": TINY["base"]}))
+
+
+def test_what_is_trained_first_may_be_of_the_models_own_seed(tmp_path: Path) -> None:
+    recipes = {"Lα": {"model": {"residual": "first/direct-{seed}"}}, "B": {}}
+    experiments = {
+        "classifiers": {"recipes": recipes, "seeds": [3, 5]},
+        "estimators": ESTIMATORS | {"seeds": [3, 5]},
+    }
+    seeds = {"direct-3": 3, "direct-5": 5, "judge": 0}
+    first = {name: TINY["base"] | {"seed_everything": seed} for name, seed in seeds.items()}
+    cells = load_study(written(tmp_path, experiments=experiments, first=first)).cells
+    assert [(cell.model.recipe, cell.model.seed) for cell in cells] == [
+        ("B", 3),
+        ("Lα", 3),
+        ("B", 5),
+        ("Lα", 5),
+        ("learned", 3),
+        ("learned", 5),
+        ("nearest", 3),  # which is the same for every seed
+    ]
+    assert len({cell.identity for cell in cells}) == len(cells)
+
+
+def test_estimators_of_several_seeds_are_one_row(tmp_path: Path) -> None:
+    direct = {"data": TINY["base"]["data"], "trainer": {"accelerator": "cpu", "max_epochs": 1}, "model": DIRECT}
+    first = {f"direct-{seed}": direct | {"seed_everything": seed} for seed in (0, 1)} | {"judge": TINY["base"]}
+    experiments = {"Spheres4": ESTIMATORS | {"seeds": [0, 1]}}
+    study = load_study(written(tmp_path, experiments=experiments, first=first, measure={"limit": 20}))
+    results = run_study(study, tmp_path / "out", jobs=1).results
+    found = {
+        r.model.seed: r.value
+        for r in results.load()
+        if r.quantity.kind == "residual_similarity" and r.model.recipe == "learned"
+    }
+    assert len({*found.values()}) == 2
+    (learned, nearest) = quality_table(results.load()).frame["sim(Δx, Δ̂x)"]
+    low, high = sorted(found.values())
+    assert learned == f"{(low + high) / 2:.3f} ± {(high - low) / 2**0.5:.3f}"
+    assert "[" in nearest
+
+
+def test_a_seed_for_which_nothing_is_trained_first_is_refused(tmp_path: Path) -> None:
+    first = {"direct-0": TINY["base"], "judge": TINY["base"]}
+    with pytest.raises(ValueError, match=r"`first` should hold all .* not \['direct-1'\]"):
+        load_study(written(tmp_path, experiments={"a": ESTIMATORS | {"seeds": [0, 1]}}, first=first))
 
 
 @pytest.mark.parametrize(
