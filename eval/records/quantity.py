@@ -3,7 +3,7 @@
 Titles, order and file names of quantities are made here and nowhere else; no name is ever taken apart again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -123,6 +123,11 @@ class Quantity:
             return f"{told}{self.attack_title} {self.epsilon} %"
         return f"{KINDS[self.kind]} {self.attack_title}"
 
+    def title_with(self, keys: Collection[str]) -> str:
+        """The title, with some of the settings in brackets, as far as it has them."""
+        words = told(self.settings, keys)
+        return f"{self.title} ({words})" if words else self.title
+
     @property
     def attack_title(self) -> str:
         """The attack and its norm, such as "PGD L∞"."""
@@ -161,8 +166,8 @@ def titles(quantities: Iterable[Quantity]) -> dict[Quantity, str]:
     named: dict[Quantity, str] = {}
     for quantity in chosen:
         rivals = [other for other in chosen if other.title == quantity.title]
-        told = differences(quantity.settings, [other.settings for other in rivals])
-        named[quantity] = f"{quantity.title} ({told})" if told else quantity.title
+        keys = keys_apart(quantity.settings, [other.settings for other in rivals])
+        named[quantity] = quantity.title_with(keys)
     return named
 
 
@@ -175,9 +180,24 @@ def differences(settings: Mapping[str, Any], others: Iterable[Mapping[str, Any]]
         >>> differences({"class_path": "torch.optim.Adam"}, [{"class_path": "torch.optim.SGD"}])
         'Adam'
     """
+    return told(settings, keys_apart(settings, others))
+
+
+def keys_apart(settings: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The keys, with dots, of the settings that tell these from each of the others."""
     flat = flattened(settings)
-    told = {key for other in others for key in _apart(flat, flattened(other))}
-    return ", ".join(_told(key.rpartition(".")[2], flat[key]) for key in flat if key in told)
+    return {key for other in others for key in _apart(flat, flattened(other))}
+
+
+def told(settings: Mapping[str, Any], keys: Collection[str]) -> str:
+    """Some settings with their values.
+
+    Example:
+        >>> told({"steps": 3, "ball": {"norm": "L2"}, "seed": 0}, {"ball.norm", "steps"})
+        'steps 3, norm L2'
+    """
+    flat = flattened(settings)
+    return ", ".join(_told(key.rpartition(".")[2], flat[key]) for key in flat if key in keys)
 
 
 def _told(key: str, value: Any) -> str:

@@ -1,6 +1,5 @@
 """Which records stand in one row of a table, and what the row is called."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from eval.records import Record, Samples, Subject
 from eval.records.identity import digest
 from eval.records.intervals import share_interval
-from eval.records.quantity import Quantity, differences, titles
+from eval.records.quantity import Quantity, differences, keys_apart, titles
 from eval.records.subject import SETTINGS, distinguished
 from eval.tables.once import once
 
@@ -59,18 +58,23 @@ def recipe_order(recipe: str) -> tuple[int, str]:
 
 
 def column_titles(records: Iterable[Record]) -> dict[Quantity, str]:
-    """A title for every quantity; a title is shared where no samples have more than one quantity to stand below it.
+    """A title for every quantity, which says what tells it from others on the same samples.
 
     So α_Δx stands in one column, although each data set has its own estimator, until two of them are used on the same
-    samples. An attack with other settings is another column in any case.
+    samples; and a plain and a robust judge in two, although each data set has its own. An attack with other settings
+    is another column in any case.
     """
     chosen = [*records]
     quantities = dict.fromkeys(record.quantity for record in chosen)
-    told = titles(quantities)
-    on_samples = {(_samples_digest(r.subject), r.quantity.title, r.quantity) for r in chosen}
-    places = Counter((samples, title) for samples, title, _ in on_samples)
-    crowded = {title for (_, title), count in places.items() if count > 1}
-    return {q: told[q] if q.attack or q.title in crowded else q.title for q in quantities}
+    together: dict[tuple[str, str], set[Quantity]] = {}
+    for record in chosen:
+        together.setdefault((_samples_digest(record.subject), record.quantity.title), set()).add(record.quantity)
+    keys: dict[str, set[str]] = {}
+    for (_, title), rivals in together.items():
+        for quantity in rivals:
+            keys.setdefault(title, set()).update(keys_apart(quantity.settings, [r.settings for r in rivals]))
+    in_any_case = titles(quantities)
+    return {q: in_any_case[q] if q.attack else q.title_with(keys[q.title]) for q in quantities}
 
 
 @once

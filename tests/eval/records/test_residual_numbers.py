@@ -120,6 +120,24 @@ def test_a_second_judge_sees_through_what_fools_the_first() -> None:
     assert not leads_nowhere(records_of(data.exact_residual, data, {"far": Radius()}))
 
 
+def test_judges_of_one_name_share_a_column_whatever_the_data() -> None:
+    names = {"plain": Touchy(), "adversarially trained": Radius()}
+    small, large = (Spheres(dimensions=dimensions) for dimensions in (6, 9))
+    others = {"plain": nn.Sequential(Touchy(), nn.Linear(2, 2)), "far": Radius()}
+    both = records_of(Part(small, 0.5), small, names) + records_of(Part(large, 0.5), large, others)
+    titles = {title for quantity, title in column_titles(both).items() if quantity.kind == "residual_target_share"}
+    assert titles == {f"x̂' of target class % (judge {name})" for name in ("plain", "adversarially trained", "far")}
+
+
+def test_judges_of_one_name_on_the_same_samples_have_a_column_each() -> None:
+    data = Spheres(dimensions=6)
+    given = ({"plain": Touchy()}, {"plain": nn.Sequential(Touchy(), nn.Linear(2, 2))})
+    records = [record for judges in given for record in records_of(Part(data, 0.5), data, judges)]
+    titles = {title for quantity, title in column_titles(records).items() if quantity.kind == "residual_target_share"}
+    assert len(titles) == 2
+    assert all("(judge_digest " in title for title in titles)
+
+
 def test_one_judge_is_called_as_before_there_were_several() -> None:
     (record,) = (
         r for r in records_of(Part(Spheres(dimensions=6), 1.0), Spheres(dimensions=6), Radius()) if r.forward_passes
