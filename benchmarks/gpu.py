@@ -8,6 +8,7 @@ says so, and checks on the CPU that recorded steps end where single ones do.
 """
 
 import argparse
+import logging
 import statistics
 import sys
 import time
@@ -233,6 +234,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     if not torch.cuda.is_available():
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         print("There is no GPU here: nothing is timed. On the CPU, recorded against single steps:")
         print("\n".join(checked_on_cpu()))
         return
