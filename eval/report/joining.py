@@ -34,12 +34,12 @@ class Joined:
     def _apart(self, frame: pd.DataFrame) -> pd.DataFrame:
         if "recipe" not in frame:
             return frame
-        found = [self._of(str(recipe)) for recipe in frame["recipe"]]
+        found = [self.recipe_and_folder(str(recipe)) for recipe in frame["recipe"]]
         told = frame.assign(recipe=[recipe for recipe, _ in found])
         told.insert([*frame].index("recipe") + 1, "folder", [folder for _, folder in found])
         return told
 
-    def _of(self, recipe: str) -> tuple[str, str]:
+    def recipe_and_folder(self, recipe: str) -> tuple[str, str]:
         """A recipe and its folder; the folder is empty where a row is of no model of ours."""
         for folder in self.folders:
             if (told := f" ({folder})") in recipe:

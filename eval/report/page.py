@@ -7,8 +7,9 @@ from pathlib import Path
 
 from eval.records import Records
 from eval.report.content.assembling import Assembly
-from eval.report.content.layout import BESIDE, COST, FINDINGS, file_of, in_order
+from eval.report.content.layout import BESIDE, COST, DIFFERENCES, FINDINGS, file_of, in_order
 from eval.report.findings import findings, findings_table
+from eval.report.folder_differences import folder_differences
 from eval.report.joining import joined, records_of
 from eval.report.plots import all_plots
 from eval.report.published import hours_beside
@@ -68,7 +69,9 @@ def write_comparison(folders: Sequence[str | Path], out: str | Path) -> dict[str
     if any(out.glob("models/*/*.json")):
         raise ValueError(f"`out` should be a folder without records, whose page stays as it is. Found {out}.")
     together = joined([*map(Path, folders)])
-    tables = {heading: together.told(table) for heading, table in _in_order(all_tables(together.records)).items()}
+    found = all_tables(together.records) | {DIFFERENCES: folder_differences(together)}
+    found = {heading: table for heading, table in found.items() if not table.frame.empty}
+    tables = {heading: together.told(table) for heading, table in _in_order(found).items()}
     title = f"Comparison of {' and '.join(together.folders) if len(folders) < FEW else f'{len(folders)} folders'}"
     command = shlex.join(["alphadx", "report", *map(str, folders), "--out", str(out)])
     return _written(out, together.records, [Studied(title, command)], [], tables)

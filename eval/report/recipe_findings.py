@@ -1,22 +1,11 @@
 """Findings of one recipe against another, or against a range: at each setting where it stands in a sweep."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
-from eval.records import Quantity, Records
 from eval.records.intervals import UNSURE
-from eval.report.chosen_numbers import Shown, by_data, by_seed, by_setting, named, per_sample
-from eval.report.differences import (
-    Interval,
-    between_shares,
-    between_trainings,
-    mean_over_trainings,
-    over_samples,
-)
+from eval.report.chosen_numbers import Shown, by_data, by_seed, by_setting, named
+from eval.report.comparing import Compared, compared_by, finite, mean
+from eval.report.differences import mean_over_trainings
 from eval.report.sentences import amount, called, difference, digits, joined, points, titled, with_ends
 from eval.report.verdicts import UNDECIDED, Evidence, Finding, inside, side, why
 from eval.studies.paper_claims import Claim
@@ -24,21 +13,6 @@ from eval.studies.paper_claims import Claim
 LEFT_OUT = " Models near chance are left out."
 LENGTHS = ("residual_norm", "residual_similarity")
 """Kinds that say something of an estimator whose residuals lead to the target class."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Two recipes by one measurement."""
-
-    quantity: Quantity
-    means: tuple[float, float]
-    interval: Interval
-    how: str
-
-    @property
-    def difference(self) -> float:
-        """Of the first from the second."""
-        return self.means[0] - self.means[1]
 
 
 def of_differences(evidence: Evidence, claim: Claim) -> list[Finding]:
@@ -87,7 +61,7 @@ def _difference(
     if not all(kept):
         lost = joined([name for name, part in zip((of, than), kept, strict=True) if not part])
         return Finding(claim, UNDECIDED, f"{where}: {lost} near chance, so that {title} is not compared.")
-    compared = _compared(evidence.records, *kept)
+    compared = compared_by(evidence.records, *kept)
     if compared is None:
         said = f"{where}: {title} of {called(of)} or {called(than)} has several numbers for one seed."
         return Finding(claim, UNDECIDED, said)
@@ -108,40 +82,6 @@ def _verdict(claim: Claim, compared: Compared) -> tuple[str, str, str]:
     return verdict, f", where up to {bound} is the same", f"reaches beyond {bound}"
 
 
-def _compared(records: Records, ones: Sequence[Shown], others: Sequence[Shown]) -> Compared | None:
-    """Two recipes on one data set; None where a seed has several numbers."""
-    one, other = by_seed(ones), by_seed(others)
-    if one is None or other is None:
-        return None
-    quantity = next(iter(one.values())).record.quantity
-    common = sorted(one.keys() & other.keys())
-    if len(common) > 1:
-        a, b = ([found[seed].record.value for seed in common] for found in (one, other))
-        interval = mean_over_trainings(np.subtract(a, b)) if _finite(a, b) else UNSURE
-        return Compared(quantity, (_mean(a), _mean(b)), interval, f"paired over {len(common)} seeds")
-    a, b = ([shown.record.value for shown in found.values()] for found in (one, other))
-    if min(len(a), len(b)) > 1:
-        interval = between_trainings(a, b) if _finite(a, b) else UNSURE
-        return Compared(quantity, (_mean(a), _mean(b)), interval, f"over {len(a)} and {len(b)} trainings")
-    pair = [found[common[0]] if common else next(iter(found.values())) for found in (one, other)]
-    interval, count = _over_samples(records, *pair)
-    how = "so over {count} samples alone" if count else "and nothing recorded sample by sample"
-    how = f"one training each, {how.format(count=count)}"
-    return Compared(quantity, (pair[0].record.value, pair[1].record.value), interval, how)
-
-
-def _over_samples(records: Records, one: Shown, other: Shown) -> tuple[Interval, int]:
-    """The interval of a difference of two models on the samples that both met, and how many those are."""
-    first, second = per_sample(records, one), per_sample(records, other)
-    if first is None or second is None:
-        return UNSURE, 0
-    both = pd.concat([first.outcomes, second.outcomes], axis=1, join="inner").to_numpy()
-    if first.is_share and second.is_share:
-        return between_shares(both[:, 0], both[:, 1]), len(both)
-    a, b = both.T
-    return over_samples(lambda drawn: first.statistic(a[drawn]) - second.statistic(b[drawn]), len(both)), len(both)
-
-
 def _value(evidence: Evidence, claim: Claim, where: str, numbers: Sequence[Shown]) -> Finding:
     """Of one recipe on one data set, at one setting."""
     of, title, kept = str(claim.about["of"]), titled(numbers[0].record.quantity), evidence.kept(numbers)
@@ -151,12 +91,12 @@ def _value(evidence: Evidence, claim: Claim, where: str, numbers: Sequence[Shown
         return Finding(claim, UNDECIDED, f"{where}: {called(of)} {said}, so that nothing is judged.")
     first, values = next(iter(seeds.values())).record, [shown.record.value for shown in seeds.values()]
     several = len(values) > 1
-    interval = (mean_over_trainings(values) if _finite(values) else UNSURE) if several else first.interval
+    interval = (mean_over_trainings(values) if finite(values) else UNSURE) if several else first.interval
     how = f"over {len(values)} trainings" if several else f"one training, so over {first.samples} samples alone"
     low, high = map(float, claim.about["between"])
     verdict = inside(interval, low, high)
-    least, most = digits(first.quantity, low, _mean(values)), amount(first.quantity, high, _mean(values))
-    told = f"{title} is {with_ends(first.quantity, _mean(values), interval)} for {called(of)} ({how})"
+    least, most = digits(first.quantity, low, mean(values)), amount(first.quantity, high, mean(values))
+    told = f"{title} is {with_ends(first.quantity, mean(values), interval)} for {called(of)} ({how})"
     told += f", where {least} to {most} is claimed"
     told += why(verdict, interval, "reaches beyond that")
     return Finding(claim, verdict, f"{where}: {told}.{_remarks(evidence, numbers, kept)}")
@@ -196,11 +136,3 @@ def _where(data: str, setting: str) -> str:
 def _told_at(claim: Claim) -> str:
     """The setting that a claim names."""
     return f" at {', '.join(f'{name} = {value}' for name, value in claim.at.items())}" if claim.at else ""
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _finite(*several: Sequence[float]) -> bool:
-    return all(math.isfinite(value) for values in several for value in values)

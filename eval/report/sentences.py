@@ -60,8 +60,18 @@ def difference(quantity: Quantity, value: float, interval: Interval, like: float
         >>> difference(Quantity("accuracy"), 0.02, (-0.01, 0.05), 0.5)
         '+2.0 points [−1.0, +5.0]'
     """
+    return change(quantity, value, interval, like, points(quantity))
+
+
+def change(quantity: Quantity, value: float, interval: Interval, like: float, unit: str = "") -> str:
+    """The same with another unit, or with none where a title says it.
+
+    Example:
+        >>> change(Quantity("alpha_dx"), 0.02, (-0.01, 0.05), 0.5)
+        '+0.020 [−0.010, +0.050]'
+    """
     ends = [signed(end, digits(quantity, abs(end), like)) for end in interval]
-    return f"{signed(value, digits(quantity, abs(value), like))}{points(quantity)}{_brackets(ends, interval)}"
+    return f"{signed(value, digits(quantity, abs(value), like))}{unit}{_brackets(ends, interval)}"
 
 
 def points(quantity: Quantity) -> str:

@@ -58,12 +58,21 @@ def all_tables(records: Records) -> dict[str, Table]:
 
 def compared(records: Records) -> list[Record]:
     """Records of the models that stand side by side."""
-    return [r for r in records if any(group not in NOT_BESIDE for group in r.model.groups)]
+    return [r for r in records if _is_compared(r)]
+
+
+def is_beside(record: Record) -> bool:
+    """Whether a number has a column in the side-by-side table."""
+    return _is_compared(record) and record.quantity.kind not in NO_TABLE
+
+
+def _is_compared(record: Record) -> bool:
+    return any(group not in NOT_BESIDE for group in record.model.groups)
 
 
 def beside_table(records: Records) -> list[Record]:
     """Records of these models that have a column in the side-by-side table."""
-    return [r for r in compared(records) if r.quantity.kind not in NO_TABLE]
+    return [r for r in records if is_beside(r)]
 
 
 def shown_beside(records: Records) -> list[Record]:

@@ -7,6 +7,7 @@ from eval.records.identity import slug
 
 FINDINGS = "Findings"
 BESIDE = "Side by side"
+DIFFERENCES = "Differences from the first folder"
 CURVES = "Robustness curves"
 CORRELATION = "Correlation of alignment with robustness"
 MASKING = "Signs of gradient masking"
@@ -33,6 +34,7 @@ PLOTS = {
 FILES = {
     FINDINGS: "findings",
     BESIDE: "table",
+    DIFFERENCES: "differences",
     "Sweeps": "sweeps",
     "Fronts": "fronts",
     "Choice of a setting": "choice",
@@ -66,6 +68,7 @@ def _of(*names: str) -> tuple[str, ...]:
 
 
 FIRST = (
+    DIFFERENCES,
     CORRELATION,
     CURVES,
     "Fronts",

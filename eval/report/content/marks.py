@@ -116,12 +116,13 @@ def compared_with(signs: Mapping[Place, Mark], against: Mapping[str, str]) -> li
     """What ▲ and ▼ mean below a table."""
     if not against:
         return []
-    base = against_told(against)
+    base, beyond = (
+        against_told(against),
+        "beyond the 95 % interval of the difference or, of one model each, beyond both",
+    )
     if not signs:
-        return [f"No number differs from that of {base} beyond the 95 % interval of the difference."]
-    return [
-        f"▲ higher, ▼ lower than {base}, beyond the 95 % interval of the difference; no sign: not so, or no interval."
-    ]
+        return [f"No number differs from that of {base} {beyond}."]
+    return [f"▲ higher, ▼ lower than {base}, {beyond}; no sign: not so, or no interval."]
 
 
 def against_told(against: Mapping[str, str]) -> str:
