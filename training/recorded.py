@@ -4,9 +4,9 @@ Lightning still makes the loop, the schedules and the checkpoints. Between two o
 and nothing in it waits for the device: what its checks and its losses found is added up there, and read now and then.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from training.data import Batch
 from training.directions import Directions
 from training.graphs import Alone, Work
 from training.known_residuals import known_residuals
+from training.left_out import left_out
 from training.optimizers import constants, is_recordable, laid_out_as, make_recordable
 from training.seeds import derived_seed
 
@@ -77,7 +78,8 @@ def why_plain(module: "Classifier", trainer: Trainer) -> str | None:
             not module.startswith("training.") for module in own
         ),
     }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    told = next((reason for reason, holds in reasons.items() if holds), None)
+    return told or left_out(module.network, cast(Sequence[int], module.description["shape"]))
 
 
 class RecordedTraining:

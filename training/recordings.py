@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from alignment.precision import rounding
 from training.climb import Climb
 from training.graphs import Graph, waits
+from training.left_out import has_hooks
 from training.passes import CountPasses, Wrapper
 
 Chunk = Callable[[Climb], Tensor]
@@ -102,7 +103,7 @@ _recordings: "WeakKeyDictionary[nn.Module, Recordings]" = WeakKeyDictionary()
 
 def recordings_of(classifier: nn.Module) -> Recordings | None:
     """The recordings of a classifier, whoever counts its passes; None if it has hooks, which no replay would call."""
-    if any(_hooked(part) for part in classifier.modules()):
+    if has_hooks(classifier):
         return None
     *_, inner = _layers(classifier)
     return _recordings.setdefault(inner, Recordings())
@@ -133,7 +134,3 @@ def _layers(classifier: nn.Module) -> list[nn.Module]:
 def differs(recorded: Tensor, plain: Tensor) -> Tensor:
     """Whether logits of a replay are not those of a plain call."""
     return ~((recorded - plain).abs() <= TOLERANCE * (1 + plain.abs().amax())).all()
-
-
-def _hooked(part: nn.Module) -> bool:
-    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from eval.robustness.guided import aimed_pgd, guided_pgd
+from tests.waits import waits
 from training import graphs, pgd
 from training.ascent import Ascent
 from training.leaving import Leaving
@@ -311,3 +312,20 @@ def test_chunks_divide_the_steps() -> None:
         return Ascent(logits, steps, "auto", 0.0, False, GPU).chunk_length
 
     assert [length(steps) for steps in (0, 1, 7, 10, 11, 40)] == [1, 1, 7, 5, 1, 8]
+
+
+@NORMS
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin", "dlr", "kl"])
+@pytest.mark.parametrize("options", [{}, {"leave_when_fooled": True}, {"momentum": 0.9}], ids=str)
+def test_a_step_does_not_wait(norm: str, loss: str, options: dict, rehearsed: None) -> None:
+    """By the operators that are called: the host looks once a chunk at who leaves, and else only at the ends."""
+    classifier = network(classes=4)
+    x, y = samples(classifier)
+    counts = []
+    with graphs.unrecorded():
+        for steps in (8, 40):
+            with waits() as found:
+                attacked(classifier, x, y, epsilon=1e-4, norm=norm, loss=loss, steps=steps, **options)
+            counts.append(len(found))
+    looks = 32 // GPU.every if options.get("leave_when_fooled") else 0
+    assert counts[1] - counts[0] == looks

@@ -1,6 +1,8 @@
 """Steps on buffers, as a graph holds them: weights, what is logged, schedules and checkpoints are Lightning's own."""
 
+import random
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
 from itertools import cycle, product
 from pathlib import Path
@@ -9,16 +11,33 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
-from torch import nn
+from pytorch_lightning.plugins import MixedPrecision
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from generators import DirectResidual
 from generators.networks import build_generator
-from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, WeightedSum
+from tests.waits import waits
+from training import (
+    AGR,
+    AT,
+    AWP,
+    CAAT,
+    CLP,
+    MART,
+    TRADES,
+    AvMixup,
+    Classifier,
+    Plain,
+    Strength,
+    WeightedSum,
+    build_network,
+)
 from training.data import DataSet, Digits, Spheres, Squares
 from training.graphs import Alone, Repeated
 from training.known_residuals import KnownNearest, known_residuals
+from training.left_out import left_out
 from training.optimizers import constants, in_plain_form, laid_out_as, make_recordable
 from training.recorded import why_plain
 
@@ -176,6 +195,75 @@ class Own(Plain):
     """An objective that is not of the package."""
 
 
+class Chances(nn.Linear):
+    """Leaves itself out at random, as stochastic depth does, by Python's random numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if random.random() < 0.5 else x[:, :2]
+
+
+class Counts(nn.Linear):
+    """Does something else after so many calls."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x) * (1 + (self.calls > 5))
+
+
+class Caches(nn.Linear):
+    """Keeps the size of its input, as networks of patches do."""
+
+    size: int | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.size = x.shape[1]
+        return super().forward(x)
+
+
+class Normed(nn.Module):
+    """Dropout and batch norm, whose counters are tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(5), nn.Linear(5, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def hooked() -> nn.Module:
+    network = nn.Linear(5, 2)
+    network.register_forward_hook(lambda *given: None)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (lambda: nn.Linear(5, 2), None),
+        (Normed, None),
+        (lambda: Caches(5, 2), None),
+        (hooked, "the network has hooks"),
+        (lambda: Chances(5, 2), "the network draws random numbers of Python or NumPy"),
+        (lambda: nn.Sequential(Counts(5, 2)), "the network changes its `0.calls` with every call"),
+    ],
+)
+@pytest.mark.usefixtures("as_in_production")  # types are checked by random numbers
+def test_a_network_that_a_graph_would_not_ask_again_is_told(
+    network: Callable[[], nn.Module], reason: str | None
+) -> None:
+    made_network = network().eval()
+    weights, before = deepcopy(made_network.state_dict()), (random.getstate(), torch.get_rng_state())
+    assert left_out(made_network, (5,)) == reason
+    torch.testing.assert_close(made_network.state_dict(), weights, rtol=0, atol=0)
+    assert not made_network.training
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert getattr(made_network, "calls", 0) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "settings", "reason"),
     [
@@ -185,6 +273,8 @@ class Own(Plain):
         ({}, {"callbacks": [LooksAtGradients()]}, "LooksAtGradients looks at gradients"),
         ({"optimizer": partial(torch.optim.LBFGS)}, {}, "LBFGS has no form"),
         ({"objective": Own()}, {}, "not of this package"),
+        ({}, {"plugins": [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))]}, "float16 scales losses"),
+        ({"hooked": True}, {}, "the network has hooks"),
     ],
 )
 def test_what_a_graph_cannot_hold_is_named(
@@ -198,7 +288,9 @@ def test_what_a_graph_cannot_hold_is_named(
             found.append(why_plain(pl_module, trainer))
             trainer.should_stop = True
 
-    module = made(data, **options)
+    module = made(data, **{key: value for key, value in options.items() if key != "hooked"})
+    if "hooked" in options:
+        module.network.register_forward_hook(lambda *given: None)
     callbacks = [Asks(), *settings.pop("callbacks", [])]
     quiet_trainer(epochs=1, callbacks=callbacks, **settings).fit(module, data)
     assert found[0] is None if reason is None else reason in found[0]
@@ -339,41 +431,54 @@ def test_work_that_cannot_be_recorded_is_done_plainly_and_that_is_said(monkeypat
     assert len(done) == 4
 
 
-def test_a_step_does_not_wait_to_look_at_values() -> None:
-    """By what is asked of tensors: no `.item()` or the like from the batch to the moved weights."""
-    asked = []
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("small_cnn", {}),
+        ("resnet18", {"weights": None, "frozen_batch_norm": True}),
+        ("preact_resnet18", {"width": 4}),
+        ("wide_resnet", {"depth": 10, "widen": 1}),
+    ],
+)
+def test_networks_of_ours_are_recorded(name: str, options: dict) -> None:
+    network = build_network(name, shape=(3, 8, 8), num_classes=3, bounds=(0.0, 1.0), **options)
+    assert left_out(network, (3, 8, 8)) is None
 
-    class Watching(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
-                asked.append(function)
-            return function(*args, **(kwargs or {}))
 
-    data = data_of("digits")
-    for options in (
-        {},
-        {"objective": AWP(TRADES(Strength("0.1"), steps=3)), "combiner": AGR()},
-        {"alignment_weight": 0.3},
-    ):
-        module = made(data, **options)
-        module.runner = lambda key, work, generator: _watched(Watching, work)
-        Trainer(
-            max_epochs=1,
-            limit_train_batches=2,
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            accelerator="cpu",
-            inference_mode=False,
-        ).fit(module, data)
+WATCHED: dict[str, Callable[[], dict]] = {
+    "plain": dict,
+    "AT in L1": lambda: {"objective": AT(Strength("0.1"), steps=3, norm="L1")},
+    "TRADES, AGR": lambda: {"objective": TRADES(Strength("0.1"), steps=3), "combiner": AGR()},
+    "MART, CA-AT": lambda: {"objective": MART(Strength("0.1"), steps=3), "combiner": CAAT()},
+    "CLP": lambda: {"objective": CLP(Strength("0.1"))},
+    "AvMixup": lambda: {"objective": AvMixup(Strength("0.1"), steps=3)},
+    "AWP": lambda: {"objective": AWP(TRADES(Strength("0.1"), steps=3)), "combiner": CAAT()},
+    "penalty": lambda: {"alignment_weight": 0.3},
+    "penalty with a gradient of its own": lambda: {
+        "objective": AT(Strength("0.1"), steps=3),
+        "combiner": AGR(),
+        "alignment_weight": 0.3,
+        "alignment_with": "own",
+    },
+}
+
+
+@pytest.mark.parametrize("recipe", WATCHED)
+def test_a_step_does_not_wait_to_look_at_values(recipe: str, quiet_trainer: Callable[..., Trainer]) -> None:
+    """By the operators that are called from the batch to the moved weights."""
+    data, asked, kinds = data_of("digits"), [], set()
+    module = made(data, **WATCHED[recipe]())
+
+    def watched(key: Any, work: Callable[[], None], generator: torch.Generator) -> None:
+        with waits() as found:
+            work()
+        asked.extend(found)
+        kinds.add(key[0])
+
+    module.runner = watched
+    quiet_trainer(epochs=1, limit_train_batches=2, limit_val_batches=0).fit(module, data)
+    assert "step" in kinds
     assert not asked
-
-
-def _watched(mode: Any, work: Callable[[], None]) -> None:
-    with mode():
-        work()
 
 
 def test_recorded_training_lets_go_at_the_end(quiet_trainer: Callable[..., Trainer]) -> None:
