@@ -13,6 +13,7 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -m gpu tests/gpu
 
 test-slow: .venv/installed
 	$(BIN)/pytest -n auto -m slow

@@ -1,8 +1,8 @@
 """What several tests need: linear classifiers with known radii, and the real data where it is at hand.
 
-Tests are the same on every machine. They work on the CPU, by default or because they name it: who trains says
-`accelerator: cpu` (where there is a GPU, Lightning remarks on that, and pyproject.toml lets it), and `--device auto`
-is the CPU. Only those marked `gpu`, all in tests/gpu, work on a GPU, and are skipped where there is none.
+Tests are the same on every machine. They work on the CPU, and CUDA's devices are hidden from them and from every
+process that they start. Only those marked `gpu`, all in tests/gpu, work on one, in a run of their own:
+`pytest -m gpu tests/gpu`.
 """
 
 import gc
@@ -16,6 +16,23 @@ import torch
 from torch import nn
 
 Linear = Callable[..., nn.Module]
+
+
+def wants_gpu(marks: str) -> bool:
+    """Whether a run with such an expression of marks is one of the tests on a GPU.
+
+    Example:
+        >>> wants_gpu("gpu"), wants_gpu("not slow and not browser"), wants_gpu("slow and not gpu")
+        (True, False, False)
+    """
+    words = marks.replace("(", " ").replace(")", " ").split()
+    return any(word == "gpu" and words[max(place - 1, 0)] != "not" for place, word in enumerate(words))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs before anybody has looked for them."""
+    if not wants_gpu(config.getoption("markexpr")):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def pytest_sessionstart() -> None:

@@ -21,7 +21,7 @@ def cuda() -> Iterator[torch.device]:
     if os.environ.get("ALPHADX_GPU_TESTS_ON") == "cpu":
         yield torch.device("cpu")
     elif not torch.cuda.is_available():
-        pytest.skip("no CUDA device; ALPHADX_GPU_TESTS_ON=cpu lets the CPU stand in for it")
+        pytest.skip("no CUDA device, or no run with -m gpu; ALPHADX_GPU_TESTS_ON=cpu lets the CPU stand in for it")
     else:
         cudnn, matmul = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

@@ -146,12 +146,8 @@ def test_records_and_trainings_say_how_many_shared_the_seconds(tmp_path: Path) -
     marks = {
         recipe: json.loads((training(tmp_path / "run", recipe) / "trained.json").read_text()) for recipe in RECIPES
     }
-    assert {recipe: mark["side_by_side"] for recipe, mark in marks.items()} == {"B": 3, "Lα": 3, "P": 3, "AT+AGR": 1}
+    assert {recipe: mark["side_by_side"] for recipe, mark in marks.items()} == dict.fromkeys(RECIPES, 2)  # in halves
     assert all(mark["seconds"] > 0 for mark in marks.values())
-    alone = [r for r in run.results.load() if r.quantity.kind == "mu"]
-    assert [record.provenance.get("side_by_side", 1) for record in alone] == [1]
-    two = {name: RECIPES[name] for name in ("B", "AT+AGR")}
-    run = ran(planned(tmp_path, two), tmp_path / "two", 2)
     told = {r.quantity.kind: r.provenance.get("side_by_side", 1) for r in run.results.load()}
     assert (told["mu"], told["gop_frequency"], told["accuracy"]) == (2, 2, 1)  # measured one after the other
 
