@@ -34,11 +34,17 @@ def test_median_above_everything_tried_is_no_number(tmp_path: Path) -> None:
     assert side_by_side(written(tmp_path, [record(PGD_L2, math.inf)])).frame["ε50% PGD L2"][0] == "> 1.4"
 
 
-@pytest.mark.parametrize(("value", "text"), [(12.4, "12.4"), (math.inf, "∞"), (0.0, "< 0.71")])
+@pytest.mark.parametrize(("value", "text"), [(12.4, "12.4"), (math.inf, "∞"), (0.0, "< 0.7143")])
 def test_tau_below_everything_tried_is_no_number(tmp_path: Path, value: float, text: str) -> None:
     """Strength was tried up to 1.4, so τ down to 1/1.4."""
     table = side_by_side(written(tmp_path, [record(Quantity("tau50", "sta"), value)]))
     assert table.frame["τ50% STA"][0] == text
+
+
+def test_a_mean_with_a_tau_below_everything_tried_lies_below_what_was_tried(tmp_path: Path) -> None:
+    """Of 0, which is anything below 1 / 1.4, and 3: a mean of at most (1 / 1.4 + 3) / 2."""
+    made = [record(Quantity("tau50", "sta"), value, model(seed=seed)) for seed, value in enumerate((0.0, 3.0))]
+    assert side_by_side(written(tmp_path, made)).frame["τ50% STA"][0] == "< 1.857"
 
 
 def test_recipes_stand_in_the_order_of_the_papers(tmp_path: Path) -> None:
