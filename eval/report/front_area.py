@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from eval.records import Records
-from eval.records.intervals import UNSURE
+from eval.records.intervals import UNSURE, Interval
 from eval.report.chosen_numbers import PerSample, Shown, all_shown, per_sample
-from eval.report.differences import Interval, between_trainings, mean_over_trainings, over_samples
+from eval.report.differences import between_trainings, mean_over_trainings, over_samples
 from eval.report.fronts import AXES, Front, Fronts
 from eval.report.sentences import of_areas
 

@@ -8,15 +8,9 @@ import numpy as np
 import pandas as pd
 
 from eval.records import Quantity, Records
-from eval.records.intervals import UNSURE
+from eval.records.intervals import UNSURE, Interval
 from eval.report.chosen_numbers import Shown, by_data, by_seed, by_setting, named, per_sample
-from eval.report.differences import (
-    Interval,
-    between_shares,
-    between_trainings,
-    mean_over_trainings,
-    over_samples,
-)
+from eval.report.differences import between_shares, between_trainings, mean_over_trainings, over_samples
 from eval.report.sentences import amount, called, difference, digits, joined, points, titled, with_ends
 from eval.report.verdicts import UNDECIDED, Evidence, Finding, inside, side, why
 from eval.studies.paper_claims import Claim

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from eval.records import Quantity
+from eval.records.intervals import Interval
 from eval.records.quantity import SHARES
-from eval.report.differences import Interval
 from eval.tables.cells import number
 
 PERCENT = " %"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.records import Record, Records
-from eval.report.differences import Interval, between_trainings, mean_over_trainings
+from eval.records.intervals import Interval
+from eval.report.differences import between_trainings, mean_over_trainings
 from eval.report.tables import shown_beside
 from eval.studies.paper_claims import Claim
 from eval.tables.rows import Row, column_titles, rows
