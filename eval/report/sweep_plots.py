@@ -14,7 +14,7 @@ from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
 from eval.records.subject import SETTINGS
-from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
+from eval.report.sweeps import Sweep, axis_title, by_data_and_settings, derived, number_of, with_derived
 from eval.tables.rows import Row, column_titles, subjects_of
 
 TICKS = 1.6
@@ -131,7 +131,7 @@ def _setting_axis(axis: Axes, name: str, place: Mapping[str, float]) -> None:
             axis.set_xscale("symlog", linthresh=min(positive))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks([*place.values()], _apart(axis, place), rotation=0 if numbers else 15)
-    axis.set_xlabel(literal(f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)))
+    axis.set_xlabel(literal(axis_title(name)))
 
 
 def _apart(axis: Axes, place: Mapping[str, float]) -> list[str]:
