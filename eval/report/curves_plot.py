@@ -110,8 +110,8 @@ def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None, *
         axis.plot(grid, shares, **look.line, lw=0.5, alpha=0.6, rasterized=True)
         return
     if band:
-        upper = np.where(grid == 0, shares, _left(low, grid))
-        axis.fill_between(grid, upper, _left(high, grid), color=look.color, alpha=0.15, lw=0)
+        withstood = np.where(grid == 0, shares, _left(low, grid))
+        axis.fill_between(grid, withstood, _left(high, grid), color=look.color, alpha=0.15, lw=0)
     axis.plot(grid, shares, **look.line, label=label, lw=None if band else 0.5)
 
 

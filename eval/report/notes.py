@@ -12,14 +12,13 @@ from eval.records.attack_radii import defaults
 from eval.records.identity import plain
 from eval.records.measurements import Alignment, ImageAlignment
 from eval.records.quantity import titles
+from eval.records.sanity import NARROW
 from eval.report.chance import near_chance
 from eval.report.doubts import Known, doubts_of, repeated
 from eval.report.published import doubtful, papers_of
 from eval.tables.cells import deviation
 from eval.tables.rows import Row, interval
 
-NARROW = 0.75
-"""Part of the bounds that inputs should fill."""
 USUAL: dict[str, dict[str, Any]] = {
     "alpha_dx": {"of": Alignment().of, "candidates": Alignment().candidates},
     "alpha_x": {"of": ImageAlignment().of},
