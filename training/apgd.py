@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_counts, check_label_form
-from alignment.deferral import refuse_if
 from alignment.gradients import as_variable, gradient_of
+from training.ascent import refuse_broken
 from training.attack_loss import Loss, attack_loss, slope_in_logits
 from training.attacks import checked_targets
 from training.balls import Ball, Norm, column
@@ -123,13 +123,7 @@ class _Raised:
 
     def check(self) -> None:
         """Refuse gradients that were not finite."""
-        refuse_if(
-            self.broken.sum(),
-            lambda found: (
-                "`gradient of classifier(x)` should be finite. "
-                f"Found NaN or infinite values in those of {found} samples."
-            ),
-        )
+        refuse_broken(self.broken.sum())
 
 
 @dataclass
