@@ -138,7 +138,7 @@ class _Best:
     rises: Tensor
 
     def seen(self, loss: Tensor, point: Tensor, gradient: Tensor, last: Tensor) -> None:
-        """After a step."""
+        """After a step: count it where the loss rose from the last point, and keep the point where it is the best."""
         better = loss > self.loss
         self.rises += loss > last
         self.point = torch.where(column(better, point), point, self.point)
@@ -155,7 +155,7 @@ class _Best:
 
 
 def _climbed(raised: _Raised, ball: Ball, start: Tensor, stride: Tensor, steps: int) -> Tensor:
-    """The best points."""
+    """The point of the largest loss that each sample met, start and end included."""
     point = last_point = start
     loss, gradient = raised(point)
     never = torch.zeros_like(raised.broken)

@@ -45,7 +45,7 @@ class Descent(NamedTuple):
 
     @property
     def at_most(self) -> Float64[Tensor, ""]:
-        """The largest."""
+        """The largest descent that the bound allows."""
         return self.promised + self.remainder
 
 

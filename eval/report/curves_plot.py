@@ -38,7 +38,7 @@ def curves(records: Records, chosen: list[Row]) -> Figure:
 
 
 def sweep_curves(records: Records, group: Sweep, chosen: list[Row]) -> Figure:
-    """The same for the settings of a sweep: paper 1, Figure S9, at several settings."""
+    """One panel per attack, one line per model, coloured by its setting: paper 1, Figure S9, at several settings."""
     named = [replace(row, recipe=row.records[0].model.told(group.names)) for row in chosen]
     radii = [replace(row, records=[r for r in row.records if r.quantity.kind in RADII]) for row in named]
     colours = levels(len(radii))
