@@ -50,9 +50,12 @@ def ahead(records: Records, fronts: Fronts) -> str:
     if len(known) < 2:
         return ""
     first, second, *_ = sorted(known, key=lambda front: -areas[front.title])
-    where = f"{fronts.data}, {fronts.title}: {first.title}"
-    against = f"an area of {areas[first.title]:.3f} against {areas[second.title]:.3f} of {second.title}"
     found = compared(records, fronts, first, second)
+    if found is not None and found.areas[0] < found.areas[1]:  # over the seeds that both have
+        first, second, found = second, first, compared(records, fronts, second, first)
+    ours, theirs = (areas[first.title], areas[second.title]) if found is None else found.areas
+    where = f"{fronts.data}, {fronts.title}: {first.title}"
+    against = f"an area of {ours:.3f} against {theirs:.3f} of {second.title}"
     if found is None or any(map(math.isnan, found.interval)):
         reason = "there is too little for an interval"
         if first.beyond or second.beyond:

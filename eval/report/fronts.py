@@ -94,7 +94,11 @@ class Fronts:
 
     def areas(self, front: Front) -> list[float]:
         """The area of each seed that all settings of a sweep have."""
-        return [self.area(front.of_seed(seed)[[*AXES]].to_numpy()) for seed in front.seeds]
+        return [self.area_of_seed(front, seed) for seed in front.seeds]
+
+    def area_of_seed(self, front: Front, seed: int) -> float:
+        """The area of the models of one seed."""
+        return self.area(front.of_seed(seed)[[*AXES]].to_numpy())
 
 
 @once

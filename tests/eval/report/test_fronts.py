@@ -137,6 +137,19 @@ def test_seeds_decide_which_is_better(tmp_path: Path, ahead: float, said: str) -
     assert ("the interval holds 0" in table.notes[1]) == (not ahead)
 
 
+@pytest.mark.parametrize("lonely", [0.5, -0.3])
+def test_only_seeds_that_both_have_are_compared(tmp_path: Path, lonely: float) -> None:
+    """Seed 2 of C alone, however large its area: the others differ by 0.02 ± 0.01, and t(.975, 1) = 12.706."""
+    made = []
+    for recipe, seeds in (("C", (0.03, 0.01, lonely)), ("V", (0.0, 0.0))):
+        for seed, off in enumerate(seeds):
+            for value, x, y in (("0", 0.33 + off, 1.0), ("1", 1.0, 0.0)):
+                made += one(recipe, value, seed, {ACCURACY: x, ROBUST: y}, sweeps=(("gamma",),))
+    table = front_table(asking(tmp_path, made, fronts=[FRONT | {"reference": [0, 0]}]))
+    told = "C over γ has an area of 0.350 against 0.330 of V over γ: +0.020 [−0.107, +0.147], paired over 2 seeds"
+    assert told in table.notes[1]
+
+
 def test_models_near_chance_are_left_out_of_a_front_and_said(tmp_path: Path) -> None:
     """The worst corner is that of the others."""
     made = [
