@@ -172,11 +172,11 @@ def _known(row: Row) -> dict[Quantity, Known]:
 
 
 def _of_records(records: list[Record]) -> Known:
-    """Mean and deviation over models, or a value with half the width of its interval."""
+    """Mean and deviation over models, or a value with half the width of its interval, which may be infinite."""
     values = [record.value for record in records]
     low, high = records[0].interval
     spread = deviation(values) if len(values) > 1 else (high - low) / 2
-    return Known(sum(values) / len(values), spread if math.isfinite(spread) else 0.0)
+    return Known(sum(values) / len(values), 0.0 if math.isnan(spread) else spread)
 
 
 def _incomplete(row: Row) -> list[str]:

@@ -280,6 +280,17 @@ def test_what_makes_numbers_doubtful_is_said(tmp_path: Path, value: float, chang
     assert said not in told(tmp_path / "sane", record(ACCURACY, 0.9, details=SANE), record(PGD, 0.2))
 
 
+@pytest.mark.parametrize(("high", "near"), [(0.31, False), (0.6, True), (math.inf, True)])
+def test_a_radius_of_which_little_is_known_is_not_clearly_above_another(
+    tmp_path: Path, high: float, near: bool
+) -> None:
+    """An interval up to infinity, as of few samples, is the widest of all and no number without one."""
+    black = record(Quantity("epsilon50", "square", "Linf"), 0.2, interval=(0.19, 0.21))
+    notes = told(tmp_path, record(PGD, 0.3, interval=(0.29, high)), black)
+    assert "ε50% L∞ is 0.3 under PGD and 0.2 under the black box Square" in notes
+    assert ("within their spread" in notes) == near
+
+
 def test_left_out_samples_are_said(tmp_path: Path) -> None:
     assert "d, B, seed 0: α_Δx left out 2 of 4 samples." in told(tmp_path, record(ALPHA, invalid=2))
     rules = "3 outputs of PGD L∞ broke its rules and did not count."
