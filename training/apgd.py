@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from alignment.contracts import check_choice, check_counts, check_label_form
-from alignment.deferral import refuse_if
 from alignment.gradients import as_variable, gradient_of
+from training.ascent import refuse_broken
 from training.attack_loss import Loss, attack_loss, slope_in_logits
 from training.attacks import checked_targets
 from training.balls import Ball, Norm, column
@@ -123,13 +123,7 @@ class _Raised:
 
     def check(self) -> None:
         """Refuse gradients that were not finite."""
-        refuse_if(
-            self.broken.sum(),
-            lambda found: (
-                "`gradient of classifier(x)` should be finite. "
-                f"Found NaN or infinite values in those of {found} samples."
-            ),
-        )
+        refuse_broken(self.broken.sum())
 
 
 @dataclass
@@ -144,7 +138,7 @@ class _Best:
     rises: Tensor
 
     def seen(self, loss: Tensor, point: Tensor, gradient: Tensor, last: Tensor) -> None:
-        """After a step."""
+        """After a step: count it where the loss rose from the last point, and keep the point where it is the best."""
         better = loss > self.loss
         self.rises += loss > last
         self.point = torch.where(column(better, point), point, self.point)
@@ -161,7 +155,7 @@ class _Best:
 
 
 def _climbed(raised: _Raised, ball: Ball, start: Tensor, stride: Tensor, steps: int) -> Tensor:
-    """The best points."""
+    """The point of the largest loss that each sample met, start and end included."""
     point = last_point = start
     loss, gradient = raised(point)
     never = torch.zeros_like(raised.broken)

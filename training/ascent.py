@@ -141,7 +141,7 @@ class _Way:
                 break
         self._count_broken()
         if self.doubt is None:
-            self._refuse_broken(self.broken)
+            refuse_broken(self.broken)
         return self.active.end(self.climb.point)[: self.count]
 
     def _filled(self, climb: Climb) -> Climb:
@@ -160,21 +160,11 @@ class _Way:
             return False
         doubt, broken = torch.stack([self.doubt.to(self.broken), self.broken]).tolist()
         if not doubt:
-            self._refuse_broken(torch.tensor(broken))
+            refuse_broken(torch.tensor(broken))
         return bool(doubt)
 
     def _count_broken(self) -> None:
         self.broken += (~self.climb.largest[: self.count].isfinite()).sum()
-
-    def _refuse_broken(self, broken: Tensor) -> None:
-        # Only at the end, because to look at every step would make a GPU wait.
-        refuse_if(
-            broken,
-            lambda found: (
-                "`gradient of classifier(x)` should be finite. "
-                f"Found NaN or infinite values in those of {found} samples."
-            ),
-        )
 
     def _plain(self) -> Tensor:
         with torch.no_grad():
@@ -226,3 +216,20 @@ class _Way:
             self.climb = self.climb[rows]
             self.climb.largest.zero_()
         return len(self.climb) > 0
+
+
+def refuse_broken(samples: Tensor) -> None:
+    """Refuse gradients that were not finite: at the end, since to look at every step would make a GPU wait.
+
+    Args:
+        samples: how many had such a gradient.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    refuse_if(
+        samples,
+        lambda found: (
+            f"`gradient of classifier(x)` should be finite. Found NaN or infinite values in those of {found} samples."
+        ),
+    )

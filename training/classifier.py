@@ -226,7 +226,7 @@ class Classifier(StepsCombined):
         return losses
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Accuracy."""
+        """Log the accuracy without attack as `val_accuracy`."""
         correct = (self(batch.x).argmax(dim=1) == batch.y).float().mean()
         self.log("val_accuracy", correct, prog_bar=True, batch_size=weight_of(len(batch.y)), sync_dist=True)
 

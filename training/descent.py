@@ -7,7 +7,6 @@ statement of first order. How far a step may go follows with a Lipschitz constan
     | L(w) − L(w − η g) − η⟨∇L(w), g⟩ | ≤ M η² ‖g‖² / 2.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from alignment.contracts import check_number, check_same_shape
+from alignment.contracts import check_same_shape
+from training.adversarial_objective import not_negative
 from training.conflict import conflict
 
 
@@ -45,7 +45,7 @@ class Descent(NamedTuple):
 
     @property
     def at_most(self) -> Float64[Tensor, ""]:
-        """The largest."""
+        """The largest descent that the bound allows."""
         return self.promised + self.remainder
 
 
@@ -82,7 +82,7 @@ def promised_descent(
         >>> float(found.promised), float(found.at_least), float(found.largest_rate)
         (1.5, 1.25, 3.0)
     """
-    _check_not_negative(learning_rate, "learning_rate")
+    not_negative(learning_rate, "learning_rate")
     return {
         name: _descent(list(gradient), list(followed), learning_rate, _of_loss(smoothness, name))
         for name, gradient in gradients.items()
@@ -124,13 +124,7 @@ def _descent(gradient: list[Tensor], followed: list[Tensor], rate: float, smooth
 def _of_loss(smoothness: float | Mapping[str, float], name: str) -> float:
     if isinstance(smoothness, Mapping) and name not in smoothness:
         raise ValueError(f"`smoothness` should have a value for the loss {name!r}. Found {', '.join(smoothness)}.")
-    value = smoothness[name] if isinstance(smoothness, Mapping) else smoothness
-    _check_not_negative(value, "smoothness")
-    return float(value)
-
-
-def _check_not_negative(value: float, name: str) -> None:
-    check_number(value, name, "be finite and at least 0", lambda number: 0 <= number < math.inf)
+    return float(not_negative(smoothness[name] if isinstance(smoothness, Mapping) else smoothness, "smoothness"))
 
 
 def _check_shapes(gradient: Sequence[Tensor], other: Sequence[Tensor], name: str) -> None:

@@ -51,7 +51,7 @@ class Search(NamedTuple):
 
     @property
     def found(self) -> int:
-        """How many there are."""
+        """How many closest classes are found: all others where fewer than `closest` exist."""
         return min(self.closest, self.classes - 1)
 
     def targets(self, network: nn.Module, x: Float[Tensor, "B *shape"], y: Int[Tensor, " B"]) -> Int[Tensor, "B K"]:

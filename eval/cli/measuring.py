@@ -93,9 +93,7 @@ def measure(
     """
     with launched():
         if data is None:
-            raise ValueError(
-                "`--data` should name a data set, such as Digits or training.data.MNISTPair. Found none."
-            )
+            raise ValueError(NO_DATA)
         if Path(checkpoint).is_file() and holds_estimator(checkpoint):
             what = "a residual estimator"
             _check_unused(what, network=network, network_options=network_options, key=key, normalize=normalize)

@@ -32,9 +32,9 @@ def consensus_alignment(
         batches: of samples.
 
     Returns:
-        The mean cosine over samples that have a direction; per sample the cosine, that of each estimator, and their
-        mutual cosine. In the details α_Δx by each estimator, the same corrected, and
-        the mean mutual cosine.
+        The mean cosine over samples that have a direction, NaN without any; per sample the cosine, that of each
+        estimator, and their mutual cosine. In the details α_Δx by each estimator, the same corrected, and the mean
+        mutual cosine.
     """
     names, weights = _names(consensus), np.array(consensus.weights)
 
@@ -48,7 +48,8 @@ def consensus_alignment(
     members = torch.from_numpy(every.of_members())
     columns = {f"cosine_{name}": members[:, number] for number, name in enumerate(names)}
     frame = outcomes_of(batches, cosine=value, valid=valid, **columns, mutual_cosine=mutual)
-    alphas, agreement = parts.of_members().mean(axis=0), parts.mutual().mean(axis=0)
+    # By PyTorch, of which the mean of no samples is NaN without a warning.
+    alphas, agreement = (torch.from_numpy(of).mean(dim=0).numpy() for of in (parts.of_members(), parts.mutual()))
     details = {
         OVER: SAMPLES_AND_ESTIMATORS,
         "alpha_by_estimator": dict(zip(names, alphas.tolist(), strict=True)),

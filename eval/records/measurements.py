@@ -149,8 +149,7 @@ class Masking:
         few = first_samples(batches, self.limit)
         epsilon, signs = masking_verdict(classifier, few, bounds=data.bounds, steps=self.steps, seed=self.seed)
         if not signs:
-            verdict = {"signs": [], "summary": "No sample is classified correctly, so nothing can be said."}
-            return Outcome(math.nan, outcomes_of(few), details=verdict)
+            return Outcome(math.nan, outcomes_of(few), details={"signs": [], "summary": summary(signs)})
         told = {"epsilon": epsilon, "signs": [asdict(sign) for sign in signs], "summary": summary(signs)}
         return Outcome(float(sum(sign.caught for sign in signs)), outcomes_of(few), details=told)
 

@@ -8,15 +8,9 @@ import numpy as np
 import pandas as pd
 
 from eval.records import Quantity, Records
-from eval.records.intervals import UNSURE
+from eval.records.intervals import UNSURE, Interval
 from eval.report.chosen_numbers import Shown, by_seed, per_sample
-from eval.report.differences import (
-    Interval,
-    between_shares,
-    between_trainings,
-    mean_over_trainings,
-    over_samples,
-)
+from eval.report.differences import between_shares, between_trainings, mean_over_trainings, over_samples
 
 
 @dataclass(frozen=True)

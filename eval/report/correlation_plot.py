@@ -15,7 +15,7 @@ from eval.records import Quantity, Records
 from eval.records.identity import slug
 from eval.records.subject import SETTINGS
 from eval.report.correlating import beside, correlated, is_alignment, is_robustness
-from eval.report.sweeps import Sweep, pictured
+from eval.report.sweeps import Sweep, axis_title, pictured
 from eval.tables.cells import correlation_told
 
 LOW = 1.8
@@ -89,16 +89,12 @@ def _levels(group: Sweep) -> tuple[str, list[str]]:
     models = [row.records[0].model for row in group.rows]
     if len(group.names) == 1:
         (name,) = group.names
-        return _of_training(name), [model.value_of(name) for model in models]
+        return axis_title(name), [model.value_of(name) for model in models]
     if group.names:
         return " and ".join(SETTINGS.get(name, name) for name in group.names), [m.told(group.names) for m in models]
     if any(model.epsilon for model in models):
-        return _of_training("epsilon"), [model.epsilon or "none" for model in models]
+        return axis_title("epsilon"), [model.epsilon or "none" for model in models]
     return "recipe", [row.recipe for row in group.rows]
-
-
-def _of_training(name: str) -> str:
-    return f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)
 
 
 def _looks(levels_of: Sequence[str]) -> dict[str, Look]:

@@ -38,7 +38,7 @@ def curves(records: Records, chosen: list[Row]) -> Figure:
 
 
 def sweep_curves(records: Records, group: Sweep, chosen: list[Row]) -> Figure:
-    """The same for the settings of a sweep: paper 1, Figure S9, at several settings."""
+    """One panel per attack, one line per model, coloured by its setting: paper 1, Figure S9, at several settings."""
     named = [replace(row, recipe=row.records[0].model.told(group.names)) for row in chosen]
     radii = [replace(row, records=[r for r in row.records if r.quantity.kind in RADII]) for row in named]
     colours = levels(len(radii))
@@ -103,16 +103,23 @@ def survival(axis: Axes, outcome: pd.DataFrame, look: Look, label: str | None, *
     low, high = outcome.failed_at.to_numpy(), outcome.radius.to_numpy()
     top = float(np.quantile(high[np.isfinite(high)], 0.98)) if np.isfinite(high).any() else 1.0
     grid = np.linspace(0, 1.02 * top or 1.0, STEPS)
-    # A radius that was never reached lies above everything that was tried.
-    middle = np.where(np.isfinite(high), (np.where(high > 0, low, 0) + high) / 2, np.inf)
-    shares = _left(middle, grid)
+    shares = _left(middles(outcome), grid)
     if not look.marker:
         axis.plot(grid, shares, **look.line, lw=0.5, alpha=0.6, rasterized=True)
         return
     if band:
-        upper = np.where(grid == 0, shares, _left(low, grid))
-        axis.fill_between(grid, upper, _left(high, grid), color=look.color, alpha=0.15, lw=0)
+        withstood = np.where(grid == 0, shares, _left(low, grid))
+        axis.fill_between(grid, withstood, _left(high, grid), color=look.color, alpha=0.15, lw=0)
     axis.plot(grid, shares, **look.line, label=label, lw=None if band else 0.5)
+
+
+def middles(outcome: pd.DataFrame) -> np.ndarray:
+    """The radius of each sample, in the middle of its bracket; infinite where it was never reached.
+
+    An attack that fails at one strength may find a smaller perturbation at another, which then is the radius.
+    """
+    high = outcome.radius.to_numpy()
+    return (np.minimum(outcome.failed_at.to_numpy(), high) + high) / 2
 
 
 def _left(ends: np.ndarray, grid: np.ndarray) -> np.ndarray:

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-LEVEL = 0.95
+from eval.records.intervals import LEVEL, Interval
+
 RESAMPLES = 1000
-Interval = tuple[float, float]
-Statistic = Callable[[np.ndarray], float]
 
 
 def mean_over_trainings(values: ArrayLike) -> Interval:

@@ -17,11 +17,11 @@ from eval.attacks import ATTACKS
 from eval.records import Quantity
 from eval.records.quantity import NORMS, UNDER_ATTACK
 from eval.report.published import PaperModel, models
+from eval.report.worst import BLACK_BOXES
 from training.strength import Strength
 
 ITERATED = ("pgd", "pgd20", "pgd100", "mi_fgsm", "cw_linf", "apgd_ce", "apgd_dlr", "apgd_t")
 """Attacks of many gradient steps."""
-BLACK_BOXES = ("square", "spsa")
 STRONGER = (("pgd20", "pgd100"), ("square", "autoattack"), ("fab_t", "autoattack"), ("apgd_t", "autoattack"))
 """Pairs of which the second does all that the first does, and more."""
 FAR = 0.1

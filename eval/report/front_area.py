@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from eval.records import Records
-from eval.records.intervals import UNSURE
+from eval.records.intervals import UNSURE, Interval
 from eval.report.chosen_numbers import PerSample, Shown, all_shown, per_sample
-from eval.report.differences import Interval, between_trainings, mean_over_trainings, over_samples
+from eval.report.differences import between_trainings, mean_over_trainings, over_samples
 from eval.report.fronts import AXES, Front, Fronts
 from eval.report.sentences import of_areas
 
@@ -43,16 +43,22 @@ def compared(records: Records, fronts: Fronts, one: Front, other: Front) -> Fron
         other: the second.
 
     Returns:
-        It, over seeds, paired where both have the same, or over samples where each has one; None where a front has
-        no area, or one setting alone.
+        It, over seeds, of those that both have where these are several, or over samples where each has one; without
+        an interval where a front lacks models beyond everything that was tried; None where a front has no area, or
+        one setting alone.
     """
     areas = [fronts.areas(front) for front in (one, other)]
     settings = [front.points.setting.nunique() for front in (one, other)]
     if min(settings) < LEAST or not all(areas) or not np.isfinite(np.concatenate(areas)).all():
         return None
+    common = [seed for seed in one.seeds if seed in other.seeds]
+    if len(common) > 1:
+        areas = [[fronts.area_of_seed(front, seed) for seed in common] for front in (one, other)]
     a, b = areas
     means = (float(np.mean(a)), float(np.mean(b)))
-    if len(a) > 1 and one.seeds == other.seeds:
+    if beyond := one.beyond + other.beyond:
+        return FrontDifference(means, UNSURE, f"without {beyond} models above everything that was tried")
+    if len(common) > 1:
         return FrontDifference(means, mean_over_trainings(np.subtract(a, b)), f"paired over {len(a)} seeds")
     if min(len(a), len(b)) > 1:
         return FrontDifference(means, between_trainings(a, b), f"over {len(a)} and {len(b)} seeds")

@@ -50,11 +50,17 @@ def ahead(records: Records, fronts: Fronts) -> str:
     if len(known) < 2:
         return ""
     first, second, *_ = sorted(known, key=lambda front: -areas[front.title])
-    where = f"{fronts.data}, {fronts.title}: {first.title}"
-    against = f"an area of {areas[first.title]:.3f} against {areas[second.title]:.3f} of {second.title}"
     found = compared(records, fronts, first, second)
+    if found is not None and found.areas[0] < found.areas[1]:  # over the seeds that both have
+        first, second, found = second, first, compared(records, fronts, second, first)
+    ours, theirs = (areas[first.title], areas[second.title]) if found is None else found.areas
+    where = f"{fronts.data}, {fronts.title}: {first.title}"
+    against = f"an area of {ours:.3f} against {theirs:.3f} of {second.title}"
     if found is None or any(map(math.isnan, found.interval)):
-        return f"{where} is ahead with {against}; there is too little for an interval."
+        reason = "there is too little for an interval"
+        if first.beyond or second.beyond:
+            reason = "models are left out, so that nothing is decided"
+        return f"{where} is ahead with {against}; {reason}."
     if side(found.interval) == UNDECIDED:
         return f"{where} has {against}: {found.told}; the interval holds 0, so that nothing is decided."
     return f"{where} is better, with {against}: {found.told}."
@@ -76,11 +82,18 @@ def _meaning(fronts: Fronts) -> str:
 
 def _lost(fronts: Fronts) -> list[str]:
     """A sentence for each sweep some of whose models are left out."""
-    return [
+    near_chance = [
         f"{fronts.data}, {title}: {lost} of {count} models are near chance and left out."
         for title, (lost, count) in fronts.lost.items()
         if lost
     ]
+    beyond = [
+        f"{fronts.data}, {front.title}: {front.beyond} of {fronts.lost[front.title][1]} models are left out: a "
+        "number of theirs lies above everything that was tried."
+        for front in fronts.fronts
+        if front.beyond
+    ]
+    return [*near_chance, *beyond]
 
 
 def _missing(records: Records) -> list[str]:

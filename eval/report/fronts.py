@@ -29,11 +29,13 @@ class Front:
         title: of the sweep.
         recipe: of its models.
         points: one row per model: `setting`, `seed`, `x` and `y`, as measured, and their records `x_of` and `y_of`.
+        beyond: how many models more have a number that is infinite, which no area holds.
     """
 
     title: str
     recipe: str
     points: pd.DataFrame
+    beyond: int = 0
 
     @property
     def seeds(self) -> list[int]:
@@ -92,7 +94,11 @@ class Fronts:
 
     def areas(self, front: Front) -> list[float]:
         """The area of each seed that all settings of a sweep have."""
-        return [self.area(front.of_seed(seed)[[*AXES]].to_numpy()) for seed in front.seeds]
+        return [self.area_of_seed(front, seed) for seed in front.seeds]
+
+    def area_of_seed(self, front: Front, seed: int) -> float:
+        """The area of the models of one seed."""
+        return self.area(front.of_seed(seed)[[*AXES]].to_numpy())
 
 
 @once
@@ -143,11 +149,12 @@ def fronts_of(
         lines = [
             line for row in group.rows for line in _points(group, with_derived(row, of_subjects).records, wanted)
         ]
-        kept = [line for line in lines if line["x_of"].subject.key not in lost]
-        left_out[group.title] = (len(lines) - len(kept), len(lines))
+        able = [line for line in lines if line["x_of"].subject.key not in lost]
+        kept = [line for line in able if all(math.isfinite(line[axis]) for axis in AXES)]
+        left_out[group.title] = (len(lines) - len(able), len(lines))
         if kept:
             quantities |= {axis: line[f"{axis}_of"].quantity for line in kept for axis in AXES}
-            found.append(Front(group.title, group.recipe, pd.DataFrame(kept)))
+            found.append(Front(group.title, group.recipe, pd.DataFrame(kept), len(able) - len(kept)))
     if not found:
         return None
     axes, stated = (quantities["x"], quantities["y"]), wanted.get("reference")
@@ -173,7 +180,7 @@ def _points(group: Sweep, records: Sequence[Record], wanted: Mapping[str, Any]) 
         by_model.setdefault(record.subject.key, []).append(record)
     for own in by_model.values():
         both = {axis: [r for r in own if is_called(r.quantity, wanted[axis])] for axis in AXES}
-        if all(len(hits) == 1 and math.isfinite(hits[0].value) for hits in both.values()):
+        if all(len(hits) == 1 and not math.isnan(hits[0].value) for hits in both.values()):
             model, of = own[0].model, {f"{axis}_of": hits[0] for axis, hits in both.items()}
             told = ", ".join(model.value_of(name) for name in group.names)
             values = {axis: of[f"{axis}_of"].value for axis in AXES}

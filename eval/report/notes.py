@@ -12,14 +12,13 @@ from eval.records.attack_radii import defaults
 from eval.records.identity import plain
 from eval.records.measurements import Alignment, ImageAlignment
 from eval.records.quantity import titles
+from eval.records.sanity import NARROW
 from eval.report.chance import near_chance
 from eval.report.doubts import Known, doubts_of, repeated
 from eval.report.published import doubtful, papers_of
 from eval.tables.cells import deviation
 from eval.tables.rows import Row, interval
 
-NARROW = 0.75
-"""Part of the bounds that inputs should fill."""
 USUAL: dict[str, dict[str, Any]] = {
     "alpha_dx": {"of": Alignment().of, "candidates": Alignment().candidates},
     "alpha_x": {"of": ImageAlignment().of},
@@ -173,11 +172,11 @@ def _known(row: Row) -> dict[Quantity, Known]:
 
 
 def _of_records(records: list[Record]) -> Known:
-    """Mean and deviation over models, or a value with half the width of its interval."""
+    """Mean and deviation over models, or a value with half the width of its interval, which may be infinite."""
     values = [record.value for record in records]
     low, high = records[0].interval
     spread = deviation(values) if len(values) > 1 else (high - low) / 2
-    return Known(sum(values) / len(values), spread if math.isfinite(spread) else 0.0)
+    return Known(sum(values) / len(values), 0.0 if math.isnan(spread) else spread)
 
 
 def _incomplete(row: Row) -> list[str]:

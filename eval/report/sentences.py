@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from eval.records import Quantity
+from eval.records.intervals import Interval
 from eval.records.quantity import SHARES
-from eval.report.differences import Interval
 from eval.tables.cells import number
 
 PERCENT = " %"
@@ -27,7 +27,7 @@ def digits(quantity: Quantity, value: float, like: float) -> str:
 
 
 def amount(quantity: Quantity, value: float, like: float) -> str:
-    """The same with its unit.
+    """A number with its unit, and with as many digits as another one that is finite.
 
     Example:
         >>> amount(Quantity("accuracy"), 0.5, 0.5), amount(Quantity("mu"), 0.0123, 0.5)

@@ -12,8 +12,7 @@ from eval.figures.style import COLUMN, PAGE
 from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
-from eval.records.subject import SETTINGS
-from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
+from eval.report.sweeps import Sweep, axis_title, by_data_and_settings, derived, number_of, with_derived
 from eval.tables.cells import number
 from eval.tables.rows import column_titles, subjects_of
 
@@ -59,7 +58,7 @@ def grid_figure(groups: Sequence[Sweep], quantity: Quantity, title: str, numbers
         _label(axis, names, across, up)
         axis.set_title(literal(recipe, 30))
     figure.colorbar(image, ax=axes, label=title)
-    titled(figure, f"{groups[0].data}: {title} over {' and '.join(map(_title, names))}")
+    titled(figure, f"{groups[0].data}: {title} over {' and '.join(map(axis_title, names))}")
     return figure
 
 
@@ -96,11 +95,7 @@ def _write(axis: Axes, grid: np.ndarray, quantity: Quantity, low: float, high: f
 def _label(axis: Axes, names: Sequence[str], across: Sequence[str], up: Sequence[str]) -> None:
     axis.set_xticks(range(len(across)), [*map(literal, across)])
     axis.set_yticks(range(len(up)), [*map(literal, up)])
-    axis.set(xlabel=literal(_title(names[0])), ylabel=literal(_title(names[1])))
-
-
-def _title(name: str) -> str:
-    return f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)
+    axis.set(xlabel=literal(axis_title(names[0])), ylabel=literal(axis_title(names[1])))
 
 
 def _values(groups: Sequence[Sweep], name: str) -> list[str]:

@@ -14,7 +14,7 @@ from eval.records import Quantity, Record, Records
 from eval.records.identity import slug
 from eval.records.quantity import SHARES
 from eval.records.subject import SETTINGS
-from eval.report.sweeps import Sweep, by_data_and_settings, derived, number_of, with_derived
+from eval.report.sweeps import Sweep, axis_title, by_data_and_settings, derived, number_of, with_derived
 from eval.tables.rows import Row, column_titles, subjects_of
 
 TICKS = 1.6
@@ -35,7 +35,8 @@ def sweep_figures(records: Records) -> dict[str, Figure]:
 def against_setting(records: Records, groups: Sequence[Sweep]) -> Figure:
     """One panel per measurement, one line per recipe, or per recipe and value of a second setting.
 
-    A line joins means over seeds; bars are standard deviations, and points single models.
+    A line joins means over seeds; bars are standard deviations, and points single models. A setting of which a model
+    lies above everything that was tried has no mean, which that of the others would understate.
     """
     chosen = [record for group in groups for record in group.records]
     extra = derived(records, groups)
@@ -106,15 +107,15 @@ def _line(
     points, single = [], []
     for row in rows:
         factor = 100 if quantities[0].kind in SHARES else 1
-        found = [factor * r.value for r in row.records if r.quantity in quantities and math.isfinite(r.value)]
-        if found:
-            single += [(place[row.recipe], value) for value in found]
+        found = [factor * r.value for r in row.records if r.quantity in quantities and not math.isnan(r.value)]
+        single += [(place[row.recipe], value) for value in found if math.isfinite(value)]
+        if found and all(map(math.isfinite, found)):
             over = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
             points.append((place[row.recipe], float(np.mean(found)), over))
-    if points:
+    if single:
         across, values = zip(*single, strict=True)
         axis.scatter(across, values, color=look.color, s=8, alpha=0.5, lw=0)
-        x, y, over_seeds = zip(*sorted(points), strict=True)
+        x, y, over_seeds = np.array(sorted(points)).reshape(-1, 3).T
         axis.errorbar(x, y, over_seeds, **look.marked, label=literal(label))
 
 
@@ -130,7 +131,7 @@ def _setting_axis(axis: Axes, name: str, place: Mapping[str, float]) -> None:
             axis.set_xscale("symlog", linthresh=min(positive))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks([*place.values()], _apart(axis, place), rotation=0 if numbers else 15)
-    axis.set_xlabel(literal(f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)))
+    axis.set_xlabel(literal(axis_title(name)))
 
 
 def _apart(axis: Axes, place: Mapping[str, float]) -> list[str]:

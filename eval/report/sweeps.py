@@ -177,6 +177,11 @@ def _equal(group: Sweep) -> list[str]:
     ]
 
 
+def axis_title(name: str) -> str:
+    """What stands along an axis of a setting: ε is that of training there, and not that of an attack."""
+    return f"training {SETTINGS[name]}" if name == "epsilon" else SETTINGS.get(name, name)
+
+
 def in_order(found: Iterable[Row], names: Sequence[str]) -> list[Row]:
     """Rows by the values of settings: numbers first, then words."""
     return sorted(found, key=lambda row: place_of(row.records[0].model, names))

@@ -219,7 +219,7 @@ def _published_cells(numbers: Mapping[str, tuple[float, ...]], shown: Sequence[R
 
 
 def _published_numbers(numbers: Mapping[str, tuple[float, ...]], shown: Sequence[Record]) -> dict[str, float]:
-    """The same as numbers, in the columns of `exact_lines`."""
+    """A paper's numbers, unrounded, in the columns of `exact_lines`."""
     found: dict[str, float] = {}
     for title, (quantity, pair) in _placed(numbers, shown).items():
         found |= {name: factor_of(quantity) * part for name, part in zip((title, title + OVER), pair, strict=False)}

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from eval.records import Record, Records
+from eval.records.intervals import Interval
 from eval.report.chance import at_chance
 from eval.report.chosen_numbers import Shown, all_shown
 from eval.report.correlating import Correlated, correlated
-from eval.report.differences import Interval
 from eval.report.residual_doubts import leads_nowhere
 from eval.report.sweeps import Sweep, derived, sweeps
 from eval.studies.paper_claims import Claim

@@ -78,7 +78,7 @@ def robust_accuracy(
         minimal: whether the attack looks for the nearest adversarial example itself and takes no strength.
         batch_size: samples per call of the attack, see `eval.robustness.batching.Batching`.
         seed: of the attack's randomness.
-        keep: takes the adversarial examples.
+        keep: takes the adversarial examples within ε.
 
     Raises:
         ValueError: if there is no sample, inputs or labels are refused by `alignment.contracts`, there is no such
@@ -95,10 +95,12 @@ def robust_accuracy(
 
         def attacked(part: Tensor) -> Judged:
             strength = None if minimal else torch.full((len(part),), float(epsilon), dtype=torch.float64)
-            return judge.sent(judge.judged(attack, part, strength, draws))
+            judged = judge.judged(attack, part, strength, draws)
+            # What takes no strength may go beyond ε, and is then neither counted nor kept.
+            return judge.sent(judged._replace(fooled=judged.fooled & (judged.size <= epsilon * (1 + TOLERANCE))))
 
         for part, (fooled, size, _) in judge.each_once(attacked, draws):
-            found[part] = torch.where(fooled & (size <= epsilon * (1 + TOLERANCE)), size, torch.inf)
+            found[part] = torch.where(fooled, size, torch.inf)
         judge.end(attack)
     return RobustAccuracy(
         correct=judge.correct,

@@ -174,7 +174,7 @@ class Judge:
     def _judged(
         self, attack: Attack | MinimumNormAttack, part: Tensor, strength: Tensor | None, generator: torch.Generator
     ) -> Judged:
-        """The same for one batch."""
+        """What an attack makes of one batch that fits into memory, judged at its strengths."""
         # All that the verdict needs goes to a GPU before the attack, for which a transfer would wait.
         x, y = self.shown(part)
         limit = torch.full((len(part),), torch.inf, dtype=torch.float64) if strength is None else strength

@@ -50,7 +50,7 @@ class Suspect:
         return largest_strength(self.judge.samples, self.norm, self.judge.bounds)
 
     def percent(self, which: Bool[Tensor, " N"]) -> float:
-        """Of all samples."""
+        """The share that some samples are of all, those included that are wrong without attack, in per cent."""
         return 100 * int(which.sum()) / len(which)
 
     def without_gradient(self, loss: Loss) -> Bool[Tensor, " N"]:
@@ -110,7 +110,7 @@ class Suspect:
     def _by_black_box_alone(
         self, attack: Attack, part: Int[Tensor, " K"], epsilon: float, steps: int, draws: Draws
     ) -> Bool[Tensor, " K"]:
-        """The same for one batch."""
+        """Those of one batch that the attack fools, and PGD towards the class found does not."""
         fooled, _, adversarial = self._judged(attack, part, epsilon, draws)
         if fooled.any():
             found = predictions(self.judge.classifier, adversarial[fooled.to(adversarial.device)])

@@ -24,8 +24,9 @@ def cell(records: Sequence[Record]) -> str:
     if math.isinf(mean) and ceilings and quantity.kind == "epsilon50":
         # A radius that was never reached lies above the ceiling, and the mean above what the ceiling makes of it.
         return f"> {sum(min(value, max(ceilings)) for value in values) / len(values):.4g}"
-    if not mean and ceilings and quantity.kind == "tau50":
-        return f"< {1 / max(ceilings):.2g}"
+    if math.isfinite(mean) and 0 in values and ceilings and quantity.kind == "tau50":
+        # A τ of 0 lies below the smallest that was tried, and the mean below what that makes of it.
+        return f"< {sum(max(value, 1 / max(ceilings)) for value in values) / len(values):.4g}"
     if len(values) > 1:
         return spread(quantity, mean, deviation(values))
     told = with_interval(quantity, mean, records[0].interval)

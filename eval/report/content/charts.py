@@ -15,6 +15,7 @@ from eval.records import Records
 from eval.records.quantity import RADII
 from eval.report.content.parts import Chart
 from eval.report.correlating import Correlated, correlated, is_alignment, is_robustness
+from eval.report.curves_plot import middles
 from eval.report.sweeps import Sweep
 from eval.report.tables import compared
 from eval.tables.rows import Row, column_titles, rows
@@ -124,8 +125,7 @@ def _attack(title: str) -> str:
 
 def _curve(outcomes: pd.DataFrame, most: int) -> Iterable[dict[str, float]]:
     """Accuracy in per cent where it changes: the share of radii above each strength."""
-    low, high = outcomes.failed_at.to_numpy(), outcomes.radius.to_numpy()
-    middle = np.where(np.isfinite(high), (np.where(high > 0, low, 0) + high) / 2, np.inf)
+    middle = middles(outcomes)
     reached = np.sort(middle[np.isfinite(middle)])
     left = 100 * (1 - np.searchsorted(reached, reached, side="right") / len(middle))
     start = 100 * float((middle > 0).mean())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from eval.records import Record, Records
 from eval.records.quantity import RADII
 from eval.report.content.parts import Headline
+from eval.report.fronts import LOWER
 from eval.report.recipe_findings import of_differences
 from eval.report.sentences import titled, with_ends
 from eval.report.tables import compared
@@ -69,12 +70,13 @@ def _of_correlation(table: Table) -> str:
 
 
 def _of_recipes(records: Records) -> str:
-    """The recipe with the largest radius against plain training, or that with the smallest."""
+    """The most robust recipe against plain training, or the least robust one."""
     members = _comparable(records)
     if len(members) < 2:
         return ""
     name = members[0].records[0].quantity.name
-    ranked = sorted(members, key=lambda row: sum(r.value for r in row.records) / len(row.records))
+    better = -1 if members[0].records[0].quantity.kind in LOWER else 1
+    ranked = sorted(members, key=lambda row: better * sum(r.value for r in row.records) / len(row.records))
     base = next((row for row in ranked[:-1] if row.records[0].model.recipe == "B"), ranked[0])
     of, than = (row.records[0].model.recipe for row in (ranked[-1], base))
     if of == than:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.records import Record, Records
-from eval.report.differences import Interval, between_trainings, mean_over_trainings
+from eval.records.intervals import Interval
+from eval.report.differences import between_trainings, mean_over_trainings
 from eval.report.tables import shown_beside
 from eval.studies.paper_claims import Claim
 from eval.tables.rows import Row, column_titles, rows
@@ -91,8 +92,8 @@ def _mark(own: Sequence[Record], of_base: Sequence[Record], than: str) -> Mark |
 def difference(ones: Sequence[Record], others: Sequence[Record]) -> Interval:
     """95 % interval of the difference of two recipes in one quantity; NaN where there is none.
 
-    It is paired by seeds, else Welch's; of one model each it reaches from one end of the two intervals over samples
-    to the other, so that it holds 0 where those overlap.
+    It is paired by seeds where no seed has several models, else Welch's; of one model each it reaches from one end of
+    the two intervals over samples to the other, so that it holds 0 where those overlap.
 
     Args:
         ones: records of one recipe, one for each of its models.
@@ -102,7 +103,7 @@ def difference(ones: Sequence[Record], others: Sequence[Record]) -> Interval:
         return math.nan, math.nan
     a, b = ({record.model.seed: record.value for record in part} for part in (ones, others))
     common = sorted(a.keys() & b.keys())
-    if len(common) > 1:
+    if len(common) > 1 and (len(a), len(b)) == (len(ones), len(others)):
         return mean_over_trainings(np.subtract([a[seed] for seed in common], [b[seed] for seed in common]))
     if min(len(ones), len(others)) > 1:
         return between_trainings([r.value for r in ones], [r.value for r in others])

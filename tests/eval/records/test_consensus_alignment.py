@@ -112,6 +112,16 @@ def test_one_that_does_not_move_samples_has_no_direction_alone() -> None:
     assert found.invalid == 0
 
 
+def test_of_a_classifier_without_a_gradient_it_is_no_number() -> None:
+    """As by one estimator, and without a warning."""
+    data, flat = Spheres(dimensions=20), Radius(20, 0.0)
+    flat.register_forward_hook(lambda module, inputs, logits: 0 * logits)
+    exact = data.residual("exact")
+    found = outcome_of([exact, exact], flat, data)
+    assert found.invalid == len(found.per_sample) == 200
+    assert np.isnan([found.value, *found.interval, found.details["alpha_corrected"]]).all()
+
+
 def parts_of(*vectors: np.ndarray, gradient: np.ndarray) -> Parts:
     stacked = np.stack(vectors, axis=1)
     return Parts(stacked @ gradient / np.linalg.norm(gradient), stacked @ stacked.transpose(0, 2, 1))

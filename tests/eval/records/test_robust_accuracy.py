@@ -7,6 +7,7 @@ from eval.records.attack_radii import AttackRadii
 from eval.records.measurements import standard_measurements
 from eval.records.robust_accuracy import RobustAccuracyAt
 from eval.robustness.fixed_strength import robust_accuracy
+from eval.robustness.keeping import Kept
 from tests.eval.classifiers import InMemory, half_problem, known_radii
 from training.strength import Strength
 
@@ -36,6 +37,25 @@ def test_what_leaves_the_ball_does_not_count(far: float) -> None:
     found = robust_accuracy(right, InMemory(x, y).batches("test"), cheat, 0.3, bounds=(-1.0, 1.0))
     assert torch.equal(found.robust, found.correct)
     assert found.rejected == int(found.correct.sum())
+
+
+def test_what_an_attack_without_strength_finds_beyond_the_ball_is_not_kept() -> None:
+    """So that a file of adversarial examples at ε has none beyond ε."""
+    torch.manual_seed(0)
+    right, x, y = half_problem(20)
+    radii, kept = known_radii(right, x, y, "Linf").float(), Kept()
+    epsilon = float(radii.sort().values[12])
+
+    def nearest(classifier, x, y, *, norm, bounds, generator):
+        size = 1.0001 * known_radii(right, x, y, norm).float().reshape(-1, 1)
+        return x + size * (1 - 2 * y).reshape(-1, 1) * right.slope.detach().sign()
+
+    batches = InMemory(x, y).batches("test")
+    found = robust_accuracy(right, batches, nearest, epsilon, bounds=(-1.0, 1.0), minimal=True, keep=kept)
+    assert 0 < found.accuracy < 1
+    assert torch.equal(found.robust, radii * 1.0001 > epsilon)
+    assert torch.equal(kept.size, found.distance)
+    assert torch.equal(kept.x_adv[found.robust], x[found.robust])
 
 
 def test_each_strength_in_each_norm_is_a_measurement_and_one_norm_is_meant_where_none_is_named() -> None:

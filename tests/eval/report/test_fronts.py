@@ -1,5 +1,6 @@
 """Fronts and choices are drawn from records, and from what the study's YAML asks for."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,19 @@ def test_seeds_decide_which_is_better(tmp_path: Path, ahead: float, said: str) -
     assert ("the interval holds 0" in table.notes[1]) == (not ahead)
 
 
+@pytest.mark.parametrize("lonely", [0.5, -0.3])
+def test_only_seeds_that_both_have_are_compared(tmp_path: Path, lonely: float) -> None:
+    """Seed 2 of C alone, however large its area: the others differ by 0.02 ± 0.01, and t(.975, 1) = 12.706."""
+    made = []
+    for recipe, seeds in (("C", (0.03, 0.01, lonely)), ("V", (0.0, 0.0))):
+        for seed, off in enumerate(seeds):
+            for value, x, y in (("0", 0.33 + off, 1.0), ("1", 1.0, 0.0)):
+                made += one(recipe, value, seed, {ACCURACY: x, ROBUST: y}, sweeps=(("gamma",),))
+    table = front_table(asking(tmp_path, made, fronts=[FRONT | {"reference": [0, 0]}]))
+    told = "C over γ has an area of 0.350 against 0.330 of V over γ: +0.020 [−0.107, +0.147], paired over 2 seeds"
+    assert told in table.notes[1]
+
+
 def test_models_near_chance_are_left_out_of_a_front_and_said(tmp_path: Path) -> None:
     """The worst corner is that of the others."""
     made = [
@@ -147,6 +161,21 @@ def test_models_near_chance_are_left_out_of_a_front_and_said(tmp_path: Path) -> 
     assert found.reference == (0.4, 0.5)
     assert found.lost == {"C over γ": (1, 3), "V over γ": (0, 2)}
     assert "d, C over γ: 1 of 3 models are near chance and left out." in front_table(records).notes
+
+
+def test_a_model_beyond_everything_tried_is_said_and_decides_nothing(tmp_path: Path) -> None:
+    """Its area is larger than can be known, and the front without it would be behind."""
+    made = []
+    for recipe, radii in (("C", (0.3, math.inf)), ("V", (0.4, 0.5))):
+        for seed in (0, 1):
+            for value, (x, y) in enumerate(zip((0.7, 0.5, 0.6), (0.1, *radii), strict=True)):
+                made += one(recipe, str(value), seed, {ACCURACY: x, PGD: y}, sweeps=(("gamma",),))
+    records = asking(tmp_path, made, fronts=[{"x": "accuracy", "y": "epsilon50_pgd_linf", "reference": [0, 0]}])
+    table = front_table(records)
+    assert any("ahead" in note and "models are left out, so that nothing is decided" in note for note in table.notes)
+    assert any(note.startswith("d, C over γ: 2 of 6 models are left out: a number") for note in table.notes)
+    (found,) = all_fronts(records)
+    assert (found.best, [front.beyond for front in found.fronts]) == ((0.7, 0.5), [2, 0])
 
 
 RULE = {"most": "epsilon50_pgd_linf", "within": 0.04, "of": "accuracy", "against": "B"}

@@ -105,6 +105,21 @@ def test_a_panel_per_measurement_has_a_line_per_recipe_over_the_setting(tmp_path
     np.testing.assert_allclose(bar, [(0.7, 70.5 - 0.5**0.5), (0.7, 70.5 + 0.5**0.5)])
 
 
+def test_a_setting_with_a_radius_above_everything_tried_has_points_and_no_mean(tmp_path: Path) -> None:
+    made = [*over_gamma(PGD), trained(PGD, math.inf, of({"gamma": "0.9"}, seed=2))]
+    (axis,) = all_figures(written(tmp_path, made))["sweep-d-gamma"].axes
+    np.testing.assert_allclose(bars(axis)["C"].lines[0].get_xydata(), [(0.7, 0.705)])
+    (points, *_) = axis.collections
+    np.testing.assert_allclose(np.sort(points.get_offsets()[:, 1]), [0.7, 0.71, 0.9, 0.91])
+
+
+def test_a_recipe_without_any_mean_keeps_its_points_and_its_name(tmp_path: Path) -> None:
+    infinite = [trained(PGD, math.inf, of({"gamma": gamma}, seed=2)) for gamma in ("0.7", "0.9")]
+    (axis,) = all_figures(written(tmp_path, [*over_gamma(PGD), *infinite]))["sweep-d-gamma"].axes
+    assert not len(bars(axis)["C"].lines[0].get_xydata())
+    assert len(axis.collections[0].get_offsets()) == 4
+
+
 def test_a_second_setting_has_a_line_for_each_of_its_values(tmp_path: Path) -> None:
     made = [
         trained(ACCURACY, int(start) / 10 + 0.01 * float(clip), of({"clip_norm": clip, "combiner_start": start}))

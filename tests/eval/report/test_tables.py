@@ -34,11 +34,17 @@ def test_median_above_everything_tried_is_no_number(tmp_path: Path) -> None:
     assert side_by_side(written(tmp_path, [record(PGD_L2, math.inf)])).frame["ε50% PGD L2"][0] == "> 1.4"
 
 
-@pytest.mark.parametrize(("value", "text"), [(12.4, "12.4"), (math.inf, "∞"), (0.0, "< 0.71")])
+@pytest.mark.parametrize(("value", "text"), [(12.4, "12.4"), (math.inf, "∞"), (0.0, "< 0.7143")])
 def test_tau_below_everything_tried_is_no_number(tmp_path: Path, value: float, text: str) -> None:
     """Strength was tried up to 1.4, so τ down to 1/1.4."""
     table = side_by_side(written(tmp_path, [record(Quantity("tau50", "sta"), value)]))
     assert table.frame["τ50% STA"][0] == text
+
+
+def test_a_mean_with_a_tau_below_everything_tried_lies_below_what_was_tried(tmp_path: Path) -> None:
+    """Of 0, which is anything below 1 / 1.4, and 3: a mean of at most (1 / 1.4 + 3) / 2."""
+    made = [record(Quantity("tau50", "sta"), value, model(seed=seed)) for seed, value in enumerate((0.0, 3.0))]
+    assert side_by_side(written(tmp_path, made)).frame["τ50% STA"][0] == "< 1.857"
 
 
 def test_recipes_stand_in_the_order_of_the_papers(tmp_path: Path) -> None:
@@ -272,6 +278,17 @@ def test_what_makes_numbers_doubtful_is_said(tmp_path: Path, value: float, chang
     doubtful = record(ACCURACY, value, details=SANE | changes)
     assert said in told(tmp_path / "doubtful", doubtful, record(PGD, 0.0))
     assert said not in told(tmp_path / "sane", record(ACCURACY, 0.9, details=SANE), record(PGD, 0.2))
+
+
+@pytest.mark.parametrize(("high", "near"), [(0.31, False), (0.6, True), (math.inf, True)])
+def test_a_radius_of_which_little_is_known_is_not_clearly_above_another(
+    tmp_path: Path, high: float, near: bool
+) -> None:
+    """An interval up to infinity, as of few samples, is the widest of all and no number without one."""
+    black = record(Quantity("epsilon50", "square", "Linf"), 0.2, interval=(0.19, 0.21))
+    notes = told(tmp_path, record(PGD, 0.3, interval=(0.29, high)), black)
+    assert "ε50% L∞ is 0.3 under PGD and 0.2 under the black box Square" in notes
+    assert ("within their spread" in notes) == near
 
 
 def test_left_out_samples_are_said(tmp_path: Path) -> None:

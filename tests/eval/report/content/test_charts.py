@@ -57,6 +57,14 @@ def test_a_curve_is_the_share_of_radii_above_each_strength(tmp_path: Path) -> No
     ]  # radii 0, 0.1, 0.3 and none, in the middle of failed_at
 
 
+def test_a_radius_below_a_strength_that_failed_is_what_was_verified(tmp_path: Path) -> None:
+    """At 0.4 the attack failed, and at a larger strength it found an example at 0.2."""
+    outcomes = pd.DataFrame({"index": [0], "label": 0, "radius": 0.2, "failed_at": 0.4})
+    (chart,) = curve_charts(written(tmp_path, [record(PGD, 0.2)], outcomes))
+    drawn = [(point["epsilon"], point["accuracy"]) for point in chart.spec["data"]["values"]]  # type: ignore[index]
+    assert drawn == [(0.0, 100.0), (0.2, 0.0)]
+
+
 def test_many_models_have_fewer_points_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eval.report.content.charts.POINTS", 30)
     outcomes = pd.DataFrame({"index": range(200), "label": 0, "radius": np.linspace(0.1, 1, 200), "failed_at": 0.1})

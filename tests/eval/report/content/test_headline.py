@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from eval.records import Model
+from eval.records import Model, Quantity
 from eval.report.content.headline import headline
 from eval.report.verdicts import CONFIRMED, REFUTED, UNDECIDED, Finding
 from eval.studies.paper_claims import Claim
@@ -51,6 +51,18 @@ def test_without_a_correlation_it_is_the_most_robust_recipe_against_b(tmp_path: 
     ]
     assert headline(written(tmp_path, made), [], None).sentence == (
         "d: ε50% PGD L∞ is 0.310 for P and 0.110 for B: +0.200 [+0.200, +0.200], paired over 3 seeds."
+    )
+
+
+def test_the_most_robust_recipe_has_the_smallest_tau(tmp_path: Path) -> None:
+    tau = Quantity("tau50", "sta")
+    made = [
+        record(tau, value + seed / 100, Model("d", recipe, seed=seed))
+        for recipe, value in (("A", 5.0), ("B", 4.0), ("P", 2.0))
+        for seed in range(3)
+    ]
+    assert headline(written(tmp_path, made), [], None).sentence == (
+        "d: τ50% STA is 2.01 for P and 4.01 for B: −2.00 [−2.00, −2.00], paired over 3 seeds."
     )
 
 

@@ -45,6 +45,12 @@ def test_trainings_with_other_seeds_are_not_paired() -> None:
     assert (low, high) == (pytest.approx(-1.484, abs=1e-3), pytest.approx(3.484, abs=1e-3))
 
 
+def test_trainings_are_not_paired_where_a_seed_has_several() -> None:
+    """Nothing says which of the two models of seed 0 belongs to that of B."""
+    ones, others = [*of("P", 1.0, 2.0), *of("P", 3.0)], of("B", 1.0, 1.0)
+    assert difference(ones, others) == (pytest.approx(-1.484, abs=1e-3), pytest.approx(3.484, abs=1e-3))
+
+
 def test_single_models_differ_where_their_intervals_do_not_overlap() -> None:
     one, near, far = (
         record(PGD, value, interval=interval)

@@ -79,7 +79,7 @@ def test_the_hubs_own_parser_reads_what_was_written(tmp_path: Path) -> None:
     ("quantity", "value", "text"),
     [
         (PGD, math.inf, "> 1.4"),
-        (Quantity("tau50", "sta"), 0.0, "< 0.71"),
+        (Quantity("tau50", "sta"), 0.0, "< 0.7143"),
         (Quantity("tau50", "sta"), math.inf, "∞"),
         (Quantity("tau50", "sta"), 12.5, 12.5),
     ],
