@@ -111,18 +111,18 @@ def digest(module: nn.Module) -> str:
     found = sha256()
     for name, value in sorted(module.state_dict().items()):
         found.update(name.encode())
-        found.update(_bytes_of(value))
+        found.update(bytes_of(value))
     return found.hexdigest()[:16]
 
 
-def _bytes_of(value: Any) -> bytes:
+def bytes_of(value: Any) -> bytes:
     """A tensor's own bytes. The state of a quantised layer holds tuples of tensors, and plain values."""
     if isinstance(value, list | tuple):
-        return b"".join(map(_bytes_of, value))
+        return b"".join(map(bytes_of, value))
     if not isinstance(value, Tensor):
         return repr(value).encode()
     dense = value.detach().cpu()
-    dense = dense.dequantize() if dense.is_quantized else dense
+    dense = dense.dequantize() if dense.is_quantized else dense if dense.layout == torch.strided else dense.to_dense()
     return dense.contiguous().flatten().view(torch.uint8).numpy().tobytes()  # NumPy knows no bfloat16
 
 

@@ -92,6 +92,13 @@ def test_digest_is_that_of_the_bytes_of_any_precision() -> None:
     assert digest(plain) == sha256(b"".join(arrays)).hexdigest()[:16]  # records of older versions are found
 
 
+def test_digest_of_a_sparse_buffer_is_that_of_its_values() -> None:
+    sparse, dense = nn.Module(), nn.Module()
+    dense.register_buffer("links", torch.eye(3))
+    sparse.register_buffer("links", torch.eye(3).to_sparse())
+    assert digest(sparse) == digest(dense)
+
+
 class Quantised(nn.Module):
     """Its state holds more than tensors, as that of a quantised layer does."""
 
