@@ -36,7 +36,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         ValueError: if it is no module.
     """
     check_classifier(module)
-    modes = [(part, part.training) for part in module.modules()]
+    # A frozen program of TorchScript has no mode.
+    modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
     module.eval()
     try:
         yield

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 def logits_of(classifier: Callable[[Tensor], Any], x: Float[Tensor, "B *shape"]) -> Float[Tensor, "B C"]:
     """Logits of a classifier in at least float32; what it returns is unwrapped, see `unwrapped`.
 
+    A classifier that writes to its input, such as one that normalises in place, does not change `x`.
+
     Raises:
         ValueError: if there are no logits `(B, C)` with C ≥ 2 in what is returned, or they are whole numbers, or the
             classifier fails and its weights are of another precision or on another device than x. What it raises
             otherwise is raised on, with a note on the shape of x.
     """
     try:
-        output = classifier(x)
+        # What asks for a gradient autograd guards itself.
+        output = classifier(x if x.requires_grad else x.clone())
     except Exception as error:
         if isinstance(error, RuntimeError):
             check_goes_with(classifier, x, error)

@@ -7,7 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from generators.descriptions import check_description, check_known
 from generators.networks import GENERATORS, build_generator
@@ -110,8 +111,19 @@ def digest(module: nn.Module) -> str:
     found = sha256()
     for name, value in sorted(module.state_dict().items()):
         found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+        found.update(bytes_of(value))
     return found.hexdigest()[:16]
+
+
+def bytes_of(value: Any) -> bytes:
+    """A tensor's own bytes. The state of a quantised layer holds tuples of tensors, and plain values."""
+    if isinstance(value, list | tuple):
+        return b"".join(map(bytes_of, value))
+    if not isinstance(value, Tensor):
+        return repr(value).encode()
+    dense = value.detach().cpu()
+    dense = dense.dequantize() if dense.is_quantized else dense if dense.layout == torch.strided else dense.to_dense()
+    return dense.contiguous().flatten().view(torch.uint8).numpy().tobytes()  # NumPy knows no bfloat16
 
 
 def _in_short(error: Exception) -> str:

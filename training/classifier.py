@@ -28,6 +28,7 @@ from training.directions import Directions, Search
 from training.estimator import estimator_of_training
 from training.gradient_log import watched_clean_loss
 from training.networks import build_network
+from training.networks.outputs import check_logits
 from training.objective import takes_residual
 from training.objectives import Losses, Objective, Plain
 from training.optimizers import in_plain_form
@@ -161,6 +162,7 @@ class Classifier(StepsCombined):
         """Lay out the weights, and build the residual estimator, or see that one that is not used exists."""
         if stage != "fit":
             return
+        check_logits(self.network, self.description)
         if self.trainer.world_size > 1:
             exchange_batch_norm(self.network)
         on_gpu = self.trainer.strategy.root_device.type == "cuda"

@@ -8,6 +8,7 @@ from torch import nn
 
 from alignment.gradients import evaluating
 from eval.measuring.candidates import Candidate
+from eval.measuring.own_code import code_digest, is_own
 from eval.measuring.probing import behind, probe
 from eval.records.device import device_of
 from eval.records.sanity import check_fits
@@ -49,7 +50,10 @@ def ready(candidate: Candidate, data: DataSet, split: SplitName) -> Ready:
         raise ValueError(found.question)
     notes = [*loaded.notes, _said(loaded) if found is None else found.sentence]
     told = {"notes": notes} if found is None else {"notes": notes, "probe": found.details}
-    return Ready(loaded.classifier, identity_of(loaded.described, loaded.normalization), tuple(notes), told)
+    identity = identity_of(loaded.described, loaded.normalization)
+    if candidate.module is not None or is_own(loaded.classifier):
+        identity["code"] = code_digest(loaded.classifier)
+    return Ready(loaded.classifier, identity, tuple(notes), told)
 
 
 def _check_fits(classifier: nn.Module, data: DataSet, split: SplitName) -> None:

@@ -183,8 +183,7 @@ def clean_logits(
     """Logits of so many inputs in evaluation mode and true float32, `(N, C)` on the device."""
 
     def of(places: Tensor) -> Tensor:
-        # A copy, since a classifier may normalise its input in place.
-        return logits_of(classifier, inputs(places).to(device, copy=True))
+        return logits_of(classifier, inputs(places).to(device))
 
     with evaluating(classifier), torch.no_grad():
         parts = torch.arange(count).split(batching.size)

@@ -97,10 +97,9 @@ class Watch:
         now = states(classifier)
         self.own = {name for name in now if name not in before or _changed(before[name], now[name])}
         self.states = {name: state for name, state in now.items() if name not in self.own}
-        self.parts = [(name, part, part.training) for name, part in classifier.named_modules()]
-        self.books = [
-            (name, part, book, self._entries(name, part, book)) for name, part, _ in self.parts for book in BOOKS
-        ]
+        parts = [*classifier.named_modules()]
+        self.modes = [(name, part, part.training) for name, part in parts if hasattr(part, "training")]
+        self.books = [(name, part, book, self._entries(name, part, book)) for name, part in parts for book in BOOKS]
 
     @contextmanager
     def over(self, attack: Callable[..., Tensor]) -> Iterator[None]:
@@ -151,7 +150,7 @@ class Watch:
             if not _same(self._entries(name, part, book), entries):
                 found.append(f"{book.strip('_').replace('_', ' ')} of {_plain(name)}")
                 self._restore(name, part, book, entries)
-        for name, part, training in self.parts:
+        for name, part, training in self.modes:
             if part.training != training:
                 found.append(f"mode of {_plain(name)}")
                 part.training = training

@@ -94,3 +94,10 @@ def test_another_precision_than_that_of_the_weights_is_named(dtype: torch.dtype)
 def test_other_failures_of_a_classifier_are_its_own() -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         logits_of(torch.nn.Linear(3, 2), torch.zeros(1, 4))
+
+
+def test_classifier_that_normalises_in_place_leaves_the_input_as_it_was() -> None:
+    x = torch.ones(2, 3)
+    for _ in range(2):
+        assert torch.equal(logits_of(Answer(lambda x: x.sub_(0.25)), x), torch.full((2, 3), 0.75))
+    assert torch.equal(x, torch.ones(2, 3))

@@ -1,3 +1,4 @@
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,46 @@ def test_digest_depends_on_every_weight_and_buffer() -> None:
     assert digest(nn.BatchNorm1d(2)) == before
     module.running_mean[1] += 1e-6
     assert digest(module) != before
+
+
+def test_digest_is_that_of_the_bytes_of_any_precision() -> None:
+    states = [nn.Linear(2, 2).to(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float16)]
+    for state in states:
+        before = digest(state)
+        state.weight.data[0, 0] *= 2
+        assert digest(state) != before
+    plain = nn.Linear(2, 2)
+    arrays = [name.encode() + value.numpy().tobytes() for name, value in sorted(plain.state_dict().items())]
+    assert digest(plain) == sha256(b"".join(arrays)).hexdigest()[:16]  # records of older versions are found
+
+
+def test_digest_of_a_sparse_buffer_is_that_of_its_values() -> None:
+    sparse, dense = nn.Module(), nn.Module()
+    dense.register_buffer("links", torch.eye(3))
+    sparse.register_buffer("links", torch.eye(3).to_sparse())
+    assert digest(sparse) == digest(dense)
+
+
+class Quantised(nn.Module):
+    """Its state holds more than tensors, as that of a quantised layer does."""
+
+    def __init__(self, scale: float, weight: float) -> None:
+        super().__init__()
+        self.state = (torch.quantize_per_tensor(torch.full((2,), weight), 0.1, 0, torch.qint8), None, scale)
+
+    def get_extra_state(self) -> object:
+        return self.state
+
+    def set_extra_state(self, state: object) -> None:
+        """Nothing is loaded here."""
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_digest_of_a_state_that_holds_more_than_tensors() -> None:
+    before = digest(Quantised(0.5, 1.0))
+    assert digest(Quantised(0.5, 1.0)) == before
+    assert digest(Quantised(0.6, 1.0)) != before
+    assert digest(Quantised(0.5, 0.9)) != before
 
 
 def test_unknown_generator_and_options_are_named() -> None:

@@ -23,6 +23,7 @@ from generators import DirectGAN
 from tests.alignment.classifiers import hand_made
 from training import AT, Classifier, Plain, Strength, build_network
 from training.data import Batch, DataSet, Digits, Spheres
+from training.networks.outputs import check_logits
 
 folder_hint = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
@@ -376,3 +377,30 @@ def test_data_of_other_bounds_are_refused(quiet_trainer, bounds):
     classifier = Classifier("logistic_regression", shape=data.shape, num_classes=10, bounds=(-1.0, 1.0))
     with pytest.raises(ValueError, match=r"The Classifier was made for .* bounds \[-1.0, 1.0\] where .* is needed"):
         quiet_trainer(1).fit(classifier, datamodule=data)
+
+
+class Hundred(nn.Sequential):
+    """Has the number of classes of what it was written for."""
+
+    def __init__(self, outputs: int = 100) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(), nn.Linear(16, outputs))
+
+
+@pytest.mark.parametrize("outputs", [100, 9])
+def test_network_with_other_outputs_than_classes_is_refused_before_it_is_trained(outputs: int) -> None:
+    data = Digits(batch_size=300)
+    given = {"network": f"{__name__}:Hundred", "shape": data.shape, "num_classes": 10, "bounds": data.bounds}
+    trainer = Trainer(max_epochs=1, logger=False, enable_checkpointing=False, accelerator="cpu")
+    with pytest.raises(ValueError, match=rf"one logit for each of the 10 classes of the data\. Found {outputs} from"):
+        trainer.fit(Classifier(**given, network_options={"outputs": outputs}), data)
+    assert trainer.global_step == 0
+
+
+def test_looking_at_the_outputs_changes_nothing() -> None:
+    module = Hundred(3)
+    before, state = copy.deepcopy(module.state_dict()), torch.get_rng_state()
+    described = {"network": "mine:Hundred", "shape": [1, 8, 8], "num_classes": 3, "bounds": [-math.inf, math.inf]}
+    check_logits(module, described)
+    assert module.training
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())

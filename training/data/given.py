@@ -192,10 +192,10 @@ def _tensors(x: Any, y: Any) -> TensorDataset:
     """Inputs and labels in memory; what is neither bytes nor 16 bit becomes float32.
 
     Raises:
-        ValueError: if they are not dense, inputs have one dimension, they differ in number, or labels are not whole
-            numbers.
+        ValueError: if they are no numbers, not dense, inputs have one dimension, they differ in number, or labels are
+            not whole numbers.
     """
-    inputs, labels = (torch.as_tensor(part).detach() for part in (x, y))
+    inputs, labels = _tensor(x, "inputs"), _tensor(y, "labels")
     for part, name in ((inputs, "inputs"), (labels, "labels")):
         if part.layout != torch.strided or part.is_meta:
             raise ValueError(f"`data` should hold dense {name}. Found {part.layout} on the device {part.device}.")
@@ -210,6 +210,16 @@ def _tensors(x: Any, y: Any) -> TensorDataset:
         raise ValueError("labels should be whole numbers. Found fractions.")
     kept = inputs.dtype in (torch.uint8, torch.uint16)
     return TensorDataset(inputs if kept else inputs.float(), labels.long().reshape(-1))
+
+
+def _tensor(part: Any, name: str) -> Tensor:
+    try:
+        return torch.as_tensor(part).detach()
+    except TypeError as error:  # of an array of texts or objects
+        raise ValueError(
+            f"`data` should hold numbers as {name}. Found an array of {part.dtype}. Number classes that have names "
+            "from 0, and give the names as `classes`."
+        ) from error
 
 
 def name_of(data: Any) -> str:

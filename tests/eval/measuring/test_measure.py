@@ -97,14 +97,57 @@ def test_the_model_is_left_as_it_was_found() -> None:
     assert not any(part._forward_hooks or part._backward_hooks for part in network.modules())
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
+def test_a_frozen_program_of_torchscript_is_measured_as_the_module_that_it_was_made_of() -> None:
+    module = trained().eval()
+    traced = torch.jit.trace(module, torch.zeros(2, *Digits().shape))
+    frozen = torch.jit.freeze(traced)
+    assert not hasattr(frozen, "training")
+    asked = {"attacks": ["pgd"], "residual": "nearest", **QUICK}
+    expected, found = (measured(one, recipe="r", **asked) for one in (module, frozen))
+    assert found.failures == ()
+    for record in expected.records:
+        assert found[record.quantity.name].value == pytest.approx(record.value, abs=1e-4)
+
+
+def test_a_module_of_half_precision_within_is_measured() -> None:
+    class Within(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = trained().bfloat16()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.network(x.bfloat16()).float()
+
+    report = measured(Within(), attacks=[], masking=False)
+    assert report.failures == ()
+    assert report["accuracy"].value > 0.5
+
+
+def test_a_module_that_normalises_in_place_is_as_accurate_as_one_that_does_not() -> None:
+    class InPlace(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mul_(-1)
+
+    module = nn.Sequential(InPlace(), trained())
+    values = [measured(module, wanted=[Accuracy()])["accuracy"].value for _ in range(2)]
+    with torch.no_grad():
+        held = Digits().split("test").__getitems__(list(range(len(Digits().split("test")))))
+        right = module(held.x.clone()).argmax(dim=1) == held.y
+    assert values[0] == values[1]
+    whole = measured(module, wanted=[Accuracy()], limit=None)
+    assert whole["accuracy"].value == pytest.approx(float(right.double().mean()))
+
+
 def test_the_right_normalisation_is_a_part_of_what_was_measured() -> None:
     network = trained(as_mnist)
     ways = "mnist", (0.1307, 0.3081), "none"
     right, pair, none = (measured(network, normalize=way, wanted=[Accuracy()], limit=None) for way in ways)
     assert right["accuracy"].value > none["accuracy"].value
     assert right["accuracy"].key == pair["accuracy"].key != none["accuracy"].key
-    assert right["accuracy"].subject.network == {"network": "Sequential", "normalize": "mnist"}
-    assert none["accuracy"].subject.network == {"network": "Sequential"}
+    told = [{**report["accuracy"].subject.network} for report in (right, none)]
+    assert all(len(network.pop("code")) == 16 for network in told)
+    assert told == [{"network": "Sequential", "normalize": "mnist"}, {"network": "Sequential"}]
     assert "Inputs are normalised with mnist, as `normalize` says." in right.notes
     assert "inputs normalised with mnist" in str(right.table)
 

@@ -84,9 +84,9 @@ def test_plain_resnet_is_loaded_behind_its_normalisation(save, prefix):
 class TwoParts(nn.Module):
     """A network whose parts are named like the prefixes of others."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_classes: int = 3) -> None:
         super().__init__()
-        self.backbone, self.classifier = nn.Linear(4, 5), nn.Linear(5, 3)
+        self.backbone, self.classifier = nn.Linear(4, 5), nn.Linear(5, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.backbone(x))

@@ -458,6 +458,11 @@ def deep(x: np.ndarray) -> Image.Image:
         ),
         (lambda: (X[:4], Y), r"inputs \(N, …\) and labels \(N,\). Found \(4, 3, 5, 6\)"),
         (lambda: (X, Y + 0.5), "labels should be whole numbers"),
+        (
+            lambda: (X, np.array([f"class {y}" for y in Y])),
+            r"numbers as labels\. Found an array of <U7\. Number classes",
+        ),
+        (lambda: (np.array([None] * 6), Y), r"numbers as inputs\. Found an array of object"),
         (lambda: (X, Y - 1), "labels should be whole numbers from 0"),
         (lambda: (X.where(X < 0.99, float("nan")), Y), "should not hold NaN"),
         (lambda: FloatPictures(transform=lambda x: x * float("nan")), "inputs should be finite"),
