@@ -255,7 +255,8 @@ def test_one_that_goes_on_from_its_second_epoch_ends_beside_others_that_begin(tm
     first = training(tmp_path / "run", "P", 0)
     assert json.loads((first / "trained.json").read_text())["side_by_side"] == 3
     resumed = pd.read_csv(sorted(first.glob("logs/*/metrics.csv"))[-1])
-    assert set(resumed.epoch) == {2}  # it did not begin anew
+    assert set(resumed.epoch) == {1, 2}
+    assert resumed.step.min() == 5  # the last step of the second epoch, of three each: it did not begin anew
 
 
 @pytest.mark.slow
@@ -396,7 +397,10 @@ def test_a_group_is_divided_by_the_memory_that_is_free(tmp_path: Path, monkeypat
     done = grouped(cells, tmp_path / "run", auto=True)
     assert [len(model.failures) for model in done] == [1, 0, 0]
     marks = [json.loads(path.read_text()) for path in (tmp_path / "run").glob("models/*/training/trained.json")]
-    assert [mark["side_by_side"] for mark in marks] == [1, 1]  # the first two, of which one cannot be, and the third
+    assert [mark["side_by_side"] for mark in marks] == [
+        2,
+        2,
+    ]  # beside each other, and the first, which cannot be, alone
 
 
 @pytest.mark.parametrize("number", [0, -1])
