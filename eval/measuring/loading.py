@@ -8,9 +8,9 @@ from torch import nn
 
 from alignment.gradients import evaluating
 from eval.measuring.candidates import Candidate
-from eval.measuring.own_code import code_digest, is_own
 from eval.measuring.probing import behind, probe
 from eval.records.device import device_of
+from eval.records.own_code import code_digest, is_own
 from eval.records.sanity import check_fits
 from training.checkpoints import Loaded, load
 from training.data import DataSet, SplitName

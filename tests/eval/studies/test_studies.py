@@ -1,4 +1,6 @@
+import importlib
 import json
+import linecache
 import math
 import os
 import re
@@ -20,7 +22,9 @@ from eval.records import Model, Results, Samples, Subject
 from eval.report import write_report
 from eval.report.tables import quality_table
 from eval.studies import EstimatorCell, correlations, load_study, presets, run_study
+from eval.studies.claim import claimed
 from eval.studies.logs import training_records
+from eval.studies.own_classes import own_code
 from eval.studies.wanted import wanted_of
 
 AT = {"class_path": "training.AT", "init_args": {"epsilon": "1/20", "steps": 3}}
@@ -313,6 +317,49 @@ def test_another_revision_and_another_folder_of_data_are_said(
     revision, root = run_study(study, tmp_path / "run", jobs=1).notes
     assert "was begun with the revision of the code old, and goes on with new" in revision
     assert "was begun with the folder of data here, and goes on with there" in root
+
+
+OWN = """
+from torch import nn
+
+def slope():
+    return {slope}
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes, **options):
+        super().__init__(nn.Linear(4, 8), nn.LeakyReLU(slope()), nn.Linear(8, num_classes))
+"""
+
+
+def test_a_study_of_a_network_that_was_edited_needs_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training is known by its configuration, which does not change with the code that it names."""
+    monkeypatch.chdir(tmp_path)
+
+    def claim(code: str, folder: str = "run") -> None:
+        (tmp_path / "edited_net.py").write_text(code, encoding="utf-8")
+        sys.modules.pop("edited_net", None)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        claimed(tmp_path / folder, study)
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    recipes = {"B": {"model": {"network": "edited_net.Net", "network_options": {}, "residual": "edited_net.ckpt"}}}
+    study = load_study(written(tmp_path, experiments={"Spheres4": {"recipes": recipes}}))
+    claim(OWN.format(slope=0.1))
+    claim("# A comment." + OWN.format(slope=0.1))
+    with pytest.raises(ValueError, match=r"run holds results of other code of edited_net\.Net.*Name a new folder"):
+        claim(OWN.format(slope=0.3))
+    claim(OWN.format(slope=0.3), "another")
+
+
+def test_a_file_is_no_module_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies beside a checkpoint of the same name may be a program."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text("raise SystemExit('was run')", encoding="utf-8")
+    assert own_code({"base": {"model": {"residual": "program.ckpt", "class_path": "training.AT"}}}) == {}
+    assert own_code({"measure": {"attacks": ["pgd"]}, "title": "program.ckpt"}) == {}
 
 
 METRICS, RADII = ["alpha"], ["radius"]

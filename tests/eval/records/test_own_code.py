@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from eval import measure
 from eval.cli import main
-from eval.measuring.own_code import code_digest, is_own
 from eval.records import Results
 from eval.records.measurements import Accuracy
+from eval.records.own_code import code_digest, is_own
 from training.data import Digits
 
 MEAN = torch.tensor([0.5])

@@ -3,7 +3,7 @@
 import dis
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +33,14 @@ def is_own(module: nn.Module) -> bool:
     return any(_is_own(type(part)) for part in module.modules())
 
 
+def digest_of(value: type | FunctionType) -> str | None:
+    """A text that differs when a user's own class or function does something else, see `code_digest`; else None."""
+    if not _is_own(value):
+        return None
+    reader = _Reader()
+    return digest([reader.of(value), *reader.all_written()])
+
+
 def code_digest(module: nn.Module) -> str:
     """A text that differs when a network computes something else from the same weights.
 
@@ -48,10 +56,7 @@ def code_digest(module: nn.Module) -> str:
         False
     """
     reader = _Reader()
-    found = [reader.parts(module)]
-    while reader.code:
-        found.append(reader.written(reader.code.pop(0)))
-    return digest(found)
+    return digest([reader.parts(module), *reader.all_written()])
 
 
 class _Reader:
@@ -121,6 +126,11 @@ class _Reader:
             self._seen[id(value)] = value
             self.code.append(value)
         return f"{value.__module__}.{value.__qualname__}".removeprefix("__main__.")
+
+    def all_written(self) -> Iterator[Any]:
+        """The code that was put down to be read, and what that names."""
+        while self.code:
+            yield self.written(self.code.pop(0))
 
     def written(self, value: Any) -> Any:
         """The code of a class or function, with the values and functions that it names."""
