@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from alignment.deferral import Deferred, deferred
+from alignment.double import exactly
 from alignment.residuals import residuals_of
 from generators import ExactResidual
 from generators.store import for_samples
@@ -148,8 +149,9 @@ class RecordedTraining:
     def add(self, values: dict[str, Tensor], count: int) -> None:
         """Add up a mean over some samples of each value, on the device."""
         for name, value in values.items():
-            total = self.totals.setdefault(name, torch.zeros(2, dtype=torch.float64, device=self.device))
-            total.add_(torch.stack([value.detach().double() * count, torch.full_like(total[0], count)]))
+            summed = exactly(value.detach()) * count
+            total = self.totals.setdefault(name, torch.zeros(2, dtype=torch.float64, device=summed.device))
+            total.add_(torch.stack([summed, torch.full_like(total[0], count)]))
 
     def _loaded(self, batch: Batch) -> Buffers:
         buffers = self.buffers.get(tuple(batch.x.shape))
