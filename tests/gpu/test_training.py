@@ -48,6 +48,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:steps are taken one kernel at a time.* at .*torchjd"),
 ]
 
+TURNING = 0.99
+"""A goal of the cosine above what gradients of a new network have, so that they are turned."""
 INNER: dict[str, Any] = {"epsilon": Strength(0.1), "steps": 3, "random_start": False}
 OBJECTIVES: dict[str, Callable[..., Any]] = {
     "AT": AT,
@@ -62,7 +64,7 @@ OBJECTIVES: dict[str, Callable[..., Any]] = {
     # Without a share that is drawn: at x itself, and with one probability.
     "AvMixup": partial(AvMixup, gamma=0.0, lambda1=0.9, lambda2=0.9),
     "AWP": lambda **inner: AWP(TRADES(loss="cross_entropy", **inner)),
-    "SampleCAAT": lambda **inner: SampleCAAT(AT(**inner)),
+    "SampleCAAT": lambda **inner: SampleCAAT(AT(**inner), TURNING),
     "SampleCAAT that measures alone": lambda **inner: SampleCAAT(MART(**inner), gamma=None, at_once=10),
 }
 
@@ -77,7 +79,7 @@ COMBINERS: dict[str, Callable[[], Any]] = {
     "sum": lambda: None,
     "weighted": lambda: WeightedSum({"clean": 0.25, "adversarial": 0.75}),
     "AGR": AGR,
-    "CAAT": CAAT,
+    "CAAT": lambda: CAAT(TURNING),
     "PCGrad": pcgrad,
 }
 OWN = WeightedSum({"clean": 1.0, "alignment": 1.0})
@@ -100,13 +102,17 @@ PENALISED: dict[str, dict[str, Any]] = {
     "edges": {"penalty": Edges(0.5, temperature=1e-9)},
     "edges, in size": {"penalty": Edges(0.5, temperature=1e-9, magnitude=True)},
     "Jacobian": {"penalty": Jacobian(0.1, projections=None)},
-    "Jacobian with CAAT": {"penalty": Jacobian(0.1, projections=None), "combiner": CAAT(), "objective": AT(**INNER)},
+    "Jacobian with CAAT": {
+        "penalty": Jacobian(0.1, projections=None),
+        "combiner": CAAT(TURNING),
+        "objective": AT(**INNER),
+    },
 }
 DRAWING: dict[str, dict[str, Any]] = {
     "AT": {"objective": AT(Strength(0.1), steps=3)},
     "PerpendicularAT": {"objective": PerpendicularAT(Strength(0.1), steps=3)},
     "PerpendicularAT that stays": {"objective": PerpendicularAT(Strength(0.5), steps=3, norm="L2", stay=True)},
-    "SampleCAAT": {"objective": SampleCAAT(PerpendicularAT(Strength(0.1), steps=3))},
+    "SampleCAAT": {"objective": SampleCAAT(PerpendicularAT(Strength(0.1), steps=3), TURNING)},
     "edges": {"penalty": Edges(0.5)},
     "Jacobian": {"penalty": Jacobian(0.1, projections=2)},
 }
