@@ -1,6 +1,7 @@
 """The GPU that the tests of this folder work on.
 
-Every test says that a GPU finds what the CPU finds, from the same weights and inputs, to a tolerance that it states.
+Every test that is marked `gpu` says that a GPU finds what the CPU finds, from the same weights and inputs, to a
+tolerance that it states; `test_complete.py` says on any machine that no part is left out.
 Random numbers of the two differ, so randomness is left out or drawn on the CPU for both. Networks and inputs are in
 float64 where a sign or a tie could otherwise turn on the last bit.
 

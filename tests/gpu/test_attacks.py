@@ -15,7 +15,6 @@ from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.spatial import spatial_attack
 from eval.attacks.spsa import spsa
 from eval.attacks.square import square_attack
-from eval.attacks.suite import ATTACKS
 from eval.attacks.verdict import distance, predictions, verdict
 from eval.robustness.guided import aimed_pgd
 from tests.eval.classifiers import half_problem, known_radii
@@ -180,11 +179,3 @@ def test_verdict_is_the_same(cuda: torch.device, norm: str) -> None:
     assert here.rejected.any()
     assert not here.rejected.all()
     torch.testing.assert_close(found.distance.cpu(), here.distance, rtol=1e-12, atol=0)
-
-
-def test_every_attack_of_the_suite_is_here() -> None:
-    """By the function that it binds."""
-    known = {attack.func if isinstance(attack, partial) else attack for attack, *_ in BUDGETED.values()}
-    known |= {attack.func for attack, _ in MINIMAL.values()} | {auto_attack}
-    for entry in ATTACKS.values():
-        assert (entry.attack.func if isinstance(entry.attack, partial) else entry.attack) in known

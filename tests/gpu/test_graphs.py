@@ -14,7 +14,26 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from tests.gpu.problems import BOUNDS, CLASSES, SIDE, Noise, network, on_cpu, there
-from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Strength, WeightedSum, pgd
+from training import (
+    AGR,
+    AT,
+    AWP,
+    CAAT,
+    CLP,
+    MART,
+    TRADES,
+    AvMixup,
+    Classifier,
+    Edges,
+    Jacobian,
+    LenientAlignment,
+    PerpendicularAT,
+    SampleCAAT,
+    Strength,
+    WeightedAlignment,
+    WeightedSum,
+    pgd,
+)
 from training.graphs import Repeated, unrecorded
 from training.passes import CountPasses
 from training.recorded import RecordedTraining
@@ -76,6 +95,8 @@ RECIPES: dict[str, Callable[[], dict]] = {
     "CLP": lambda: {"objective": CLP(**GIVEN)},
     "AvMixup": lambda: {"objective": AvMixup(**GIVEN)},
     "AWP": lambda: {"objective": AWP(TRADES(**GIVEN))},
+    "SampleCAAT": lambda: {"objective": SampleCAAT(AT(**GIVEN))},
+    "PerpendicularAT": lambda: {"objective": PerpendicularAT(**GIVEN), "residual": "nearest"},
     "AGR": lambda: {"objective": AT(**GIVEN), "combiner": AGR()},
     "CAAT": lambda: {"objective": TRADES(**GIVEN), "combiner": CAAT()},
     "sum": lambda: {"objective": AT(**GIVEN), "combiner": WeightedSum({"clean": 0.5, "adversarial": 0.5})},
@@ -88,6 +109,11 @@ RECIPES: dict[str, Callable[[], dict]] = {
         "residual": "nearest",
         "candidates": 2,
     },
+    "gradient's norm": lambda: {"gradient_weight": 0.5},
+    "lenient": lambda: {"penalty": LenientAlignment(0.5, among=2), "residual": "nearest"},
+    "weighted": lambda: {"penalty": WeightedAlignment(0.5), "residual": "nearest"},
+    "edges": lambda: {"penalty": Edges(0.5)},
+    "Jacobian": lambda: {"penalty": Jacobian(0.1)},
     "schedule by epoch": lambda: {"scheduler": partial(StepLR, step_size=1, gamma=0.3)},
     "schedule by step": lambda: {"scheduler": partial(CosineAnnealingLR, T_max=9), "scheduler_interval": "step"},
 }

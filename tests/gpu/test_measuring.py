@@ -188,12 +188,13 @@ def test_records_say_the_same_and_name_the_card(cuda: torch.device, tmp_path: Pa
 
 
 def test_quality_of_an_estimator_is_that_of_the_cpu(cuda: torch.device, tmp_path: Path) -> None:
+    """Of so many samples that each number is known: an energy distance takes ten of a class."""
     data, judge = Digits(), digits_network()
     whole = data.split("train").__getitems__(range(200))
     estimator = NearestExample(whole.x, whole.y)
     taken = []
     for device in (torch.device("cpu"), cuda):
-        quality = EstimatorQuality(estimator, data, Model(data.name, "nearest"), judge, limit=50, device=device)
+        quality = EstimatorQuality(estimator, data, Model(data.name, "nearest"), judge, limit=200, device=device)
         records = quality.measured(Results(tmp_path / str(len(taken))).home(quality.model, "a"))
         assert {record.provenance["device"] for record in records} == {device_name(device)}
         taken.append({record.quantity.kind: record.value for record in records})

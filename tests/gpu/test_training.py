@@ -12,12 +12,34 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 from torch.optim import SGD
 
+from generators.global_batch import SharedGenerator
 from tests.eval.fit.runs import epochs, fitted, saved
 from tests.gpu.problems import BOUNDS, CLASSES, SIDE, Noise, on_cpu, problem, there
-from training import AGR, AT, AWP, CAAT, CLP, MART, TRADES, AvMixup, Classifier, Plain, Strength, TorchJD, WeightedSum
+from training import (
+    AGR,
+    AT,
+    AWP,
+    CAAT,
+    CLP,
+    MART,
+    TRADES,
+    AvMixup,
+    Classifier,
+    Edges,
+    Jacobian,
+    LenientAlignment,
+    PerpendicularAT,
+    Plain,
+    SampleCAAT,
+    Strength,
+    TorchJD,
+    WeightedAlignment,
+    WeightedSum,
+)
 from training.combining import separate_gradients
 from training.conflict import conflict
 from training.data.augmentation import Augmentation
+from training.objective import observed_by, takes_residual
 
 pytestmark = [
     pytest.mark.gpu,
@@ -26,6 +48,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:steps are taken one kernel at a time.* at .*torchjd"),
 ]
 
+TURNING = 0.99
+"""A goal of the cosine above what gradients of a new network have, so that they are turned."""
 INNER: dict[str, Any] = {"epsilon": Strength(0.1), "steps": 3, "random_start": False}
 OBJECTIVES: dict[str, Callable[..., Any]] = {
     "AT": AT,
@@ -40,6 +64,8 @@ OBJECTIVES: dict[str, Callable[..., Any]] = {
     # Without a share that is drawn: at x itself, and with one probability.
     "AvMixup": partial(AvMixup, gamma=0.0, lambda1=0.9, lambda2=0.9),
     "AWP": lambda **inner: AWP(TRADES(loss="cross_entropy", **inner)),
+    "SampleCAAT": lambda **inner: SampleCAAT(AT(**inner), TURNING),
+    "SampleCAAT that measures alone": lambda **inner: SampleCAAT(MART(**inner), gamma=None, at_once=10),
 }
 
 
@@ -53,8 +79,42 @@ COMBINERS: dict[str, Callable[[], Any]] = {
     "sum": lambda: None,
     "weighted": lambda: WeightedSum({"clean": 0.25, "adversarial": 0.75}),
     "AGR": AGR,
-    "CAAT": CAAT,
+    "CAAT": lambda: CAAT(TURNING),
     "PCGrad": pcgrad,
+}
+OWN = WeightedSum({"clean": 1.0, "alignment": 1.0})
+PENALISED: dict[str, dict[str, Any]] = {
+    "plain": {"objective": Plain()},
+    "penalty": {"alignment_weight": 0.5},
+    "closest of two": {"alignment_weight": 0.5, "candidates": 2},
+    "penalty's own gradient": {"alignment_weight": 0.5, "alignment_with": "own", "combiner": OWN},
+    "penalty with the adversarial loss": {
+        "alignment_weight": 0.5,
+        "alignment_with": "adversarial",
+        "combiner": AGR(),
+        "objective": AT(**INNER),
+    },
+    "gradient's norm": {"gradient_weight": 0.5},
+    "norm and direction": {"gradient_weight": 0.5, "alignment_weight": 0.5},
+    "lenient": {"penalty": LenientAlignment(0.5, among=2)},
+    "weighted": {"penalty": WeightedAlignment(0.5, power=0.5, threshold=0.1)},
+    # So cold that the likeliest class is drawn.
+    "edges": {"penalty": Edges(0.5, temperature=1e-9)},
+    "edges, in size": {"penalty": Edges(0.5, temperature=1e-9, magnitude=True)},
+    "Jacobian": {"penalty": Jacobian(0.1, projections=None)},
+    "Jacobian with CAAT": {
+        "penalty": Jacobian(0.1, projections=None),
+        "combiner": CAAT(TURNING),
+        "objective": AT(**INNER),
+    },
+}
+DRAWING: dict[str, dict[str, Any]] = {
+    "AT": {"objective": AT(Strength(0.1), steps=3)},
+    "PerpendicularAT": {"objective": PerpendicularAT(Strength(0.1), steps=3)},
+    "PerpendicularAT that stays": {"objective": PerpendicularAT(Strength(0.5), steps=3, norm="L2", stay=True)},
+    "SampleCAAT": {"objective": SampleCAAT(PerpendicularAT(Strength(0.1), steps=3), TURNING)},
+    "edges": {"penalty": Edges(0.5)},
+    "Jacobian": {"penalty": Jacobian(0.1, projections=2)},
 }
 
 
@@ -93,20 +153,29 @@ def test_a_step_ends_at_the_weights_of_the_cpu(cuda: torch.device, objective: st
     assert_same_weights(cuda, objective=OBJECTIVES[objective](**INNER), combiner=COMBINERS[combiner]())
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"alignment_weight": 0.5},
-        {"alignment_weight": 0.5, "candidates": 2},
-        {"alignment_weight": 0.5, "alignment_with": "own", "combiner": WeightedSum({"clean": 1.0, "alignment": 1.0})},
-        {"alignment_weight": 0.5, "alignment_with": "adversarial", "combiner": AGR(), "objective": AT(**INNER)},
-    ],
-    ids=["plain", "penalty", "closest of two", "penalty's own gradient", "penalty with the adversarial loss"],
-)
-def test_a_step_with_the_penalty_ends_at_the_weights_of_the_cpu(cuda: torch.device, options: dict) -> None:
-    given = {"residual": "nearest"} if "alignment_weight" in options else {}
-    assert_same_weights(cuda, **given, **options)
+@pytest.mark.parametrize("name", PENALISED)
+def test_a_step_with_a_penalty_ends_at_the_weights_of_the_cpu(cuda: torch.device, name: str) -> None:
+    assert_same_weights(cuda, residual="nearest", **PENALISED[name])
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_a_step_that_draws_on_the_cpu_ends_at_the_weights_of_the_cpu(
+    cuda: torch.device, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Kernel by kernel: a recorded step can draw on its own device alone."""
+    made: list[SharedGenerator] = []
+
+    def drawing(device: torch.device, portion: Any) -> SharedGenerator:
+        made.append(SharedGenerator("cpu", portion))
+        return made[-1]
+
+    monkeypatch.setattr("training.classifier.SharedGenerator", drawing)
+    assert_same_weights(cuda, residual="nearest", graphs=False, **DRAWING[name])
+    assert len(made) == 2
+    first, second = (generator.get_state() for generator in made)
+    assert torch.equal(first, second)
+    made[0].manual_seed(made[0].initial_seed())
+    assert not torch.equal(made[0].get_state(), second)  # so that something was drawn
 
 
 @pytest.mark.parametrize(
@@ -128,8 +197,10 @@ def loss_and_gradients(device: torch.device, make: Callable[..., Any], **options
     classifier, x, y = problem()
     moved, shown, true = there(classifier, device), x.to(device), y.to(device)
     objective = make(**(INNER | {"random_start": True} | options))
+    if takes_residual(objective):
+        objective = objective.with_residual(shown.flip(-1))
     losses = objective(moved, shown, true, lambda: moved(shown), bounds=BOUNDS, generator=on_cpu())
-    (loss,) = losses.values()
+    (loss,) = (value for name, value in losses.items() if name not in observed_by(objective))
     loss.backward()
     return loss.detach().cpu(), [parameter.grad.cpu() for parameter in moved.parameters()]
 
@@ -145,8 +216,15 @@ def loss_and_gradients(device: torch.device, make: Callable[..., Any], **options
         (CLP, {}),
         (AvMixup, {}),
         (lambda **inner: AWP(TRADES(**inner)), {}),
+        (lambda **inner: SampleCAAT(AT(**inner)), {}),
+        (PerpendicularAT, {}),
+        (PerpendicularAT, {"norm": "L2", "stay": True}),
+        (PerpendicularAT, {"norm": "L1", "epsilon": Strength(2.0)}),
     ],
-    ids=["AT", "AT L2", "AT L1", "TRADES", "MART", "CLP", "AvMixup", "AWP"],
+    ids=[
+        *("AT", "AT L2", "AT L1", "TRADES", "MART", "CLP", "AvMixup", "AWP"),
+        *("SampleCAAT", "PerpendicularAT", "PerpendicularAT L2", "PerpendicularAT L1"),
+    ],
 )
 def test_objective_with_random_starts_of_the_cpu_is_the_same(cuda: torch.device, make: Any, options: dict) -> None:
     state = torch.get_rng_state()

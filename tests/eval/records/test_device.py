@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from eval.records.device import best_device, chosen_device, device_name, placed, trainer_on
 from eval.records.provenance import provenance
@@ -56,6 +57,28 @@ def test_records_name_the_card_that_numbers_were_computed_on(monkeypatch: pytest
 
 
 def test_a_classifier_is_moved_and_on_a_cpu_left_as_it_is_laid_out() -> None:
-    classifier = torch.nn.Conv2d(3, 4, 3)
+    classifier = nn.Conv2d(3, 4, 3)
     placed(classifier, torch.device("cpu"))
     assert classifier.weight.is_contiguous()
+
+
+class Staying(nn.Conv2d):
+    """A convolution that notes that it should go to a GPU, and stays."""
+
+    told: torch.device | None = None
+
+    def to(self, *where: Any, **layout: Any) -> "Staying":
+        if where and torch.device(where[0]).type == "cuda":
+            self.told = where[0]
+            return self
+        return super().to(*where, **layout)
+
+
+def test_a_classifier_on_a_gpu_has_its_channels_last() -> None:
+    classifier = Staying(3, 4, 3)
+    before = classifier.weight.detach().clone()
+    placed(classifier, torch.device("cuda", 1))
+    assert classifier.told == torch.device("cuda", 1)
+    assert classifier.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not classifier.weight.is_contiguous()
+    assert torch.equal(classifier.weight, before)
