@@ -13,7 +13,7 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto
-	$(BIN)/pytest -n auto -m gpu tests/gpu
+	if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then $(BIN)/pytest -n auto -m gpu tests/gpu; fi
 
 test-slow: .venv/installed
 	$(BIN)/pytest -n auto -m slow
