@@ -31,7 +31,9 @@ def resnet18() -> nn.Module:
 def test_network_trained_without_attacks_is_accurate_and_fragile(resnet18: nn.Module, real_data: Path) -> None:
     batch = next(iter(CIFAR10(data_root=str(real_data), bounds=BOUNDS, eval_batch_size=300).batches("test")))
     attack = partial(pgd, steps=10, leave_when_fooled=True)
-    search = partial(critical_radii, bounds=BOUNDS, only="median", resolution=0.05, pilot=30, batch_size=100)
+    search = partial(
+        critical_radii, bounds=BOUNDS, only="median", interval=True, resolution=0.05, pilot=30, batch_size=100
+    )
     radii = search(resnet18, [(batch.x, batch.y)], attack)
     # 93.7 % on all of the test images, give or take three standard errors of 300.
     assert radii.accuracy_at(0.0) == pytest.approx(0.937, abs=0.042)

@@ -267,7 +267,7 @@ def test_a_damaged_file_of_a_study_is_named_with_the_remedy(
             {"model": {"network": "mlp", "network_options": {"hiden": [3]}}}, "hiden", marks=pytest.mark.slow
         ),
         ({"model": {"netwrok": "mlp"}}, "'netwrok'"),  # what the parser refuses ends the process, if it is let
-        pytest.param({"data": {"class_path": "training.data.Spherez"}}, "'Spherez'", marks=pytest.mark.slow),
+        pytest.param({"data": {"class_path": "training.data.Spherez"}}, "Spherez", marks=pytest.mark.slow),
     ],
 )
 def test_a_model_that_fails_leaves_the_others(tmp_path: Path, broken: dict, said: str) -> None:
