@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from alignment.deferral import Deferred, deferred
-from alignment.double import exactly
 from alignment.residuals import residuals_of
 from generators import ExactResidual
 from generators.store import for_samples
@@ -149,9 +148,8 @@ class RecordedTraining:
     def add(self, values: dict[str, Tensor], count: int) -> None:
         """Add up a mean over some samples of each value, on the device."""
         for name, value in values.items():
-            summed = exactly(value.detach()) * count
-            total = self.totals.setdefault(name, torch.zeros(2, dtype=torch.float64, device=summed.device))
-            total.add_(torch.stack([summed, torch.full_like(total[0], count)]))
+            total = self.totals.setdefault(name, torch.zeros(2, dtype=torch.float64, device=self.device))
+            total.add_(torch.stack([value.detach().double() * count, torch.full_like(total[0], count)]))
 
     def _loaded(self, batch: Batch) -> Buffers:
         buffers = self.buffers.get(tuple(batch.x.shape))

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.double import has_double
 from training.seeds import generator_or_fresh
 
 GOLDEN = -0x61C8864680B583EB
@@ -27,16 +26,11 @@ def sample_keys(x: Float[Tensor, "B *shape"], generator: torch.Generator | None)
 
 
 def uniform(keys: Int[Tensor, " B"], numbers: range, count: int) -> Float[Tensor, "K B count"]:
-    """Numbers in [0, 1), `count` for each query and sample, that are a function of the key and the query's number.
-
-    They have as many digits as float64 has, or float32 where the device has no float64.
-    """
-    kind, digits = (torch.float64, 53) if has_double(keys.device) else (torch.float32, 24)
+    """Numbers in [0, 1), `count` for each query and sample, that are a function of the key and the query's number."""
     queries = torch.arange(numbers.start, numbers.stop, device=keys.device)
     streams = (queries[:, None] << 32) + torch.arange(count, device=keys.device)
-    # The shift keeps the sign, so that of 53 digits the numbers lie in [-2⁵², 2⁵²).
-    drawn = _mixed(keys[:, None] + _mixed(streams)[:, None]) >> (64 - digits)
-    return drawn.to(kind) * 2.0**-digits + 0.5
+    # The shift keeps the sign, so the numbers lie in [-2⁵², 2⁵²).
+    return (_mixed(keys[:, None] + _mixed(streams)[:, None]) >> 11).double() * 2**-53 + 0.5
 
 
 def _mixed(number: Int[Tensor, "..."]) -> Int[Tensor, "..."]:

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.double import double_device
 from eval.attacks.random_streams import uniform
 from training.balls import INSIDE, Ball, LinfBall, column
 
@@ -206,7 +205,7 @@ class L2Squares(Squares):
 
 def _patterns(window: tuple[int, int], like: Tensor) -> Float[Tensor, "2 cells"]:
     """η of Eq. 2: two bumps of opposite sign, one above the other and side by side, of length 1."""
-    (tall, wide), device = window, double_device(like.device)
+    (tall, wide), device = window, like.device
     upright = torch.cat([_bump(tall // 2, wide, device), -_bump(tall - tall // 2, wide, device)], dim=0)
     lying = torch.cat([_bump(tall, wide // 2, device), -_bump(tall, wide - wide // 2, device)], dim=1)
     return F.normalize(torch.stack([upright.flatten(), lying.flatten()])).to(like)

@@ -1,10 +1,9 @@
 """No attack is believed: what it returns is checked for misclassification, for its norm and for the bounds."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from alignment import evaluating, logits_of
@@ -94,14 +93,9 @@ def verdict(
     # What is illegal is never shown to the classifier, whose logits might be NaN.
     predicted, unknown = _predictions(classifier, torch.where(column(legal, x), adversarial, x))
     rows = (predicted != y) & legal, size, ~legal, unknown
-    found = at_once(rows)
+    found = torch.stack([row.double() for row in rows]).cpu()
     _check_known(int(found[3].sum()))
     return Verdict(found[0].bool(), found[1], found[2].bool())
-
-
-def at_once(rows: Sequence[Tensor]) -> Float64[Tensor, "R B"]:
-    """Numbers and truth values of samples on the CPU, for which a GPU is waited for once."""
-    return torch.stack([exactly(row) for row in rows]).cpu()
 
 
 def _as_seen(adversarial: Any, x: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from alignment.double import double_device
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.batching import Batching, BatchSize
@@ -178,7 +177,9 @@ class Judge:
         """What an attack makes of one batch that fits into memory, judged at its strengths."""
         # All that the verdict needs goes to a GPU before the attack, for which a transfer would wait.
         x, y = self.shown(part)
-        limit, given = as_given(strength, x)
+        limit = torch.full((len(part),), torch.inf, dtype=torch.float64) if strength is None else strength
+        limit = limit.to(self.device)
+        given = () if strength is None else (limit.to(x.dtype, copy=True),)
         with self.watch.over(attack):
             adversarial = attack(
                 self.classifier, x.clone(), y.clone(), *given, norm=self.norm, bounds=self.bounds, generator=generator
@@ -188,16 +189,3 @@ class Judge:
         )
         self.rejected += int(rejected.sum())
         return Judged(fooled, size, adversarial)
-
-
-def as_given(strength: Tensor | None, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Strengths as a verdict takes them, infinite where there are none, and as an attack does.
-
-    Args:
-        strength: one per sample, in float64; None for an attack that takes none.
-        x: the samples, of whose precision and on whose device an attack's are.
-    """
-    if strength is None:
-        return torch.full((len(x),), torch.inf, dtype=torch.float64, device=double_device(x.device)), ()
-    limit = strength.to(double_device(x.device))
-    return limit, (limit.to(x.dtype, copy=True).to(x.device),)

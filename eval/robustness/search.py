@@ -44,7 +44,7 @@ class Search:
         self.correct = judge.correct.to(self.place)
         self.lower = torch.zeros(len(judge.samples), dtype=torch.float64, device=self.place)
         self.upper = torch.where(self.correct, torch.inf, 0.0).double()
-        self.margin = -attack_loss(judge.samples.logits, judge.samples.y, "margin").to(self.place).double()
+        self.margin = -attack_loss(judge.samples.logits, judge.samples.y, "margin").double().to(self.place)
         self._estimates: Estimates | None = None
         self.told: Callable[[], None] = lambda: None
         """Called after each batch that was attacked."""

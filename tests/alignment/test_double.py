@@ -5,24 +5,20 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from alignment.double import double_device, exactly, has_double
 from eval.attacks.adapter import UnitBox
-from eval.attacks.random_streams import uniform
-from eval.attacks.squares import _patterns
-from eval.attacks.verdict import at_once, distance
-from eval.robustness.judge import as_given
+from eval.attacks.verdict import distance
 from generators.directions import Directions, lower_bounds
 from generators.nearest import _Nearest
 from generators.store import layout
 from generators.store.layout import fingerprint
 from training.balls import BALLS
 from training.conflict import conflict
-from training.recorded import RecordedTraining
 
 
 class WithoutDouble(TorchDispatchMode):
@@ -82,31 +78,10 @@ def test_balls_keep_points_on_their_device(norm: Any) -> None:
     assert (found.device.type, found.dtype) == ("mps", torch.float32)
 
 
-class Training(nn.Module):
-    """As much of a training as adding up needs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.totals: dict[str, Tensor] = {}
-
-    def add(self, value: Tensor) -> Tensor:
-        RecordedTraining.add(self, {"loss": value.sum()}, 3)  # type: ignore[arg-type]
-        return self.totals["loss"]
-
-
-def draws(keys: Tensor) -> Tensor:
-    return uniform(keys, range(1, 3), 4)
-
-
 CALLS: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "conflict": (lambda *g: conflict(list(g[:2]), list(g[2:])).mu, (X, RADIUS, X, RADIUS)),
     "fingerprint": (fingerprint, (X,)),
     "unit box": (UnitBox(-1.0, 2.0, (-1.0, 1.0)).enter, (X,)),
-    "verdict": (lambda size, legal: at_once([size, legal]), (RADIUS, Y.bool())),
-    "strengths": (lambda x: as_given(torch.full((3,), 0.1, dtype=torch.float64), x), (X,)),
-    "no strengths": (lambda x: as_given(None, x), (X,)),
-    "sums of a recorded training": (Training().add, (RADIUS,)),
-    "patterns of the Square Attack": (lambda x: _patterns((3, 5), x), (X,)),
 }
 
 
@@ -114,27 +89,6 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
 def test_what_is_computed_in_double_falls_back(name: str, as_in_production: None) -> None:
     call, given = CALLS[name]
     on_mps(call, *given)
-
-
-def test_numbers_of_the_square_attack_lie_below_one_in_either_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = torch.arange(20_000)
-    double = draws(keys)
-    monkeypatch.setattr("eval.attacks.random_streams.has_double", lambda device: False)
-    single = draws(keys)
-    assert (double.dtype, single.dtype) == (torch.float64, torch.float32)
-    torch.testing.assert_close(single.double(), double, rtol=0, atol=2**-24)
-    for found in (double, single):
-        assert 0 <= float(found.min()) < 1e-3
-        assert 1 - 1e-3 < float(found.max()) < 1
-
-
-def test_an_attack_is_given_strengths_of_its_own_precision() -> None:
-    strength = torch.tensor([0.1, 0.2], dtype=torch.float64)
-    limit, (given,) = as_given(strength, torch.zeros(2, 3))
-    assert torch.equal(limit, strength)
-    assert given.dtype == torch.float32
-    given.zero_()
-    assert torch.equal(limit, strength)
 
 
 def test_neighbours_are_compared_in_double_on_the_cpu() -> None:
