@@ -240,7 +240,7 @@ def _check_shapes(gradients: Gradients) -> None:
 
 def _scaled(gradients: Tensors, factors: Tensor) -> Tensors:
     """Every tensor times its own factor, or all times one."""
-    factors = factors.to(gradients[0])  # of one type and place, as the multi-tensor kernel of a GPU wants it
+    factors = factors.to(gradients[0].dtype)  # of one type, as the multi-tensor kernel of a GPU wants it
     if factors.ndim == 0:
         return torch._foreach_mul(gradients, factors)
     return torch._foreach_mul(gradients, factors.unbind())
