@@ -1,5 +1,6 @@
 """α_Δx (paper 1, Eq. 8) and α_x (Eq. 18) as metrics over a data set."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,13 +9,13 @@ from torchmetrics import Metric
 
 from alignment.alphas import Closest, Differentiated, alignment_with_image, alignment_with_residual
 from alignment.candidates import Candidates
-from alignment.double import exactly
+from alignment.double import exactly, has_double
 from alignment.residuals import Residual
 from alignment.similarity import Similarity
 
 
 class _MeanOverValid(Metric):
-    """Mean of cosines over the samples that have a direction; the sum is kept in float64."""
+    """Mean of cosines over the samples that have a direction; the sum is in float64, see `alignment.double`."""
 
     is_differentiable = False
     full_state_update = False
@@ -35,7 +36,12 @@ class _MeanOverValid(Metric):
 
     def compute(self) -> Tensor:
         """Mean over valid samples; NaN when there is none, which `invalid` then explains."""
-        return self.total / self.valid
+        return self.total / self.valid.to(self.total.device)
+
+    def _apply(self, fn: Callable[..., Any], exclude_state: Sequence[str] = ()) -> nn.Module:
+        """Moved to a device without float64, the metric leaves its sum where it is."""
+        stays = () if has_double(fn(torch.zeros(())).device) else ("total",)
+        return super()._apply(fn, (*exclude_state, *stays))
 
 
 class AlphaDx(_MeanOverValid):

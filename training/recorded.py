@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from alignment.deferral import Deferred, deferred
+from alignment.double import double_device, exactly
 from alignment.residuals import residuals_of
 from generators import ExactResidual
 from generators.store import for_samples
@@ -140,16 +141,19 @@ class RecordedTraining:
 
     def means(self) -> dict[str, Tensor]:
         """What was added up since the last call, each divided by the number of samples it is of."""
-        found = {name: (total[0] / total[1]).float() for name, total in self.totals.items() if total[1]}
+        found = {
+            name: (total[0] / total[1]).float().to(self.device) for name, total in self.totals.items() if total[1]
+        }
         for total in self.totals.values():
             total.zero_()
         return found
 
     def add(self, values: dict[str, Tensor], count: int) -> None:
         """Add up a mean over some samples of each value, on the device."""
+        place = double_device(self.device)
         for name, value in values.items():
-            total = self.totals.setdefault(name, torch.zeros(2, dtype=torch.float64, device=self.device))
-            total.add_(torch.stack([value.detach().double() * count, torch.full_like(total[0], count)]))
+            total = self.totals.setdefault(name, torch.zeros(2, dtype=torch.float64, device=place))
+            total.add_(torch.stack([exactly(value.detach()) * count, torch.full_like(total[0], count)]))
 
     def _loaded(self, batch: Batch) -> Buffers:
         buffers = self.buffers.get(tuple(batch.x.shape))

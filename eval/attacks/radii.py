@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from alignment.double import exactly
+
 
 class Radius(Tensor):
     """Radii of samples that stand where pyautoattack reckons with one number.
@@ -19,7 +21,7 @@ class Radius(Tensor):
     @staticmethod
     def of(radii: Float[Tensor, " B"], axes: int) -> "Radius":
         """One radius per sample, for samples of so many axes, that of the batch included."""
-        return radii.double().reshape(-1, *[1] * (axes - 1)).as_subclass(Radius)
+        return exactly(radii).reshape(-1, *[1] * (axes - 1)).as_subclass(Radius)
 
     @classmethod
     def __torch_function__(
@@ -35,7 +37,7 @@ class Radius(Tensor):
             plain = [arg.as_subclass(Tensor) if isinstance(arg, Radius) else arg for arg in args]
             if func is Tensor.__setitem__:
                 whole, chosen, radii = plain
-                whole[chosen] = radii[chosen].to(whole.dtype)
+                whole[chosen] = radii[chosen.to(radii.device)].to(whole)
                 return None
             if others:
                 plain = [_beside(others[0], arg) if isinstance(arg, Radius) else arg for arg in args]
@@ -45,7 +47,7 @@ class Radius(Tensor):
 
 def _beside(other: Tensor, radii: Radius) -> Tensor:
     """Radii as they go with another tensor."""
-    plain = radii.as_subclass(Tensor).to(other.dtype)
+    plain = radii.as_subclass(Tensor).to(other)
     if other.ndim == 1:
         return plain.flatten()
     return plain if other.ndim == plain.ndim else plain.amax()

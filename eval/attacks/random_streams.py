@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from alignment.double import exactly
 from training.seeds import generator_or_fresh
 
 GOLDEN = -0x61C8864680B583EB
@@ -30,7 +31,7 @@ def uniform(keys: Int[Tensor, " B"], numbers: range, count: int) -> Float[Tensor
     queries = torch.arange(numbers.start, numbers.stop, device=keys.device)
     streams = (queries[:, None] << 32) + torch.arange(count, device=keys.device)
     # The shift keeps the sign, so the numbers lie in [-2⁵², 2⁵²).
-    return (_mixed(keys[:, None] + _mixed(streams)[:, None]) >> 11).double() * 2**-53 + 0.5
+    return exactly(_mixed(keys[:, None] + _mixed(streams)[:, None]) >> 11) * 2**-53 + 0.5
 
 
 def _mixed(number: Int[Tensor, "..."]) -> Int[Tensor, "..."]:

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from alignment.double import double_device
 from eval.attacks.random_streams import uniform
 from training.balls import INSIDE, Ball, LinfBall, column
 
@@ -84,11 +85,15 @@ class Squares(ABC):
         """The points of some samples, and x of the others."""
         return torch.where(column(which, self.ball.x), self.points(), self.ball.x)
 
+    def heads(self, drawn: Float[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """Which of some numbers are below ½, where the points are."""
+        return (drawn < 0.5).to(self.ball.x.device)
+
     def first_features(self, share: Float[Tensor, "K B 2"], window: tuple[int, int]) -> Int[Tensor, "K B 1 1"]:
         """Where windows begin that may lie anywhere in the image, as numbers of features in a channel."""
         # Numbers of Python and not a tensor, which a GPU would have to wait for.
         row, place = (share[..., i] * (side - window[i] + 1) for i, side in enumerate((self.height, self.width)))
-        row, place = row.long(), place.long()
+        row, place = (number.long().to(self.ball.x.device) for number in (row, place))
         return (row * self.width + place)[:, :, None, None]
 
     def features(self, window: tuple[int, int]) -> Int[Tensor, " cells"]:
@@ -108,7 +113,7 @@ class LinfSquares(Squares):
 
     def start(self, keys: Tensor) -> Tensor:
         """Vertical stripes, each of one feature (section 3.3)."""
-        stripes = uniform(keys, range(1, 2), self.channels * self.width)[0] < 0.5
+        stripes = self.heads(uniform(keys, range(1, 2), self.channels * self.width)[0])
         stripes = stripes.reshape(-1, self.channels, self.width).repeat(1, 1, self.height)
         self.state = torch.where(stripes, self.high, self.low)
         return self.points()
@@ -118,7 +123,7 @@ class LinfSquares(Squares):
         side = max(round(math.sqrt(share * self.height * self.width)), 1)
         window = _window(side, self.height, self.width)
         drawn = uniform(keys, numbers, 2 + self.channels)
-        first, colour = self.first_features(drawn[..., :2], window), drawn[..., 2:, None] < 0.5
+        first, colour = self.first_features(drawn[..., :2], window), self.heads(drawn[..., 2:, None])
         return zip(first, colour, repeat(self.features(window)))
 
     def moved(self, first: Tensor, colour: Tensor, features: Tensor) -> Tensor:
@@ -155,7 +160,7 @@ class L2Squares(Squares):
         """A grid of at least five by five tiles, or of single features where the image is smaller."""
         tall, wide = max(self.height // 5, 1), max(self.width // 5, 1)
         down, across = self.height // tall, self.width // wide
-        drawn = uniform(keys, range(1, 2), (self.channels + 1) * down * across)[0] < 0.5
+        drawn = self.heads(uniform(keys, range(1, 2), (self.channels + 1) * down * across)[0])
         drawn = drawn.reshape(-1, self.channels + 1, down, 1, across, 1)
         upright, lying = _patterns((tall, wide), self.ball.x).reshape(2, tall, 1, wide)
         tiles = torch.where(drawn[:, :1], upright, lying) * torch.where(drawn[:, 1:], 1, -1)
@@ -171,7 +176,8 @@ class L2Squares(Squares):
         window = _window(side + 1 - side % 2, self.height, self.width)
         drawn = uniform(keys, numbers, 5 + self.channels)
         gaining, losing = (self.first_features(drawn[..., i : i + 2], window) for i in (0, 2))
-        lying, signs = (drawn[..., 4] < 0.5).long(), (drawn[..., 5:, None] < 0.5).to(self.ball.x.dtype) * 2 - 1
+        lying = self.heads(drawn[..., 4]).long()
+        signs = self.heads(drawn[..., 5:, None]).to(self.ball.x.dtype) * 2 - 1
         return zip(
             gaining, losing, lying, signs, repeat(_patterns(window, self.ball.x)), repeat(self.features(window))
         )
@@ -205,7 +211,7 @@ class L2Squares(Squares):
 
 def _patterns(window: tuple[int, int], like: Tensor) -> Float[Tensor, "2 cells"]:
     """η of Eq. 2: two bumps of opposite sign, one above the other and side by side, of length 1."""
-    (tall, wide), device = window, like.device
+    (tall, wide), device = window, double_device(like.device)
     upright = torch.cat([_bump(tall // 2, wide, device), -_bump(tall - tall // 2, wide, device)], dim=0)
     lying = torch.cat([_bump(tall, wide // 2, device), -_bump(tall, wide - wide // 2, device)], dim=1)
     return F.normalize(torch.stack([upright.flatten(), lying.flatten()])).to(like)

@@ -93,7 +93,7 @@ def verdict(
     # What is illegal is never shown to the classifier, whose logits might be NaN.
     predicted, unknown = _predictions(classifier, torch.where(column(legal, x), adversarial, x))
     rows = (predicted != y) & legal, size, ~legal, unknown
-    found = torch.stack([row.double() for row in rows]).cpu()
+    found = torch.stack([exactly(row) for row in rows]).cpu()
     _check_known(int(found[3].sum()))
     return Verdict(found[0].bool(), found[1], found[2].bool())
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from alignment.contracts import check_choice, check_counts
+from alignment.double import exactly
 from alignment.gradients import evaluating, logits_of
 from eval.figures.inner_maximum import UNBOUNDED, InnerMaximum
 from eval.figures.kind import FigureKind
@@ -148,7 +149,7 @@ def _accuracy(classifier: CountPasses, x: Tensor, y: Tensor) -> float:
 
     with evaluating(classifier), torch.no_grad():
         found = torch.cat(Batching("auto").over(torch.arange(len(y), device=y.device), right))
-    return float(found.double().mean())
+    return float(exactly(found).mean())
 
 
 def measurements(

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from alignment.contracts import check_choice, check_counts, check_number
+from alignment.double import exactly
 from alignment.gradients import evaluating, logits_of
 from eval.figures.kind import FigureKind
 from eval.figures.panels import legend_below, lined, literal, panels, titled
@@ -139,7 +140,8 @@ def _smoothness(
 def _loss(network: torch.nn.Module, x: Tensor, y: Tensor) -> float:
     """The mean cross-entropy, in float64, since a small step changes it by little."""
     with evaluating(network), torch.no_grad():
-        return float(F.cross_entropy(logits_of(network, x).double(), y))
+        logits = exactly(logits_of(network, x))
+        return float(F.cross_entropy(logits, y.to(logits.device)))
 
 
 def _said(promised: Descent, achieved: float, smoothness: float) -> dict[str, float]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from alignment import Candidates, closest_class, cosine_similarity, input_gradient
 from alignment.candidates import recorded
+from alignment.double import exactly
 from alignment.residuals import residuals_of
 from eval.figures.gradient_pictures import Shown, picture
 from eval.figures.kind import FigureKind
@@ -76,7 +77,7 @@ class Gradients:
         if (estimator := self._estimator(data)) is not None:
             residual = residuals_of(for_samples(estimator, batch.indices), batch.x, batch.y, target)
             cosine, valid = cosine_similarity(residual, gradient)
-            value, invalid = float(cosine[valid].double().mean()), int((~valid).sum())
+            value, invalid = float(exactly(cosine[valid]).mean()), int((~valid).sum())
             found["residual"] = residual
             columns |= {"cosine": cosine, "valid": valid}
         arrays = {name: kept.cpu().numpy() for name, kept in found.items()}

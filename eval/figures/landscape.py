@@ -121,7 +121,7 @@ class Landscape:
         """The mean rise; per sample its own."""
         direction = weight_direction(classifier.classifier, self.seed)
         found = [self._of_batch(classifier, direction, batch, data.bounds, n) for n, batch in enumerate(batches)]
-        clean, adversarial = (torch.cat(parts, dim=1).double().cpu().numpy() for parts in zip(*found, strict=True))
+        clean, adversarial = (torch.cat(parts, dim=1).cpu().double().numpy() for parts in zip(*found, strict=True))
         losses = {"clean": clean} if self.epsilon is None else {"clean": clean, "adversarial": adversarial}
         rise = self._rise([*losses.values()][-1])
         means = {name: loss.mean(axis=1) for name, loss in losses.items()}

@@ -64,7 +64,7 @@ class ParameterGradients:
         found = torch.zeros((), dtype=torch.float64)
         for _ in range(iterations):
             turned = self._turned_by(x, moved / torch.linalg.vector_norm(moved))
-            before, found = found, torch.stack([part.double().cpu().square().sum() for part in turned]).sum()
+            before, found = found, torch.stack([part.cpu().double().square().sum() for part in turned]).sum()
             if found <= before * (1 + tolerance):
                 break
             moved = self._back(x, turned)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from alignment import closest_class, cosine_similarity, input_gradient, linearised_radii, logits_of
 from alignment.contracts import check_choice
+from alignment.double import exactly
 from eval.figures.kind import FigureKind
 from eval.figures.pairs import Pairs, pairs_of
 from eval.figures.theorem_pictures import BY, draw, table
@@ -79,12 +80,12 @@ class Theorems:
     def _frame(self, classifier: CountPasses, data: DataSet, pairs: Pairs) -> pd.DataFrame:
         alpha = 0.5 * (aligned(classifier, pairs) + aligned(classifier, pairs.turned))
         columns = {
-            "distance": (pairs.other.double() - pairs.x.double()).flatten(1).norm(dim=1),
+            "distance": (exactly(pairs.other) - exactly(pairs.x)).flatten(1).norm(dim=1),
             "alpha": alpha,
             "rho": self._signed(classifier, data, pairs),
             "rho_other": self._signed(classifier, data, pairs.turned),
         }
-        return pd.DataFrame({name: values.double().cpu().numpy() for name, values in columns.items()})
+        return pd.DataFrame({name: values.cpu().double().numpy() for name, values in columns.items()})
 
     def _signed(self, classifier: CountPasses, data: DataSet, pairs: Pairs) -> Float[Tensor, " B"]:
         """ρ(x) of Eq. 1: negative where x is misclassified."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from alignment.double import double_device
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.attacks.verdict import verdict
 from eval.robustness.batching import Batching, BatchSize
@@ -178,8 +179,8 @@ class Judge:
         # All that the verdict needs goes to a GPU before the attack, for which a transfer would wait.
         x, y = self.shown(part)
         limit = torch.full((len(part),), torch.inf, dtype=torch.float64) if strength is None else strength
-        limit = limit.to(self.device)
-        given = () if strength is None else (limit.to(x.dtype, copy=True),)
+        limit = limit.to(double_device(self.device))
+        given = () if strength is None else (limit.to(self.device, x.dtype, copy=True),)
         with self.watch.over(attack):
             adversarial = attack(
                 self.classifier, x.clone(), y.clone(), *given, norm=self.norm, bounds=self.bounds, generator=generator

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from alignment.double import exactly, has_double
 from alignment.gradients import evaluating, logits_of
 from eval.attacks.protocols import Attack, MinimumNormAttack
 from eval.robustness.dealing import to_send
@@ -38,13 +39,12 @@ class Search:
     def __init__(self, judge: Judge, attack: Attack | MinimumNormAttack, epsilon_max: float, seed: int) -> None:
         self.judge, self.attack, self.epsilon_max = judge, attack, epsilon_max
         self.draws = Draws(seed, "attack", device=judge.device)
-        # Brackets are float64, which Apple's GPUs do not know.
-        kept_here = judge.device.type == "mps" or len(judge.samples) <= FEW
+        kept_here = len(judge.samples) <= FEW or not has_double(judge.device)
         self.place = torch.device("cpu") if kept_here else judge.device
         self.correct = judge.correct.to(self.place)
         self.lower = torch.zeros(len(judge.samples), dtype=torch.float64, device=self.place)
         self.upper = torch.where(self.correct, torch.inf, 0.0).double()
-        self.margin = -attack_loss(judge.samples.logits, judge.samples.y, "margin").double().to(self.place)
+        self.margin = -exactly(attack_loss(judge.samples.logits, judge.samples.y, "margin")).to(self.place)
         self._estimates: Estimates | None = None
         self.told: Callable[[], None] = lambda: None
         """Called after each batch that was attacked."""
@@ -119,7 +119,7 @@ class Search:
         x, y = self.judge.shown(part)
         legal = points.detach().to(x).nan_to_num().clamp(*self.judge.bounds)
         with evaluating(self.judge.classifier), torch.no_grad():
-            return -attack_loss(logits_of(self.judge.classifier, legal), y, "margin").to(self.margin)
+            return -exactly(attack_loss(logits_of(self.judge.classifier, legal), y, "margin")).to(self.margin)
 
     def _predicted_of(self, x: Tensor, y: Tensor) -> Float[Tensor, " K"]:
         norm = self.judge.norm
@@ -132,7 +132,7 @@ class Search:
         radii = torch.full_like(self.margin, torch.nan)
         if self.judge.norm is not None:
             for part, found in self.judge.each(self.judge.correct.nonzero().squeeze(1), self._predicted_of):
-                radii[part] = found.to(radii)
+                radii[part] = exactly(found).to(radii)
         start = self.epsilon_max / 8
         for proposal in (radii, start * self.margin / self.margin[self.correct].median()):
             usable = self.correct & proposal.isfinite() & (proposal > SMALLEST * self.epsilon_max)

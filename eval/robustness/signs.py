@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from alignment.double import exactly
 from eval.attacks.protocols import Attack
 from eval.robustness.samples import clean_logits
 from eval.robustness.suspect import LOSSES, Suspect
@@ -161,8 +162,8 @@ def outputs_differ(suspect: Suspect) -> Sign:
 def softmax_as_logits(suspect: Suspect) -> Sign:
     """The samples whose logits are probabilities."""
     logits = suspect.judge.samples.logits
-    sums = logits.double().sum(dim=1)
-    share = suspect.percent((logits >= 0).all(dim=1) & ((sums - 1).abs() < 1e-4))
+    sums = exactly(logits).sum(dim=1)
+    share = suspect.percent((logits >= 0).all(dim=1) & ((sums - 1).abs() < 1e-4).to(logits.device))
     return _sign(
         suspect,
         "softmax as logits",
