@@ -14,7 +14,7 @@ import argparse
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,15 +81,15 @@ def phase(study: Study, folder: Path) -> str:
 def timed(study: Study, folder: Path) -> Iterator[None]:
     """Keep the seconds on the clock by phase beside the study, as they pass, since a run may be ended."""
     file, ended = clock_of(study, folder), threading.Event()
-    kept = Counter(read_json(file, set()) if file.exists() else {})
+    kept = defaultdict(float, read_json(file, set()) if file.exists() else {})
     before = time.perf_counter()
 
     def note() -> None:
         nonlocal before
         now = time.perf_counter()
-        kept[phase(study, folder)] += now - before  # type: ignore[assignment]
+        kept[phase(study, folder)] += now - before
         before = now
-        write_json(file, dict(kept))
+        write_json(file, kept)
 
     def watch() -> None:
         while not ended.wait(LOOK):
@@ -115,9 +115,9 @@ def account(study: Study, folder: Path, epochs: int) -> dict[str, Any]:
     clock = read_json(clock_of(study, folder), set())
     longer = epochs / whole_epochs(study)
     models = {mark.parents[1].name: read_json(mark, {"seconds"}) for mark in sorted(folder.glob(f"*/*/{MARK}"))}
-    measured: Counter[str] = Counter()
+    measured: dict[str, float] = defaultdict(float)
     for record in Results(folder).load():
-        measured[record.quantity.title] += record.seconds  # type: ignore[assignment]
+        measured[record.quantity.title] += record.seconds
     foretold = {name: seconds * (longer if name in TRAININGS else 1) for name, seconds in clock.items()}
     return {
         "epochs": whole_epochs(study),

@@ -47,8 +47,8 @@ def claimed(folder: Path, study: Study) -> list[str]:
     joined_first({name: source.get("first", {}) for name, source in together.items()})
     if together.keys() != there.keys():
         # A folder that is joined keeps the revision and the data that it was begun with.
-        begun = {key: before.get(key, now[key]) for key in now} | ({"own_code": known | own} if known or own else {})
-        write_json(file, _content(study, together, before) | begun)
+        begun = {key: before.get(key, now[key]) for key in now}
+        write_json(file, _content(study, together, before) | begun | {"own_code": known | own})
     return [
         f"{folder} was begun with the {told} {before[key] or 'of no name'}, and goes on with {now[key] or 'none'}."
         for key, told in SAID.items()

@@ -117,10 +117,8 @@ def compared_with(signs: Mapping[Place, Mark], against: Mapping[str, str]) -> li
     """What ▲ and ▼ mean below a table."""
     if not against:
         return []
-    base, beyond = (
-        against_told(against),
-        "beyond the 95 % interval of the difference or, of one model each, beyond both",
-    )
+    base = against_told(against)
+    beyond = "beyond the 95 % interval of the difference or, of one model each, beyond both"
     if not signs:
         return [f"No number differs from that of {base} {beyond}."]
     return [f"▲ higher, ▼ lower than {base}, {beyond}; no sign: not so, or no interval."]
