@@ -323,9 +323,9 @@ def test_a_step_does_not_wait(norm: str, loss: str, options: dict, rehearsed: No
     x, y = samples(classifier)
     counts = []
     with graphs.unrecorded():
-        for steps in (8, 40):
+        for steps in (8, 24):
             with waits() as found:
                 attacked(classifier, x, y, epsilon=1e-4, norm=norm, loss=loss, steps=steps, **options)
             counts.append(len(found))
-    looks = 32 // GPU.every if options.get("leave_when_fooled") else 0
+    looks = 16 // GPU.every if options.get("leave_when_fooled") else 0
     assert counts[1] - counts[0] == looks
